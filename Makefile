@@ -1,0 +1,43 @@
+# make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
+# make test         run all tests
+# make check        lint, types and layers
+# make bench        compare speed and memory with other clients
+# make record       record the adapters' cassettes anew from DATACRUNCH_BASE_URL
+#
+# Each sets up what it needs in .venv, once. PYTHON names another Python, VENV another folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+
+.PHONY: quickstart test check bench record
+
+quickstart: $(VENV)/quickstart
+	@$(RUN) cookbook/quickstart.py
+
+test: $(VENV)/test
+	@$(RUN) -m pytest
+
+check: $(VENV)/check
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright --pythonpath $(RUN)
+	$(VENV)/bin/lint-imports
+
+record: $(VENV)/test
+	@$(RUN) tests/record.py --live
+
+# A set-up is done when its file is newer than what it was made from.
+$(VENV)/quickstart: GROUPS = --group cookbook
+$(VENV)/test: GROUPS = --group test
+$(VENV)/check: GROUPS = --group test --group check
+$(VENV)/quickstart $(VENV)/test $(VENV)/check: pyproject.toml | $(VENV)/bin/python
+	@echo "Setting up $@: about a minute, once."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[langchain,llamaindex,testing]' $(GROUPS)
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip

@@ -1,0 +1,79 @@
+"""Client of Text Generation Inference servers: DataCrunch's (Verda's) endpoints and any other.
+
+`Client` for threads, `AsyncClient` for event loops, the same methods in both:
+`generate`, `stream`, `info`, `health` and `tokenize`.
+"""
+
+from datacrunch_tgi._client import AsyncClient, Client
+from datacrunch_tgi._errors import (
+    APIError,
+    ArgumentError,
+    AuthenticationError,
+    ConnectError,
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    GenerationError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    OverloadedError,
+    RequestTimeoutError,
+    ServerError,
+    StreamNotEndedError,
+    TLSError,
+    TransportError,
+)
+from datacrunch_tgi._parameters import Parameters
+from datacrunch_tgi._schema import (
+    Answer,
+    BestOfSequence,
+    Details,
+    Info,
+    PrefillToken,
+    PromptToken,
+    StreamDetails,
+    StreamEvent,
+    Token,
+    Usage,
+)
+from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._streams import AsyncStream, Stream
+from datacrunch_tgi._version import __version__
+
+__all__ = [
+    "APIError",
+    "Answer",
+    "ArgumentError",
+    "AsyncClient",
+    "AsyncStream",
+    "AuthenticationError",
+    "BestOfSequence",
+    "Client",
+    "ConnectError",
+    "ConnectTimeoutError",
+    "DataCrunchError",
+    "Details",
+    "DisconnectedError",
+    "GenerationError",
+    "Info",
+    "InvalidRequestError",
+    "MalformedResponseError",
+    "NotFoundError",
+    "OverloadedError",
+    "Parameters",
+    "PrefillToken",
+    "PromptToken",
+    "RequestTimeoutError",
+    "ServerError",
+    "Settings",
+    "Stream",
+    "StreamDetails",
+    "StreamEvent",
+    "StreamNotEndedError",
+    "TLSError",
+    "Token",
+    "TransportError",
+    "Usage",
+    "__version__",
+]

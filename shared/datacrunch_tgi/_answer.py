@@ -1,0 +1,142 @@
+"""From a server's response to the answer that a person reads, whole or event by event. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from datacrunch_tgi._schema import Answer, Details, GenerateResponse, StreamEvent, Token, Usage
+from datacrunch_tgi._stop import StopFilter, cut
+
+STOP_SEQUENCE = "stop_sequence"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What of a request the reading of its answer needs."""
+
+    inputs: str = field(repr=False)
+    stop: Sequence[str] = ()
+    return_full_text: bool = False
+    details: bool = False
+    truncate: int | None = None
+    tokenizer: Callable[[str], Sequence[Any]] | None = field(default=None, repr=False)
+
+    @property
+    def prefix(self) -> str:
+        """What stands in front of the answer."""
+        return self.inputs if self.return_full_text else ""
+
+    def prompt_tokens(self) -> int | None:
+        """Count the prompt's tokens with the user's tokenizer; None without one."""
+        if self.tokenizer is None:
+            return None
+        count = len(self.tokenizer(self.inputs))
+        return count if self.truncate is None else min(count, self.truncate)
+
+
+def whole_answer(response: GenerateResponse, asked: Asked, headers: Mapping[str, str]) -> Answer:
+    """Make the answer out of the body of `/generate` and its headers (TGI 1.4 counts tokens there)."""
+    details = response.details
+    prefix = asked.prefix
+    if details and details.tokens:
+        text, was_cut = cut(_shown(details.tokens), asked.stop)
+    else:
+        text, was_cut = cut(response.generated_text.removeprefix(prefix), asked.stop)
+    if details and was_cut:
+        details = details.model_copy(update={"finish_reason": STOP_SEQUENCE})
+    prompt = _count(headers.get("x-prompt-tokens"))
+    if prompt is None and details:
+        prompt = details.input_length or len(details.prefill) or None
+    completion = details.generated_tokens if details else _count(headers.get("x-generated-tokens"))
+    return Answer(
+        text=prefix + text,
+        generated_text=response.generated_text,
+        finish_reason=STOP_SEQUENCE if was_cut else details and details.finish_reason,
+        details=details,
+        usage=_usage(prompt, completion, asked),
+    )
+
+
+class StreamedAnswer:
+    """Gathers the events of a stream, says what each shows, and ends as the answer."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._stop = StopFilter(asked.stop)
+        self._prefix = asked.prefix
+        self._shown: list[str] = []
+        self._tokens: list[Token] = []
+        self._top_tokens: list[list[Token]] = []
+        self._last: StreamEvent | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token has arrived."""
+        return bool(self._tokens)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is to be shown any more: the last event has arrived, or a stop string."""
+        return self._last is not None or self._stop.found
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last event has arrived."""
+        return self._last is not None
+
+    @property
+    def text(self) -> str:
+        """What has been shown so far."""
+        return "".join(self._shown)
+
+    def push(self, event: StreamEvent) -> None:
+        """Take the next event and set its `text`."""
+        token = event.token
+        text = self._stop.push("" if token.special else token.text)
+        if event.generated_text is not None:
+            self._last = event
+            text += self._stop.flush()
+        if self._prefix:
+            text, self._prefix = self._prefix + text, ""
+        event.text = text
+        self._shown.append(text)
+        self._tokens.append(token)
+        self._top_tokens.append(event.top_tokens)
+
+    def finish(self) -> Answer:
+        """The answer, now that the stream has ended."""
+        told = self._last.details if self._last else None
+        generated = told.generated_tokens if told else len(self._tokens)
+        reason = STOP_SEQUENCE if self._stop.found else told and told.finish_reason
+        details = None
+        if reason and (told or self._asked.details):
+            details = Details(
+                finish_reason=reason,
+                generated_tokens=generated,
+                seed=told.seed if told else None,
+                tokens=self._tokens,
+                top_tokens=self._top_tokens if any(self._top_tokens) else [],
+                input_length=told.input_length if told else None,
+            )
+        return Answer(
+            text=self.text,
+            generated_text=self._last.generated_text if self._last else None,
+            finish_reason=reason,
+            details=details,
+            usage=_usage(told.input_length if told else None, generated, self._asked),
+        )
+
+
+def _shown(tokens: Sequence[Token]) -> str:
+    return "".join(token.text for token in tokens if not token.special)
+
+
+def _count(header: str | None) -> int | None:
+    return int(header) if header and re.fullmatch("[0-9]{1,18}", header) else None
+
+
+def _usage(prompt: int | None, completion: int | None, asked: Asked) -> Usage:
+    prompt = asked.prompt_tokens() if prompt is None else prompt
+    total = None if prompt is None or completion is None else prompt + completion
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=total)

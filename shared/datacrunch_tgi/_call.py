@@ -1,0 +1,280 @@
+"""One call to a server, described for whoever does its I/O. Pure.
+
+A call is a generator of steps. Whoever drives it does each step and sends in what came of it, or
+throws in the error that it ended with:
+
+    Open    send the request            -> the head of its response
+    Read    wait for the next bytes     -> the bytes, b"" at their end
+    Close   drop the response           -> None
+    Sleep   wait                        -> None
+    a list  hand these events to the caller, in order
+
+So attempts, time limits, retries and the reading of a stream are written once and driven twice, by a
+thread and by an event loop (`_transport`), and by tests in simulated time.
+"""
+
+import logging
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from datacrunch_tgi._answer import Asked, StreamedAnswer
+from datacrunch_tgi._errors import (
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    MalformedResponseError,
+    RequestTimeoutError,
+    StreamNotEndedError,
+)
+from datacrunch_tgi._protocol import Head, Request, is_stream, not_a_stream, read_event
+from datacrunch_tgi._retries import waits
+from datacrunch_tgi._schema import Answer, StreamEvent
+from datacrunch_tgi._settings import Settings, reveal
+from datacrunch_tgi._sse import EventDecoder
+
+logger = logging.getLogger("datacrunch_tgi")
+
+LARGEST_BODY = 256 * 1024 * 1024
+"""Bytes that a body may have, so that a server cannot fill this process's memory."""
+END_OF_BODY_TIMEOUT = 1.0
+"""Seconds to wait for the body's end after the last event: with it the connection can be used again."""
+SHORTEST_SECRET = 8
+"""Characters from which on a key is a secret; shorter ones stand in for a key, and are words too."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send the request; get the head of its response within `timeout` seconds in all."""
+
+    request: Request
+    connect_timeout: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Get the next bytes within `timeout` seconds."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Drop the response, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Step = Open | Read | Close | Sleep
+Steps = Generator[Step | list[StreamEvent], Any, None]
+
+
+class Call(ABC, Generic[Result]):
+    """One call: its request, its limits, and in the end its result."""
+
+    result: Result
+
+    def __init__(
+        self,
+        request: Request,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._request = request
+        self._settings = settings
+        self._clock = clock
+        self._jitter = jitter
+        self._requests = 0
+
+    @abstractmethod
+    def _read(self, head: Head) -> Steps:
+        """Read the response and set the result."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token has arrived: from then on nothing is sent again."""
+        return False
+
+    @property
+    def text(self) -> str:
+        """The part of the answer that has been shown."""
+        return ""
+
+    def steps(self) -> Steps:
+        """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
+        self._deadline = self._clock() + self._settings.deadline
+        wait = waits(self._settings.max_retries, self._jitter)
+        next(wait)
+        while True:
+            try:
+                return (yield from self._attempt())
+            except DataCrunchError as error:
+                yield Close()
+                self._complete(error)
+                if self.begun:
+                    raise
+                seconds = wait.send(error)
+                if self._clock() + seconds >= self._deadline:
+                    raise
+                logger.info("%s: trying again in %.1f s", type(error).__name__, seconds)
+                yield Sleep(seconds)
+
+    def _attempt(self) -> Steps:
+        self._first_token_by = self._clock() + self._settings.first_token_timeout
+        left = self._left()
+        self._requests += 1
+        head = yield Open(self._request, min(self._settings.connect_timeout, left), left)
+        yield from self._read(head)
+
+    def _left(self) -> float:
+        """The seconds that are left until the first token must be there."""
+        left = min(self._first_token_by, self._deadline) - self._clock()
+        if left <= 0:
+            raise RequestTimeoutError("the answer did not begin in time")
+        return left
+
+    def _body(self) -> Generator[Read, bytes, bytes]:
+        pieces: list[bytes] = []
+        size = 0
+        while chunk := (yield Read(self._left())):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_BODY:
+                raise MalformedResponseError(f"the body has more than {LARGEST_BODY} bytes")
+        return b"".join(pieces)
+
+    def _complete(self, error: DataCrunchError) -> None:
+        """Add to an error what only the call knows, and take out what a server may have repeated."""
+        error.requests, error.text = self._requests, self.text
+        error.__traceback__ = error.__context__ = None  # there the body is
+        key = reveal(self._settings.api_key) or ""
+        if len(key) >= SHORTEST_SECRET:
+            error.hide(key)
+        if isinstance(error, RequestTimeoutError):
+            if isinstance(error, ConnectTimeoutError):
+                setting = "connect_timeout"
+            elif self.begun:
+                setting = "idle_timeout"
+            elif self._first_token_by <= self._deadline:
+                setting = "first_token_timeout"
+            else:
+                setting = "deadline"
+            error.name_limit(setting, getattr(self._settings, setting))
+
+
+class WholeCall(Call[Result]):
+    """A call whose response is read whole, by a function of its head and body."""
+
+    def __init__(
+        self,
+        request: Request,
+        settings: Settings,
+        read: Callable[[Head, bytes], Result],
+        **injected: Callable[[], float],
+    ) -> None:
+        super().__init__(request, settings, **injected)
+        self._reader = read
+
+    def _read(self, head: Head) -> Steps:
+        self.result = self._reader(head, (yield from self._body()))
+        yield Close()
+
+
+class StreamCall(Call[Answer]):
+    """A call whose response is a stream of events; each is handed on as soon as it is whole."""
+
+    def __init__(
+        self,
+        request: Request,
+        settings: Settings,
+        asked: Asked,
+        **injected: Callable[[], float],
+    ) -> None:
+        super().__init__(request, settings, **injected)
+        self._answer = StreamedAnswer(asked)
+
+    @property
+    def begun(self) -> bool:
+        return self._answer.begun
+
+    @property
+    def text(self) -> str:
+        return self._answer.text
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event has been handed on."""
+        return hasattr(self, "result")
+
+    @property
+    def answer(self) -> Answer:
+        """The answer, once its last event has been handed on."""
+        if not self.ended:
+            raise StreamNotEndedError(
+                "the answer is there when the last event has been taken", self.text
+            )
+        return self.result
+
+    def _read(self, head: Head) -> Steps:
+        if not is_stream(head):
+            raise not_a_stream(head, (yield from self._body()))
+        answer, decoder = self._answer, EventDecoder()
+        idle = Read(self._settings.idle_timeout)
+        while not answer.ended:
+            chunk = yield idle if answer.begun else Read(self._left())
+            if not chunk:
+                raise DisconnectedError("the stream ended without its last event")
+            events, error = self._events(decoder.feed(chunk))
+            if answer.ended:
+                if (
+                    not answer.complete
+                ):  # a stop string that the server did not stop at: let it stop now
+                    yield Close()
+                if events[:-1]:
+                    yield events[:-1]
+                self.result, events = answer.finish(), events[-1:]
+            if events:
+                yield events
+            if error:
+                raise error
+        if answer.complete:
+            yield from self._end_of_body()
+            yield Close()
+
+    def _events(self, found: list[bytes]) -> tuple[list[StreamEvent], DataCrunchError | None]:
+        """Read events up to the last one, or up to an error, which comes after those before it."""
+        answer = self._answer
+        events: list[StreamEvent] = []
+        for data in found:
+            try:
+                event = read_event(data)
+            except DataCrunchError as error:
+                return events, error
+            if event:
+                answer.push(event)
+                events.append(event)
+                if answer.ended:
+                    break
+        return events, None
+
+    def _end_of_body(self) -> Steps:
+        """Read on to the end of the body, with which the connection can be used again."""
+        end = self._clock() + END_OF_BODY_TIMEOUT
+        try:
+            while (left := end - self._clock()) > 0 and (yield Read(left)):
+                pass
+        except DataCrunchError:
+            return  # the answer is whole; only the connection is lost

@@ -1,0 +1,251 @@
+"""The two clients: the same methods, one for threads and one for event loops."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, ClassVar, Self, Unpack
+
+from datacrunch_tgi._answer import Asked, whole_answer
+from datacrunch_tgi._call import Call, StreamCall, WholeCall
+from datacrunch_tgi._parameters import Parameters, check_parameters, check_prompt
+from datacrunch_tgi._pool import AsyncPool, Pool
+from datacrunch_tgi._protocol import (
+    GENERATE,
+    GENERATE_STREAM,
+    HEALTH,
+    INFO,
+    TOKENIZE,
+    Head,
+    Request,
+    post,
+    read_health,
+    read_info,
+    read_prompt_tokens,
+    read_response,
+)
+from datacrunch_tgi._schema import Answer, Info, PromptToken
+from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._streams import AsyncStream, Stream
+
+
+class _Client(Settings):
+    """What both clients share: everything but the waiting."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy, here or in another process, has the same settings and connections of its own.
+        return _rebuild, (
+            type(self),
+            {item.name: getattr(self, item.name) for item in fields(self)},
+        )
+
+    def _generate(
+        self, inputs: str, parameters: Mapping[str, Any], extra: Mapping[str, Any] | None
+    ) -> Call[Answer]:
+        body, asked = self._request(inputs, parameters, extra, streaming=False)
+
+        def read(head: Head, content: bytes) -> Answer:
+            return whole_answer(read_response(head, content), asked, head.headers)
+
+        return WholeCall(post(GENERATE, body), self, read)
+
+    def _stream(
+        self, inputs: str, parameters: Mapping[str, Any], extra: Mapping[str, Any] | None
+    ) -> StreamCall:
+        body, asked = self._request(inputs, parameters, extra, streaming=True)
+        return StreamCall(post(GENERATE_STREAM, body), self, asked)
+
+    def _info(self) -> Call[Info]:
+        return WholeCall(Request("GET", INFO), self, read_info)
+
+    def _health(self) -> Call[bool]:
+        return WholeCall(Request("GET", HEALTH), self, read_health)
+
+    def _tokenize(self, inputs: str) -> Call[list[PromptToken]]:
+        body = {"model": self.model, "inputs": check_prompt(inputs)}
+        return WholeCall(post(TOKENIZE, body), self, read_prompt_tokens)
+
+    def _request(
+        self,
+        inputs: str,
+        given: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        *,
+        streaming: bool,
+    ) -> tuple[dict[str, Any], Asked]:
+        parameters = check_parameters(given, streaming=streaming)
+        stop = list(dict.fromkeys(parameters.get("stop", ())))
+        asked = Asked(
+            inputs=check_prompt(inputs),
+            stop=stop,
+            return_full_text=parameters.get("return_full_text", False),
+            details=parameters.get("details", False),
+            truncate=parameters.get("truncate"),
+            tokenizer=self.tokenizer,
+        )
+        if stop:
+            # The server takes so many; the client looks for all of them.
+            parameters["stop"] = stop[: self.max_stop_sequences]
+        return {
+            "model": self.model,
+            "inputs": inputs,
+            "parameters": parameters | dict(extra or {}),
+        }, asked
+
+
+class Client(_Client):
+    """A client of one endpoint for threads; any number of them may share it.
+
+    Constructing it opens nothing. It may be used in a `with` block, which closes the connections that
+    wait for their next request. A copy or pickle works elsewhere, and holds the key.
+
+    Every setting is a keyword argument: see `Settings`.
+    """
+
+    _pool: ClassVar[Pool]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_pool", Pool(self))
+
+    def generate(
+        self,
+        inputs: str,
+        parameters: Parameters | None = None,
+        *,
+        extra_parameters: Mapping[str, Any] | None = None,
+        **more: Unpack[Parameters],
+    ) -> Answer:
+        """Generate a whole answer.
+
+        Args:
+            inputs: The prompt.
+            parameters: Settings of this generation; keyword arguments stand over it.
+            extra_parameters: Sent unchecked beside them, for what a newer server understands.
+            **more: Settings of this generation, see `Parameters`.
+
+        Raises:
+            ArgumentError: A parameter breaks a rule; nothing has been sent.
+            APIError: The server answered with an error.
+            TransportError: No whole answer arrived.
+        """
+        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters)
+        return self._pool.result(call)
+
+    def stream(
+        self,
+        inputs: str,
+        parameters: Parameters | None = None,
+        *,
+        extra_parameters: Mapping[str, Any] | None = None,
+        **more: Unpack[Parameters],
+    ) -> Stream:
+        """Generate an answer token by token; arguments and errors are those of `generate`.
+
+        The request is sent when the first event is asked for. An error that comes later is raised
+        after the events before it, and holds their text.
+        """
+        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters)
+        return Stream(call, self._pool.run(call))
+
+    def info(self) -> Info:
+        """Tell the server's model, version and limits.
+
+        Raises:
+            NotFoundError: The server, or a gateway before it, has no `/info`.
+            DataCrunchError: As in `generate`.
+        """
+        return self._pool.result(self._info())
+
+    def health(self) -> bool:
+        """Tell whether the server can generate; False where it says that it cannot (503).
+
+        Raises:
+            NotFoundError: The server, or a gateway before it, has no `/health`.
+            DataCrunchError: As in `generate`.
+        """
+        return self._pool.result(self._health())
+
+    def tokenize(self, inputs: str) -> list[PromptToken]:
+        """Tell the tokens of a text, control tokens included (TGI 1.4).
+
+        Raises:
+            NotFoundError: The server, or a gateway before it, has no `/tokenize`.
+            DataCrunchError: As in `generate`.
+        """
+        return self._pool.result(self._tokenize(inputs))
+
+    def close(self) -> None:
+        """Close the connections that wait for their next request."""
+        self._pool.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(_Client):
+    """A client of one endpoint for event loops (asyncio's); any number of them may share it.
+
+    Each loop has connections of its own, which are closed when it ends, or when an `async with` block
+    does. Everything else is as in `Client`.
+    """
+
+    _pool: ClassVar[AsyncPool]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_pool", AsyncPool(self))
+
+    async def generate(
+        self,
+        inputs: str,
+        parameters: Parameters | None = None,
+        *,
+        extra_parameters: Mapping[str, Any] | None = None,
+        **more: Unpack[Parameters],
+    ) -> Answer:
+        """Generate a whole answer: see `Client.generate`."""
+        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters)
+        return await self._pool.result(call)
+
+    def stream(
+        self,
+        inputs: str,
+        parameters: Parameters | None = None,
+        *,
+        extra_parameters: Mapping[str, Any] | None = None,
+        **more: Unpack[Parameters],
+    ) -> AsyncStream:
+        """Generate an answer token by token: see `Client.stream`."""
+        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters)
+        return AsyncStream(call, self._pool.run(call))
+
+    async def info(self) -> Info:
+        """Tell the server's model, version and limits: see `Client.info`."""
+        return await self._pool.result(self._info())
+
+    async def health(self) -> bool:
+        """Tell whether the server can generate: see `Client.health`."""
+        return await self._pool.result(self._health())
+
+    async def tokenize(self, inputs: str) -> list[PromptToken]:
+        """Tell the tokens of a text: see `Client.tokenize`."""
+        return await self._pool.result(self._tokenize(inputs))
+
+    async def aclose(self) -> None:
+        """Close this loop's connections that wait for their next request."""
+        await self._pool.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _rebuild(client: type[_Client], settings: dict[str, Any]) -> _Client:
+    return client(**settings)

@@ -1,0 +1,89 @@
+"""Checks of named values against one typed listing, and pydantic fields made from it. Pure.
+
+A listing is a class with annotations: `Parameters` (what to generate) or `Settings` (where to send).
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from datacrunch_tgi._errors import ArgumentError
+
+Value = TypeVar("Value")
+
+
+def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
+    """A check for `Annotated`, with its rule in words."""
+
+    def check(value: Value) -> Value:
+        if not holds(value):
+            raise ValueError(text)
+        return value
+
+    return AfterValidator(check)
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a name that is not known, and suggest the nearest one.
+
+    Raises:
+        ArgumentError: Names the first unknown name.
+    """
+    known = list(known)
+    for name in names:
+        if name not in known:
+            nearest = get_close_matches(name, known, n=1, cutoff=0.4)
+            suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise ArgumentError(name, f"no such parameter{suggestion}")
+
+
+def pydantic_fields(listing: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The listing's annotations as fields for `pydantic.create_model`; unset where no default is given."""
+    hints = get_type_hints(listing, include_extras=True)
+    return {name: (hint, defaults.get(name)) for name, hint in hints.items()}
+
+
+def checker(listing: type) -> type[BaseModel]:
+    """A strict model that checks values against the listing; every field may be left out."""
+    return create_model(
+        listing.__name__,
+        __config__=ConfigDict(strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True),
+        **pydantic_fields(listing, {}),
+    )
+
+
+def checked(
+    checker: type[BaseModel], values: Mapping[str, Any], secret: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Check the values; return those that were given, as the listing's types.
+
+    Raises:
+        ArgumentError: Names the first field that breaks its rule, its value unless secret, the rule.
+    """
+    refuse_unknown(values, checker.model_fields)
+    try:
+        model = checker.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_context=False, include_url=False)[0]
+    else:
+        return {name: getattr(model, name) for name in values}
+    field, *inside = map(str, first["loc"])
+    message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if first["type"] == "sequence_str":
+        message = "must be a list of strings"
+    where = f"{field}[{inside[0]}]" if inside and inside[0].isdigit() else field
+    shown = "" if field in secret else repr(first["input"])
+    raise ArgumentError(where, message, value=shown)
+
+
+Text = Annotated[
+    str,
+    Field(strict=True),
+    rule(
+        lambda text: not any("\ud800" <= character <= "\udfff" for character in text),
+        "must not hold lone surrogates, which no JSON text can",
+    ),
+]
+"""Text that can be sent: surrogates that stand alone are refused."""

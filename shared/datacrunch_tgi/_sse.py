@@ -1,0 +1,65 @@
+"""Server-sent events out of bytes, however the bytes were cut. Pure: bytes in, events' data out.
+
+Lines end at LF, CRLF or CR and nowhere else: JSON text may hold U+2028, at which `str.splitlines` and
+line decoders built on it would cut an event in two (WHATWG HTML, server-sent events).
+"""
+
+from datacrunch_tgi._errors import MalformedResponseError
+
+LARGEST_EVENT = 32 * 1024 * 1024
+"""Bytes that one event may have, so that a server cannot fill this process's memory."""
+
+
+class EventDecoder:
+    """Collects the `data` of each event; comments and other fields mean nothing here."""
+
+    def __init__(self) -> None:
+        self._line: list[bytes] = []  # the pieces of the line that has not ended yet
+        self._data: list[bytes] = []  # the data lines of the event that has not ended yet
+        self._line_size = self._size = 0  # of each, in bytes
+        self._after_cr = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next bytes; return the data of each event that they complete.
+
+        Raises:
+            MalformedResponseError: An event is larger than `LARGEST_EVENT`.
+        """
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]  # the second half of a CRLF
+        if not chunk:
+            return []
+        self._after_cr = chunk.endswith(b"\r")
+        lines = chunk.splitlines()  # of bytes: at LF, CRLF and CR only
+        rest = b"" if chunk.endswith((b"\n", b"\r")) else lines.pop()
+        if lines and self._line:
+            lines[0] = b"".join((*self._line, lines[0]))
+            self._line.clear()
+            self._line_size = 0
+        events = [data for line in lines if (data := self._end_of_line(line)) is not None]
+        if rest:
+            self._line.append(rest)
+            self._line_size += len(rest)
+            self._check_size()
+        return events
+
+    def _end_of_line(self, line: bytes) -> bytes | None:
+        """Take a whole line; return the event's data if the line ends an event."""
+        if line:
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                value = value.removeprefix(b" ")
+                self._data.append(value)
+                self._size += len(value)
+                self._check_size()
+            return None
+        data = b"\n".join(self._data) if self._data else None
+        self._data.clear()
+        self._size = 0
+        return data
+
+    def _check_size(self) -> None:
+        if self._line_size + self._size > LARGEST_EVENT:
+            raise MalformedResponseError(
+                f"one event of the stream has more than {LARGEST_EVENT} bytes"
+            )

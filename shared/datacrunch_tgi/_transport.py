@@ -1,0 +1,310 @@
+"""The one module that does I/O: what the steps of a call mean on a connection.
+
+It alone imports httpx, and none of httpx's types or errors leaves it.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from importlib.util import find_spec
+from typing import Any, cast
+
+import httpx
+
+from datacrunch_tgi._call import Close, Open, Read, Sleep, Step
+from datacrunch_tgi._errors import (
+    ArgumentError,
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    MalformedResponseError,
+    RequestTimeoutError,
+    TLSError,
+    TransportError,
+)
+from datacrunch_tgi._protocol import Head, Request
+from datacrunch_tgi._settings import Settings, reveal
+from datacrunch_tgi._version import __version__
+
+IDLE_SECONDS = 15.0
+"""How long a connection waits for its next request."""
+SHORTEST_TIMEOUT = 0.001
+"""Seconds given where no time is left: a socket takes 0 for "do not wait", which fails in another way."""
+
+
+class ThreadConnection:
+    """One connection, and what the steps of a call mean to a thread."""
+
+    def __init__(self, settings: Settings, tls: "Certificates") -> None:
+        self._settings = settings
+        self._transport = httpx.HTTPTransport(**_transport_options(settings, tls))
+        self._limits = _Limits()
+        self._response: httpx.Response | None = None
+        self._chunks: Iterator[bytes] = iter(())
+        self._doing: dict[type[Step], Callable[[Any], Any]] = {
+            Open: self._open,
+            Read: self._read,
+            Close: lambda _: self.drop_response(),
+            Sleep: lambda step: time.sleep(step.seconds),
+        }
+
+    def do(self, step: Step) -> Any:
+        """Do the step; return what came of it.
+
+        Raises:
+            TransportError: It failed.
+        """
+        try:
+            return self._doing[type(step)](step)
+        except _FAILURES as error:
+            failure: BaseException = _failure(error, self._settings)
+        except BaseException as error:  # noqa: BLE001 -- it is raised again
+            failure = _bare(error)
+        raise failure  # Not in the handler: a context would keep httpx's frames, which hold the key.
+
+    def close(self) -> None:
+        """Close the connection itself."""
+        self._transport.close()
+
+    def drop_response(self) -> None:
+        """End the response; a whole one leaves the connection for the next, else it is closed."""
+        response, self._response = self._response, None
+        if response:
+            self._chunks = iter(())
+            response.close()
+
+    def _open(self, step: Open) -> Head:
+        self._limits.start(step.connect_timeout, step.timeout)
+        request = _http_request(self._settings, step.request, self._limits)
+        request.extensions["trace"] = self._limits.trace
+        self._response = response = self._transport.handle_request(request)
+        encoded = "content-encoding" in response.headers
+        self._chunks = response.iter_bytes() if encoded else response.iter_raw()
+        return _head(response)
+
+    def _read(self, step: Read) -> bytes:
+        self._limits.end = time.monotonic() + step.timeout
+        return next(self._chunks, b"")
+
+
+class LoopConnection:
+    """One connection, and what the steps of a call mean to an event loop."""
+
+    def __init__(self, settings: Settings, tls: "Certificates") -> None:
+        self._settings = settings
+        self._transport = httpx.AsyncHTTPTransport(**_transport_options(settings, tls))
+        self._response: httpx.Response | None = None
+        self._whole = True
+        self._chunks: AsyncGenerator[bytes, None]
+        self._doing: dict[type[Step], Callable[[Any], Awaitable[Any]]] = {
+            Open: self._open,
+            Read: self._read,
+            Close: lambda _: self.drop_response(),
+            Sleep: lambda step: asyncio.sleep(step.seconds),
+        }
+
+    async def do(self, step: Step) -> Any:
+        """Do the step: see `ThreadConnection.do`."""
+        try:
+            return await self._doing[type(step)](step)
+        except _FAILURES as error:
+            failure: BaseException = _failure(error, self._settings)
+        except BaseException as error:  # noqa: BLE001 -- it is raised again
+            failure = _bare(error)
+        raise failure  # as there
+
+    async def close(self) -> None:
+        """Close the connection itself."""
+        await self._transport.aclose()
+
+    async def drop_response(self) -> None:
+        """End the response; a whole one leaves the connection for the next, else it is closed."""
+        if not self._whole:
+            # First, since this closes the socket before it waits for anything: httpx's way to end a
+            # response waits, and a task that is cancelled a second time would leave the socket open.
+            self._whole = True
+            await self.close()
+        response, self._response = self._response, None
+        if response:
+            await self._chunks.aclose()
+            await response.aclose()
+
+    async def _open(self, step: Open) -> Head:
+        request = _http_request(self._settings, step.request, {"connect": step.connect_timeout})
+        self._whole = False
+        async with asyncio.timeout(step.timeout):
+            self._response = response = await self._transport.handle_async_request(request)
+        encoded = "content-encoding" in response.headers
+        chunks = response.aiter_bytes() if encoded else response.aiter_raw()
+        self._chunks = cast("AsyncGenerator[bytes, None]", chunks)
+        return _head(response)
+
+    async def _read(self, step: Read) -> bytes:
+        async with asyncio.timeout(step.timeout):
+            chunk = await anext(self._chunks, b"")
+        self._whole = not chunk
+        return chunk
+
+
+class _Limits:
+    """The time limits of one thread's connection, in the form that httpx takes them.
+
+    httpcore looks a limit up once for a head and once for a body, and lets each read take so long. But
+    a limit here holds for a whole step, however many reads it takes. So what is left until the step's
+    end is put on each read of the connection's stream, from the moment there is one.
+    """
+
+    connected = end = 0.0
+
+    def start(self, connect: float, seconds: float) -> None:
+        """Limit the next connection and head, from now on."""
+        now = time.monotonic()
+        self.connected, self.end = now + connect, now + seconds
+
+    def get(self, key: str, _: object = None) -> float:  # what httpcore calls
+        left = (self.connected if key == "connect" else self.end) - time.monotonic()
+        return max(left, SHORTEST_TIMEOUT)
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:  # what httpcore tells each event
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            stream = info["return_value"]
+            read = stream.read
+
+            def limited(max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG001 -- httpcore's
+                return cast("bytes", read(max_bytes, timeout=self.get("read")))
+
+            stream.read = limited
+
+
+class Certificates:
+    """The certificates to trust and to show: read when first needed, and shared by all connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Everything that a secure connection needs to know.
+
+        Raises:
+            ArgumentError: A file cannot be read, or is none.
+        """
+        with self._lock:
+            if self._context is None:
+                self._context = self._read()
+            return self._context
+
+    def _read(self) -> ssl.SSLContext:
+        bundle, own = self._settings.ca_bundle, self._settings.client_certificate
+        try:
+            context = (
+                ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
+            )
+        except OSError as error:
+            raise ArgumentError("ca_bundle", _words(error), value=repr(bundle)) from None
+        if own:
+            try:
+                context.load_cert_chain(*((own,) if isinstance(own, str) else own))
+            except OSError as error:
+                raise ArgumentError("client_certificate", _words(error)) from None
+        return context
+
+
+def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
+    """One connection, without a search for certificates where no connection is secure."""
+    proxy = reveal(settings.proxy)
+    if proxy and proxy.startswith("socks") and not find_spec("socksio"):
+        raise ArgumentError("proxy", "a SOCKS proxy needs a package: pip install httpx[socks]")
+    secure = f"{settings.base_url}".startswith("https:")
+    return {
+        "verify": tls.context() if secure else cast("ssl.SSLContext", None),
+        "limits": httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS),
+        "proxy": proxy
+        and httpx.Proxy(proxy, ssl_context=tls.context() if proxy.startswith("https:") else None),
+    }
+
+
+def _http_request(settings: Settings, request: Request, limits: Any) -> httpx.Request:
+    http_request = httpx.Request(
+        request.method,
+        f"{settings.base_url}{request.path}",
+        headers={
+            "Accept": "*/*",
+            "User-Agent": f"datacrunch-tgi/{__version__}",
+            **(settings.headers or {}),
+        },
+        content=request.body,
+        extensions={"timeout": limits},
+    )
+    if request.body is not None:
+        http_request.headers["Content-Type"] = "application/json"
+    if settings.api_key:
+        http_request.headers["Authorization"] = f"Bearer {reveal(settings.api_key)}"
+    return http_request
+
+
+def _head(response: httpx.Response) -> Head:
+    return Head(
+        response.status_code, {name.lower(): value for name, value in response.headers.items()}
+    )
+
+
+_FAILURES = (httpx.HTTPError, OSError, UnicodeError)
+"""What I/O fails with: some of the system's errors pass through httpx as they are (an asyncio timeout,
+a TLS alert after the handshake, a name that cannot be looked up)."""
+
+
+def _bare(error: BaseException) -> BaseException:
+    """What ends a call from outside, without httpx's frames: they hold the key."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _failure(error: httpx.HTTPError | OSError | UnicodeError, settings: Settings) -> TransportError:
+    """The error of this package for one of httpx's, whose words alone are kept."""
+    words = _words(error)
+    host = f"{settings.base_url}"
+    match error:
+        case httpx.ConnectTimeout():
+            return ConnectTimeoutError(f"no connection to {host} in time")
+        case TimeoutError() | httpx.TimeoutException():
+            return RequestTimeoutError(f"no answer from {host} in time")
+        case _ if _is_about_tls(error):
+            return TLSError(f"no secure connection to {host}: {words}")
+        case httpx.ConnectError() | httpx.ProxyError() | UnicodeError():
+            return ConnectError(f"no connection to {host}: {words}")
+        case httpx.DecodingError():
+            return MalformedResponseError(f"the answer cannot be decompressed: {words}")
+        case _:
+            return DisconnectedError(f"the connection to {host} broke: {words}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        group = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+        error = group[-1] if group else error.__cause__ or error.__context__
+
+
+def _is_about_tls(error: BaseException) -> bool:
+    """Whether TLS failed, and not just the connection that it ran on."""
+    return any(
+        isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
+        for cause in _causes(error)
+    )
+
+
+def _words(error: BaseException) -> str:
+    """What the operating system says, else what the nearest library says."""
+    words = str(error) or type(error).__name__
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
+            words = cause.strerror or words
+        elif isinstance(cause, OSError) and cause.errno:
+            words = os.strerror(cause.errno)
+    return words

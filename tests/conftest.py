@@ -1,0 +1,60 @@
+"""What all tests share: a clean environment, recordings, cassettes, and a socket that says what it is told."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from vcr.cassette import Cassette
+
+TESTS = Path(__file__).parent
+RECORDINGS = TESTS / "recordings"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the machine reaches a test."""
+    for name in ("API_KEY", "BASE_URL", "MODEL"):
+        monkeypatch.delenv(f"DATACRUNCH_{name}", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def vcr_cassette_dir() -> str:
+    return str(TESTS / "cassettes")
+
+
+@pytest.fixture
+def vcr_config() -> dict[str, Any]:
+    """A cassette answers what has the same method, path and JSON body, once, and only that."""
+    return {
+        "match_on": ["method", "path", "body"],
+        "filter_headers": ["authorization"],
+        "decode_compressed_response": True,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _whole_cassette(vcr: Cassette | None) -> Iterator[None]:
+    """A test that replays a cassette asks for everything in it."""
+    yield
+    if vcr is not None:
+        assert vcr.all_played, "the cassette holds what the test did not ask for"
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> Path:
+    """The folder of the model that the recorded servers served."""
+    return TESTS.parent / "cookbook" / "tiny-llama"
+
+
+@pytest.fixture(scope="session")
+def recordings() -> dict[str, dict[str, Any]]:
+    """Every recorded exchange, by `server/name`."""
+    return {
+        f"{path.parent.name}/{path.stem}": json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted(RECORDINGS.glob("*/*.json"))
+    }

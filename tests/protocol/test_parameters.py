@@ -1,0 +1,151 @@
+"""Bad input is refused before any request, by an error that names field, value and rule."""
+
+import math
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, AsyncClient, Client
+from datacrunch_tgi._parameters import check_parameters
+
+PROMPT = "the prompt, which no error shows"
+CLIENTS = [Client, AsyncClient]
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"best_of": 0}, "best_of=0: must be greater than or equal to 1"),
+    ({"best_of": 2, "do_sample": True, "seed": 1}, "seed=1: must not be set when best_of > 1"),
+    ({"best_of": 2}, "best_of=2: needs sampling when > 1: set do_sample=True"),
+    ({"temperature": 0.0}, "temperature=0.0: must be strictly positive, as a 32-bit float"),
+    ({"temperature": -1}, "temperature=-1: must be strictly positive, as a 32-bit float"),
+    ({"temperature": 1e-50}, "temperature=1e-50: must be strictly positive, as a 32-bit float"),
+    ({"temperature": 1e300}, "temperature=1e+300: must be strictly positive, as a 32-bit float"),
+    ({"temperature": math.nan}, "temperature=nan: must be a finite number"),
+    ({"temperature": math.inf}, "temperature=inf: must be a finite number"),
+    (
+        {"repetition_penalty": 0},
+        "repetition_penalty=0: must be strictly positive, as a 32-bit float",
+    ),
+    ({"frequency_penalty": 2.5}, "frequency_penalty=2.5: must be less than or equal to 2"),
+    ({"frequency_penalty": math.nan}, "frequency_penalty=nan: must be"),
+    ({"top_p": 0.0}, "top_p=0.0: must be > 0.0 and < 1.0, as a 32-bit float"),
+    ({"top_p": 1.0}, "top_p=1.0: must be > 0.0 and < 1.0, as a 32-bit float"),
+    ({"top_p": 0.99999999}, "top_p=0.99999999: must be > 0.0 and < 1.0, as a 32-bit float"),
+    ({"typical_p": 1}, "typical_p=1: must be > 0.0 and < 1.0, as a 32-bit float"),
+    ({"top_k": 0}, "top_k=0: must be greater than or equal to 1"),
+    ({"top_k": 10.0}, "top_k=10.0: must be a valid integer"),
+    ({"top_k": 2**31}, "top_k=2147483648: must be less than or equal to 2147483647"),
+    ({"max_new_tokens": 0}, "max_new_tokens=0: must be greater than or equal to 1"),
+    ({"max_new_tokens": "50"}, "max_new_tokens='50': must be a valid integer"),
+    ({"max_new_tokens": True}, "max_new_tokens=True: must be a valid integer"),
+    ({"seed": -1}, "seed=-1: must be greater than or equal to 0"),
+    ({"seed": 2**64}, "seed=18446744073709551616: must be less than or equal to"),
+    ({"truncate": 0}, "truncate=0: must be greater than or equal to 1"),
+    ({"top_n_tokens": -1}, "top_n_tokens=-1: must be greater than or equal to 0"),
+    ({"stop": "photographer"}, "stop='photographer': must be a list of strings"),
+    ({"stop": ["a", ""]}, "stop[1]='': must not be empty"),
+    ({"stop": [1]}, "stop[0]=1: must be a valid string"),
+    ({"stop": ["\ud800"]}, "stop[0]='\\ud800': must not hold lone surrogates"),
+    ({"do_sample": "true"}, "do_sample='true': must be a valid boolean"),
+    ({"watermark": 1}, "watermark=1: must be a valid boolean"),
+    (
+        {"grammar": {"type": "xml", "value": ""}},
+        "grammar={'type': 'xml', 'value': ''}: must have the keys",
+    ),
+    ({"temperatur": 1.0}, "temperatur: no such parameter; did you mean 'temperature'?"),
+    ({"max_tokens": 5}, "max_tokens: no such parameter; did you mean 'max_new_tokens'?"),
+    ({"extra_parameters": {"new": math.nan}}, "extra_parameters: must be JSON"),
+]
+
+REFUSED_IN_STREAMS: list[tuple[dict[str, Any], str]] = [
+    ({"best_of": 2, "do_sample": True}, "best_of=2: must be 1 when streaming"),
+    ({"decoder_input_details": True}, "decoder_input_details=True: must be False when streaming"),
+]
+
+PROMPTS: list[tuple[object, str]] = [
+    ("", "inputs: cannot be empty"),
+    (["a list"], "inputs: must be a string, not list"),
+    ("\ud800", "inputs: must not hold lone surrogates"),
+]
+
+
+@pytest.fixture(params=["generate", "stream"])
+def route(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def refusal(
+    client_class: type[Client | AsyncClient], route: str, inputs: object, given: dict[str, Any]
+) -> str:
+    """The error of a call to an address where nobody listens: it never gets that far."""
+    client: Any = client_class(base_url="http://127.0.0.1:9", max_retries=0)
+
+    async def call() -> None:
+        result = getattr(client, route)(inputs, **given)
+        if route == "generate":
+            await result
+
+    with pytest.raises(ArgumentError) as caught:
+        await call()
+    assert isinstance(caught.value, ValueError)
+    assert PROMPT not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("client_class", CLIENTS)
+@pytest.mark.parametrize(("given", "words"), REFUSED)
+async def test_what_a_client_can_know_is_refused_before_a_request(
+    client_class: type[Client | AsyncClient], route: str, given: dict[str, Any], words: str
+) -> None:
+    if route == "stream" and given.get("best_of") == 2:
+        words = "best_of=2: must be 1 when streaming"
+    assert words in await refusal(client_class, route, PROMPT, given)
+
+
+@pytest.mark.parametrize("client_class", CLIENTS)
+@pytest.mark.parametrize(("given", "words"), REFUSED_IN_STREAMS)
+async def test_what_a_stream_cannot_do_is_refused_before_a_request(
+    client_class: type[Client | AsyncClient], given: dict[str, Any], words: str
+) -> None:
+    assert words in await refusal(client_class, "stream", PROMPT, given)
+
+
+@pytest.mark.parametrize("client_class", CLIENTS)
+@pytest.mark.parametrize(("inputs", "words"), PROMPTS)
+async def test_a_prompt_that_no_server_takes_is_refused_and_not_shown(
+    client_class: type[Client | AsyncClient], route: str, inputs: object, words: str
+) -> None:
+    assert await refusal(client_class, route, inputs, {}) == words + (
+        ", which no JSON text can" if "surrogates" in words else ""
+    )
+
+
+def test_the_api_pages_own_example_is_accepted_as_it_stands() -> None:
+    """All fifteen parameters, None where the page has null; None is not sent."""
+    page = {
+        "best_of": 1,
+        "decoder_input_details": True,
+        "details": True,
+        "do_sample": False,
+        "max_new_tokens": 20,
+        "repetition_penalty": 1.03,
+        "return_full_text": False,
+        "seed": None,
+        "stop": ["photographer"],
+        "temperature": 0.5,
+        "top_k": 10,
+        "top_p": 0.95,
+        "truncate": None,
+        "typical_p": 0.95,
+        "watermark": True,
+    }
+    sent = check_parameters(page, streaming=False)
+    assert sent == {name: value for name, value in page.items() if value is not None}
+
+
+def test_max_new_tokens_is_always_sent() -> None:
+    assert check_parameters({}, streaming=True) == {"max_new_tokens": 512}
+
+
+def test_limits_that_depend_on_the_server_are_left_to_it() -> None:
+    given = {"top_n_tokens": 99, "stop": list("abcdef"), "truncate": 10**6, "max_new_tokens": 10**6}
+    assert check_parameters(given, streaming=False) == given

@@ -1,0 +1,124 @@
+"""Settings come from arguments, then from the environment; what is wrong is refused by name."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, AsyncClient, Client, Settings
+
+KEY = "sk-secret-0123456789"
+URL = "http://127.0.0.1:8080"
+
+
+@pytest.fixture(params=[Client, AsyncClient, Settings])
+def make(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATACRUNCH_BASE_URL", "http://from.environment/v1/")
+    monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-from-environment")
+    monkeypatch.setenv("DATACRUNCH_MODEL", "from-environment")
+    told = make()
+    assert (told.base_url, told.model) == ("http://from.environment/v1", "from-environment")
+    assert told.api_key.get_secret_value() == "sk-from-environment"
+    given = make(base_url=URL, api_key=KEY, model="given")
+    assert (given.base_url, given.model, given.api_key.get_secret_value()) == (URL, "given", KEY)
+
+
+def test_no_other_variable_is_read(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HF_TOKEN", "OPENAI_API_KEY", "API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.setenv(name, KEY)
+    assert make(base_url=URL).api_key is None
+
+
+def test_the_default_host_wants_key_and_model_by_name(make: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"api_key.*pass api_key=.*DATACRUNCH_API_KEY"):
+        make()
+    with pytest.raises(ArgumentError, match=r"model.*pass model=.*DATACRUNCH_MODEL"):
+        make(api_key=KEY)
+    ours = make(api_key=KEY, model="llama-2-13b-chat")
+    assert ours.base_url == "https://inference.datacrunch.io/v1/completions"
+
+
+def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
+    elsewhere = make(base_url=URL)
+    assert (elsewhere.api_key, elsewhere.model) == (None, "tgi")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"base_url": "ftp://host"}, "base_url='ftp://host': must begin with http:// or https://"),
+        ({"base_url": "host:8080"}, "base_url='host:8080': must begin with http:// or https://"),
+        ({"base_url": "http://"}, "base_url='http://': must begin with http:// or https://"),
+        ({"base_url": "http://host:port"}, "base_url: is not a valid URL"),
+        ({"base_url": f"{URL}?key=1"}, "must not hold a query or fragment"),
+        ({"base_url": f"{URL}/generate"}, "is what stands before /generate: leave the route off"),
+        ({"base_url": f"{URL}/generate_stream/"}, "is what stands before /generate"),
+        ({"base_url": 8080}, "base_url=8080: must be a valid string"),
+        ({"max_retries": -1}, "max_retries=-1: must be greater than or equal to 0"),
+        ({"max_retries": 2.0}, "max_retries=2.0: must be a valid integer"),
+        ({"max_connections": 0}, "max_connections=0: must be greater than or equal to 1"),
+        ({"connect_timeout": 0}, "connect_timeout=0: must be greater than 0"),
+        ({"idle_timeout": "60"}, "idle_timeout='60': must be a valid number"),
+        ({"deadline": float("nan")}, "deadline=nan: must be"),
+        ({"headers": {"a b": "c"}}, "headers: a name must be made of letters"),
+        ({"tokenizer": "tiktoken"}, "tokenizer='tiktoken': must be callable"),
+        ({"base_uri": URL}, "base_uri: no such parameter; did you mean 'base_url'?"),
+        ({"max_retry": 1}, "max_retry: no such parameter; did you mean 'max_retries'?"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name_value_and_rule(
+    make: Any, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        make(**({"base_url": URL} | given))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base_url": f"http://user:{KEY}@host"},
+        {"base_url": f"http://{KEY}@host"},
+        {"api_key": f"{KEY} "},
+        {"api_key": f"{KEY}\n"},
+        {"api_key": f"{KEY}é"},
+        {"api_key": [KEY]},
+        {"headers": {"X-Key": f"{KEY}\r\n"}},
+        {"headers": [KEY]},
+        {"proxy": [KEY]},
+    ],
+)
+def test_a_refused_secret_is_not_shown(make: Any, given: dict[str, Any]) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        make(**({"base_url": URL} | given))
+    assert KEY not in f"{caught.value!s} {caught.value!r} {vars(caught.value)}"
+    assert next(iter(given)) in str(caught.value)
+
+
+def test_settings_do_not_change(make: Any) -> None:
+    with pytest.raises(AttributeError):
+        make(base_url=URL).base_url = "http://elsewhere"
+
+
+def test_a_copy_works_elsewhere_with_the_key(make: Any) -> None:
+    original = make(base_url=URL, api_key=KEY, max_retries=5)
+    for twin in (
+        pickle.loads(pickle.dumps(original)),
+        copy.deepcopy(original),
+        copy.copy(original),
+    ):
+        assert type(twin) is make
+        assert (twin.base_url, twin.max_retries) == (URL, 5)
+        assert twin.api_key.get_secret_value() == KEY
+
+
+def test_nothing_that_is_printed_holds_a_secret(make: Any) -> None:
+    settings = make(
+        base_url=URL, api_key=KEY, proxy=f"http://user:{KEY}@proxy", headers={"X-Key": KEY}
+    )
+    assert KEY not in f"{settings!r} {settings!s}"
