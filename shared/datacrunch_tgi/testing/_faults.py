@@ -1,0 +1,183 @@
+"""Faults that a test orders: what goes wrong with the next requests, and making it go wrong.
+
+Works on answers as they pass by on their way out, so that everything else in the endpoint is
+without faults.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from datacrunch_tgi.testing import _wire
+from datacrunch_tgi.testing._dialect import Dialect
+from datacrunch_tgi.testing._errors import GenerationFailedError, OverloadedError, UnhealthyError
+from datacrunch_tgi.testing._front import ConnectionCutError
+from datacrunch_tgi.testing._streaming import KEEP_ALIVE
+
+_OUT_OF_MEMORY = GenerationFailedError("CUDA out of memory. Tried to allocate 2.00 GiB")
+_TOLD = {told.status: told for told in (_OUT_OF_MEMORY, OverloadedError(), UnhealthyError())}
+"""What a server of TGI itself says with a status; others come from what stands before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """What goes wrong with one request; see `EmulatedEndpoint.fail_next`."""
+
+    status: int | None = None
+    body: object = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    delay: float = 0.0
+    hang_up: bool = False
+    silence: float = 0.0
+    silence_after: int = 0
+    cut_after: int | None = None
+    error_after: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot happen to the same request.
+
+        Raises:
+            ValueError: It cannot.
+        """
+        endings = {
+            "status": self.status is not None,
+            "hang_up": self.hang_up,
+            "cut_after": self.cut_after is not None,
+            "error_after": self.error_after is not None,
+        }
+        chosen = [name for name, is_chosen in endings.items() if is_chosen]
+        if len(chosen) > 1:
+            raise ValueError(f"a request can end in one way only, not in {' and '.join(chosen)}")
+        if self.status is None and self.headers:
+            raise ValueError("headers belong to a status")
+        if self.body is not None and self.status is None and self.error_after is None:
+            raise ValueError("body belongs to a status or to error_after")
+
+    def response(self) -> Response:
+        """Return what is answered in place of an answer."""
+        status = self.status or 200
+        if self.body is None:
+            told = _TOLD.get(status)
+            return Response(
+                _wire.error(told) if told else None,
+                status,
+                self.headers,
+                media_type="application/json" if told else None,
+            )
+        if isinstance(self.body, str | bytes):
+            return Response(self.body, status, self.headers, media_type="text/plain")
+        return Response(json.dumps(self.body), status, self.headers, media_type="application/json")
+
+    def error(self) -> str:
+        """Return the JSON of the error event."""
+        return _wire.error(_OUT_OF_MEMORY) if self.body is None else _wire.dump(self.body)
+
+
+class _AnswerEndedError(Exception):
+    """Nothing more is wanted from the application: the fault has ended the answer."""
+
+
+class FaultInjector:
+    """Spoils answers in the order in which faults were ordered."""
+
+    def __init__(
+        self, app: ASGIApp, faults: deque[Fault], dialect: Dialect, paths: Collection[str]
+    ) -> None:
+        """Take the application behind.
+
+        Args:
+            app: It answers.
+            faults: What goes wrong with the next requests, one each; taken from the left.
+            dialect: The server that writes error events.
+            paths: Where answers are generated, and things go wrong.
+        """
+        self._app = app
+        self._faults = faults
+        self._dialect = dialect
+        self._paths = paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or not."""
+        generates = scope["method"] == "POST" and scope["path"] in self._paths
+        if not (generates and self._faults):
+            await self._app(scope, receive, send)
+            return
+        fault = self._faults.popleft()
+        await asyncio.sleep(fault.delay)
+        if fault.hang_up:
+            raise ConnectionCutError
+        if fault.status is not None:
+            await fault.response()(scope, receive, send)
+            return
+        try:
+            spoiler = _Spoiler(fault, self._dialect, scope, receive, send)
+            await self._app(scope, receive, spoiler.send)
+        except* _AnswerEndedError:
+            pass
+
+
+class _Spoiler:
+    """One answer on its way out."""
+
+    def __init__(
+        self, fault: Fault, dialect: Dialect, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self._fault = fault
+        self._dialect = dialect
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._head: Message | None = None
+        self._events = 0
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application, spoilt if it is its turn."""
+        if message["type"] == "http.response.start":
+            await self._send_head(message)
+        elif self._head is not None:
+            await self._send_answer(self._head, message)
+        elif message["body"] == KEEP_ALIVE:
+            await self._send(message)
+        else:
+            await self._send_event(message)
+
+    async def _send_head(self, message: Message) -> None:
+        if (b"content-type", b"text/event-stream") in message["headers"]:
+            await self._send(message)
+        else:
+            self._head = message
+
+    async def _send_answer(self, head: Message, message: Message) -> None:
+        """Send an answer that is no stream: it has one part, and can only be cut in the middle."""
+        fault = self._fault
+        await asyncio.sleep(fault.silence)
+        if fault.error_after is not None:
+            told = Response(fault.error(), _OUT_OF_MEMORY.status, media_type="application/json")
+            await told(self._scope, self._receive, self._send)
+            raise _AnswerEndedError
+        await self._send(head)
+        if fault.cut_after is not None:
+            half = message["body"][: len(message["body"]) // 2]
+            await self._send({**message, "body": half, "more_body": True})
+            raise ConnectionCutError
+        await self._send(message)
+
+    async def _send_event(self, message: Message) -> None:
+        """Send an event, or the end of the stream, which is spoilt at the latest."""
+        fault, is_end = self._fault, not message["more_body"]
+        if self._events == fault.silence_after:
+            await asyncio.sleep(fault.silence)
+        if fault.cut_after is not None and (is_end or self._events == fault.cut_after):
+            raise ConnectionCutError
+        if fault.error_after is not None and (is_end or self._events == fault.error_after):
+            event = _wire.event(fault.error(), self._dialect)
+            await self._send({**message, "body": event, "more_body": True})
+            await self._send({**message, "body": b"", "more_body": False})
+            raise _AnswerEndedError
+        self._events += 1
+        await self._send(message)

@@ -1,0 +1,114 @@
+"""What happens to every request before and after its route.
+
+It is written down, gets the headers that every response of the server has, and is abandoned as soon
+as the client has left, as the servers do: closing the connection is how a generation is stopped.
+"""
+
+import asyncio
+from contextlib import ExitStack
+from email.utils import formatdate
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from datacrunch_tgi.testing._dialect import Headers
+from datacrunch_tgi.testing._recording import ReceivedRequest, Records
+from datacrunch_tgi.testing._server import CLOSE_CONNECTION
+
+
+class ConnectionCutError(Exception):
+    """The connection is to be cut here: a fault asks for it."""
+
+
+class _ClientLeftError(Exception):
+    """The connection was closed before the whole answer was sent."""
+
+
+class Front:
+    """The outermost application."""
+
+    def __init__(self, app: ASGIApp, records: Records, headers: Headers) -> None:
+        """Take the application behind.
+
+        Args:
+            app: It answers.
+            records: Where requests are written down.
+            headers: Of every response.
+        """
+        self._app = app
+        self._records = records
+        self._headers = [(name.encode(), value.encode()) for name, value in headers]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = ReceivedRequest(
+            method=scope["method"],
+            path=scope["path"],
+            headers={
+                key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+            },
+        )
+        with ExitStack() as is_open:
+            is_open.enter_context(self._records.open_requests.count())
+            try:
+                request.body = await _read_body(receive)
+                self._records.requests.append(request)
+                async with asyncio.TaskGroup() as group:
+                    watch = group.create_task(_watch(request, receive))
+                    await self._app(
+                        scope, _replay(request.body), self._write_down(request, send, is_open)
+                    )
+                    watch.cancel()
+            except* _ClientLeftError:
+                request.left_early = True
+            except* ConnectionCutError:
+                scope["extensions"][CLOSE_CONNECTION]()
+                # Before uvicorn has noticed it, it would report the answer as forgotten.
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+
+    def _write_down(self, request: ReceivedRequest, send: Send, is_open: ExitStack) -> Send:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                request.status = message["status"]
+                date = (b"date", formatdate(usegmt=True).encode())
+                message["headers"] = [*message["headers"], *self._headers, date]
+            else:
+                request.events += message["body"].startswith(b"data:")
+                request.finished = not message.get("more_body", False)
+            if request.finished:
+                # Before the client can have the end, and ask again.
+                is_open.close()
+            await send(message)
+
+        return sending
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientLeftError
+        body += message["body"]
+        if not message["more_body"]:
+            return bytes(body)
+
+
+async def _watch(request: ReceivedRequest, receive: Receive) -> None:
+    # The same message also comes when the whole answer was sent.
+    await receive()
+    if not request.finished:
+        raise _ClientLeftError
+
+
+def _replay(body: bytes) -> Receive:
+    """Give an application the body that was read already, and no word of a disconnect."""
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if unread:
+            return unread.pop()
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never
+
+    return receive

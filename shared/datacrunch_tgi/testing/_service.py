@@ -1,0 +1,140 @@
+"""A request's way through the server: permit, checks, queue, generation.
+
+Stands between the routes and the engine; knows neither HTTP nor how tokens are chosen.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+
+from datacrunch_tgi.testing._detokenizer import Tokenizer
+from datacrunch_tgi.testing._dialect import Dialect
+from datacrunch_tgi.testing._errors import InvalidRequestError, OverloadedError
+from datacrunch_tgi.testing._generation import Engine, Generation
+from datacrunch_tgi.testing._schema import GenerateRequest
+from datacrunch_tgi.testing._validation import (
+    Limits,
+    ValidRequest,
+    check_best_of,
+    check_stream,
+    validate,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """How much is done at once, and how fast."""
+
+    max_concurrent_requests: int
+    """Open requests, those that wait included; one more is told that the model is overloaded."""
+    max_batch_size: int | None
+    """Sequences that are generated at the same time; others wait. None: all."""
+    tokens_per_second: float | None
+    """Pace of each sequence. None: as fast as it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """What an answer took, in seconds."""
+
+    validation: float
+    queue: float
+    inference: float
+
+    @property
+    def total(self) -> float:
+        """From the request's arrival to the last token."""
+        return self.validation + self.queue + self.inference
+
+
+class Service:
+    """One server's requests; lives in one event loop."""
+
+    def __init__(
+        self, engine: Engine, dialect: Dialect, limits: Limits, capacity: Capacity
+    ) -> None:
+        self._engine = engine
+        self._dialect = dialect
+        self._limits = limits
+        self._capacity = capacity
+        self._open = 0
+        self._batch = asyncio.Semaphore(capacity.max_batch_size or capacity.max_concurrent_requests)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What texts are made of here."""
+        return self._engine.tokenizer
+
+    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Generation]:
+        """Yield the growing answer after every token.
+
+        Raises:
+            ServerError: The request is refused.
+        """
+        check_stream(request.parameters)
+        with self._permits(1):
+            valid = self._validate(request)
+            async with self._batch, aclosing(self._generate(valid)) as steps:
+                async for generation in steps:
+                    yield generation
+
+    async def answer(self, request: GenerateRequest) -> tuple[list[Generation], Times]:
+        """Return the finished sequences, the best first, and what the best one took.
+
+        Raises:
+            ServerError: The request is refused.
+        """
+        best_of = request.parameters.best_of or 1
+        check_best_of(best_of, self._limits)
+        with self._permits(best_of):
+            answers = await asyncio.gather(*(self._answer(request) for _ in range(best_of)))
+        answers.sort(key=lambda answer: answer[0].mean_logprob, reverse=True)
+        return [generation for generation, _ in answers], answers[0][1]
+
+    async def _answer(self, request: GenerateRequest) -> tuple[Generation, Times]:
+        arrived = time.perf_counter()
+        valid = self._validate(request)
+        queued = time.perf_counter()
+        async with self._batch:
+            started = time.perf_counter()
+            generation = [step async for step in self._generate(valid)][-1]
+        times = Times(
+            validation=queued - arrived,
+            queue=started - queued,
+            inference=time.perf_counter() - started,
+        )
+        return generation, times
+
+    async def _generate(self, request: ValidRequest) -> AsyncGenerator[Generation]:
+        """Yield the same generation after each of its tokens."""
+        started = time.perf_counter()
+        sequence = await self._engine.start(request)
+        generation = Generation(request, self.tokenizer, stop_window=self._dialect.stop_window)
+        if request.prefill:
+            generation.read_prompt(sequence.prefill_logprobs)
+        while generation.finish_reason is None:
+            choice = await sequence.choose()
+            if self._capacity.tokens_per_second is not None:
+                due = started + (len(generation.tokens) + 1) / self._capacity.tokens_per_second
+                await asyncio.sleep(due - time.perf_counter())
+            generation.add(choice)
+            yield generation
+
+    def _validate(self, request: GenerateRequest) -> ValidRequest:
+        valid = validate(request, self._limits, self._dialect, self.tokenizer)
+        if request.parameters.grammar is not None and not self._engine.takes_grammar:
+            raise InvalidRequestError("grammar is not supported")
+        return valid
+
+    @contextmanager
+    def _permits(self, count: int) -> Generator[None]:
+        """Hold a permit for every sequence, or be refused at once: nobody waits for a permit."""
+        if self._open + count > self._capacity.max_concurrent_requests:
+            raise OverloadedError
+        self._open += count
+        try:
+            yield
+        finally:
+            self._open -= count

@@ -1,0 +1,204 @@
+"""The endpoint as a whole: how it is made, found, asked for a key, watched and imported."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from datacrunch_tgi import testing
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+Start = Callable[..., EmulatedEndpoint]
+Ask = Callable[..., httpx.Response]
+Events = Callable[[httpx.Response], list[Any]]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"answers": "Hello", "model": "folder"}])
+def test_either_a_script_or_a_model(arguments: dict[str, Any]) -> None:
+    """Who says neither, or both, is told what can be said."""
+    with pytest.raises(ValueError, match="give either answers"):
+        EmulatedEndpoint(**arguments)
+
+
+def test_an_unknown_dialect_is_refused() -> None:
+    """The error names the servers that can be emulated."""
+    with pytest.raises(ValueError, match=r"'3.3.7' or '1.1.1', not '2.0'"):
+        EmulatedEndpoint(answers="Hello", dialect="2.0")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("base_path", ["v1", "/v1/", "/"])
+def test_a_base_path_stands_in_front(base_path: str) -> None:
+    """A base path that would make other URLs than it looks like is refused."""
+    with pytest.raises(ValueError, match="begins with a slash and ends without one"):
+        EmulatedEndpoint(answers="Hello", base_path=base_path)
+
+
+def test_routes_are_under_the_base_path(emulated_endpoint: Start, http: httpx.Client) -> None:
+    """With a base path the endpoint looks as DataCrunch's gateway does, and only there."""
+    endpoint = emulated_endpoint(answers="Hello", base_path="/v1/completions")
+    body = {"inputs": "Hi", "parameters": {}}
+
+    assert endpoint.url.endswith("/v1/completions")
+    assert http.post(f"{endpoint.url}/generate", json=body).json() == {"generated_text": "Hello"}
+    assert http.post(endpoint.url, json=body).json() == [{"generated_text": "HiHello"}]
+    for path in ("/health", "/ping", "/info", ""):
+        assert http.get(f"{endpoint.url}{path}").status_code == 200
+    outside = endpoint.url.removesuffix("/v1/completions")
+    assert http.post(f"{outside}/generate", json=body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("Bearer wrong", 401),
+        ("secret", 401),
+        ("Bearer Secret", 200),
+        ("bearer sEcret", 200),
+    ],
+)
+def test_a_key_is_asked_for(
+    emulated_endpoint: Start, http: httpx.Client, authorization: str | None, status: int
+) -> None:
+    """Without the key there is no answer and not a word; case counts nowhere, as with TGI."""
+    endpoint = emulated_endpoint(answers="Hello", api_key="Secret")
+    headers = {} if authorization is None else {"authorization": authorization}
+
+    for path in ("/generate", "/generate_stream", "/tokenize", ""):
+        answer = http.post(f"{endpoint.url}{path}", json={"inputs": "Hi"}, headers=headers)
+        assert answer.status_code == status
+        assert answer.content or status == 401
+    for path in ("/health", "/info"):
+        assert http.get(f"{endpoint.url}{path}", headers=headers).status_code == 200
+
+
+def test_requests_are_kept_as_they_came(emulated_endpoint: Start, http: httpx.Client) -> None:
+    """A test can look at everything that it caused: body, headers, answer and events."""
+    endpoint = emulated_endpoint(answers="one two")
+    body = {"model": "llama", "inputs": "Hi", "parameters": {}}
+
+    http.post(f"{endpoint.url}/generate_stream", json=body, headers={"X-Mine": "7"})
+    http.post(f"{endpoint.url}/generate", content=b"not JSON")
+    http.get(f"{endpoint.url}/nowhere")
+
+    stream, garbage, nowhere = endpoint.requests
+    assert (stream.method, stream.path) == ("POST", "/generate_stream")
+    assert stream.json == body
+    assert stream.headers["x-mine"] == "7"
+    assert (stream.status, stream.events, stream.finished) == (200, 3, True)
+    assert (garbage.status, garbage.body) == (415, b"not JSON")
+    with pytest.raises(ValueError, match="Expecting value"):
+        _ = garbage.json
+    assert (nowhere.method, nowhere.status, nowhere.body) == ("GET", 404, b"")
+
+
+def test_it_can_be_started_again() -> None:
+    """What was received is kept, and a second start is refused until the first has ended."""
+    endpoint = EmulatedEndpoint(answers=["first", "second"])
+    with pytest.raises(RuntimeError, match="no address before it is started"):
+        _ = endpoint.url
+
+    for _ in range(2):
+        with endpoint:
+            with pytest.raises(RuntimeError, match="started already"):
+                endpoint.start()
+            answer = httpx.post(f"{endpoint.url}/generate", json={"inputs": "Hi"}, trust_env=False)
+            assert answer.json() == {"generated_text": "first"}
+    endpoint.stop()
+
+    assert len(endpoint.requests) == 2
+
+
+def test_a_taken_port_is_told(emulated_endpoint: Start) -> None:
+    """The error is the system's, where the endpoint is started."""
+    port = int(emulated_endpoint(answers="Hello").url.rpartition(":")[2])
+
+    with pytest.raises(OSError, match="in use"):
+        EmulatedEndpoint(answers="Hello", port=port).start()
+
+
+def test_waiting_ends_with_the_endpoint(emulated_endpoint: Start) -> None:
+    """A command can serve until it is told to stop."""
+    endpoint = emulated_endpoint(answers="Hello")
+
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(endpoint.wait)
+        endpoint.stop()
+
+        waiting.result(timeout=10)
+
+
+def test_a_script_that_fails_is_a_server_that_fails(
+    emulated_endpoint: Start, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error in the user's function is logged with its traceback, and the next request is served."""
+
+    def answer(prompt: str) -> str:
+        if prompt == "Hi":
+            raise LookupError("forgot this one")
+        return "Hello"
+
+    endpoint = emulated_endpoint(answers=answer)
+
+    # uvicorn closes a connection by which something failed.
+    assert ask(endpoint, headers={"connection": "close"}).status_code == 500
+    assert ask(endpoint, prompt="Hello").json() == {"generated_text": "Hello"}
+    endpoint.stop()
+    assert "forgot this one" in caplog.text
+
+
+def run(program: str) -> str:
+    """What a new interpreter says when it runs a program; "" if it has nothing to say."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()  # noqa: S603
+
+
+def test_scripts_need_no_model_packages() -> None:
+    """Who scripts answers does not wait for numpy and the like to be imported."""
+    said = run(
+        "import sys\n"
+        "from datacrunch_tgi.testing import EmulatedEndpoint\n"
+        "EmulatedEndpoint(answers='Hello').start().stop()\n"
+        "heavy = {'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+
+    assert said == ""
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"), [("uvicorn", "answers='Hello'"), ("numpy", "model='folder'")]
+)
+def test_a_missing_extra_is_named(missing: str, arguments: str) -> None:
+    """Without the extra, the error is the command that installs it."""
+    said = run(
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from datacrunch_tgi.testing import EmulatedEndpoint\n"
+        f"EmulatedEndpoint({arguments})"
+    )
+
+    last = said.splitlines()[-1]
+    assert last.startswith("ImportError")
+    assert missing in last
+    assert 'pip install "datacrunch-tgi[testing]"' in last
+
+
+def test_the_plugin_loads_without_the_extra() -> None:
+    """Everybody who has the package loads it with pytest; only its fixture needs the extra."""
+    said = run(
+        "import sys\n"
+        "sys.modules['starlette'] = sys.modules['uvicorn'] = None\n"
+        "import datacrunch_tgi.testing._pytest"
+    )
+
+    assert said == ""
+
+
+def test_only_what_is_public_is_there() -> None:
+    """A name that does not exist is told as in any module."""
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = testing.Nothing

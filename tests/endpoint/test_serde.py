@@ -1,0 +1,139 @@
+"""The JSON reader: reads what is JSON, refuses the rest in serde_json's words."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datacrunch_tgi.testing._dialect import find_dialect
+from datacrunch_tgi.testing._schema import GenerateRequest, read_request
+from datacrunch_tgi.testing._serde import JsonReader, RejectedBodyError
+
+UPSTREAM = find_dialect("3.3.7")
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)  # fmt: skip
+
+
+def refusal(body: str | bytes) -> tuple[bool, str]:
+    """Whether the body is JSON at all, and what is said of it."""
+    with pytest.raises(RejectedBodyError) as caught:
+        read_request(body.encode() if isinstance(body, str) else body, UPSTREAM)
+    return caught.value.is_json, str(caught.value)
+
+
+@given(text=st.text(), is_ascii=st.booleans(), unknown=JSON, rest=st.text())
+def test_strings_come_back(text: str, is_ascii: bool, unknown: Any, rest: str) -> None:  # noqa: FBT001
+    """Every string is read, escaped or not, whatever stands around it; what follows is ignored."""
+    body = json.dumps({"unknown": unknown, "inputs": text}, ensure_ascii=is_ascii, indent=1) + rest
+
+    assert read_request(body.encode(), UPSTREAM).inputs == text
+
+
+@given(seed=st.integers(0, 2**64 - 1), top_p=st.floats(width=32, allow_nan=False))
+def test_numbers_come_back(seed: int, top_p: float) -> None:
+    """Whole numbers keep every digit, others are of single precision already."""
+    number = 0.0 if abs(top_p) == float("inf") else top_p
+    body = json.dumps({"inputs": "Hi", "parameters": {"seed": seed, "top_p": number}})
+
+    parameters = read_request(body.encode(), UPSTREAM).parameters
+
+    assert (parameters.seed, parameters.top_p) == (seed, number)
+
+
+@given(body=st.binary())
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    """Nothing that can be sent is an accident."""
+    try:
+        request: object = read_request(body, UPSTREAM)
+    except RejectedBodyError as rejected:
+        request = rejected
+
+    assert isinstance(request, GenerateRequest | RejectedBodyError)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ('{"inputs": "a"', "EOF while parsing an object at line 1 column 14"),
+        ('{"inputs" "a"}', "expected `:` at line 1 column 11"),
+        ('{"inputs": "a" "b"}', "expected `,` or `}` at line 1 column 16"),
+        ("{inputs}", "key must be a string at line 1 column 2"),
+        ('{"inputs": "a', "inputs: EOF while parsing a string at line 1 column 13"),
+        ('{"inputs": "\\x"}', "inputs: invalid escape at line 1 column 14"),
+        ('{\n"inputs": tru}', "inputs: expected ident at line 2 column 11"),
+        (b'{"inputs": "\xff"}', "inputs: invalid unicode code point at line 1 column 14"),
+        (
+            '{"inputs": "\n"}',
+            "inputs: control character (\\u0000-\\u001F) found while parsing a string at line 2",
+        ),
+        (
+            '{"inputs": "\\udc00"}',
+            "inputs: lone leading surrogate in hex escape at line 1 column 18",
+        ),
+        ('{"parameters": {"seed": -}}', "parameters.seed: invalid number at line 1 column 25"),
+        ('{"x": [1, 2,]}', "x: trailing comma at line 1 column 13"),
+        ('{"parameters": {"top_p": 1e999}}', "parameters.top_p: number out of range at line 1"),
+    ],
+)
+def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
+    """The first byte that is wrong is named by line and column, and the field it stands in."""
+    is_json, message = refusal(body)
+
+    assert not is_json
+    assert message.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("[]", "invalid type: sequence, expected struct GenerateRequest"),
+        ('"Hi"', 'invalid type: string "Hi", expected struct GenerateRequest'),
+        ('{"inputs": 5}', "inputs: invalid type: integer `5`, expected a string"),
+        ('{"inputs": true}', "inputs: invalid type: boolean `true`, expected a string"),
+        ('{"inputs": {}}', "inputs: invalid type: map, expected a string"),
+        ('{"parameters": {"stop": ["a", 1]}}', "parameters.stop[1]: invalid type: integer `1`"),
+        (
+            '{"parameters": {"top_k": 1e20}}',
+            "parameters.top_k: invalid type: floating point `1e20`",
+        ),
+        ('{"parameters": {"best_of": -1}}', "parameters.best_of: invalid value: integer `-1`"),
+        (
+            '{"parameters": {"top_p": "1"}}',
+            'parameters.top_p: invalid type: string "1", expected f32',
+        ),
+        ('{"parameters": {"seed": 1, "seed": 2}}', "parameters: duplicate field `seed`"),
+        (
+            '{"parameters": {"grammar": {"type": "regex"}}}',
+            "parameters.grammar: missing field `value`",
+        ),
+    ],
+)
+def test_json_of_another_shape_is_told_where(body: str, said: str) -> None:
+    """The field, what stands there, and what should."""
+    is_json, message = refusal(body)
+
+    assert is_json
+    assert message.startswith(said)
+
+
+def test_stream_is_a_field_of_the_root_route() -> None:
+    """Elsewhere it is as unknown as any other, and may be anything."""
+    body = b'{"inputs": "Hi", "stream": "yes"}'
+
+    assert not read_request(body, UPSTREAM).stream
+    with pytest.raises(RejectedBodyError, match="stream: invalid type"):
+        read_request(body, UPSTREAM, root=True)
+
+
+def test_a_value_can_be_read_over() -> None:
+    """Unknown fields are skipped with all that is in them."""
+    reader = JsonReader(b'{"a": {"b": [1, {"c": null}], "d": "e"}, "f": true}', debug_floats=True)
+
+    assert reader.struct("a map", {"f": reader.boolean}) == {"f": True}
