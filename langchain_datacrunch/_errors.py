@@ -1,0 +1,132 @@
+"""The transport's errors, raised as LangChain's too.
+
+    datacrunch_tgi.OverloadedError ──▶ DataCrunchOverloadedError, which is both
+                                       OverloadedError and langchain_core's ModelRateLimitError
+
+So a chain catches one provider's overload as it catches every other's, and who knows the transport
+finds all its fields. Errors that no class of LangChain's fits stay as they are.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
+
+from datacrunch_tgi import (
+    AuthenticationError,
+    ConnectError,
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    GenerationError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    RequestTimeoutError,
+    ServerError,
+    TLSError,
+)
+
+
+class DataCrunchAuthenticationError(AuthenticationError, ModelAuthenticationError):
+    """The server does not know the key: 401."""
+
+
+class DataCrunchPermissionDeniedError(AuthenticationError, ModelPermissionDeniedError):
+    """The key is not good for this request: 403."""
+
+
+class DataCrunchInvalidRequestError(InvalidRequestError, ModelInvalidRequestError):
+    """The server refused the request itself."""
+
+
+class DataCrunchContextOverflowError(DataCrunchInvalidRequestError, ContextOverflowError):
+    """The prompt, or prompt and answer together, have more tokens than the server takes."""
+
+
+class DataCrunchNotFoundError(NotFoundError, ModelNotFoundError):
+    """The server has no such route or model."""
+
+
+class DataCrunchOverloadedError(OverloadedError, ModelRateLimitError):
+    """The server has too many requests."""
+
+
+class DataCrunchGenerationError(GenerationError, ModelAPIError):
+    """The model failed while it generated."""
+
+
+class DataCrunchServerError(ServerError, ModelAPIError):
+    """The server or a gateway before it failed."""
+
+
+class DataCrunchConnectError(ConnectError, ModelConnectionError):
+    """No connection could be opened."""
+
+
+class DataCrunchTLSError(TLSError, ModelConnectionError):
+    """No secure connection."""
+
+    is_retryable = False
+
+
+class DataCrunchConnectTimeoutError(ConnectTimeoutError, ModelTimeoutError, ModelConnectionError):
+    """The connection was not open in time."""
+
+
+class DataCrunchDisconnectedError(DisconnectedError, ModelConnectionError):
+    """The connection broke."""
+
+
+class DataCrunchRequestTimeoutError(RequestTimeoutError, ModelTimeoutError):
+    """A time limit ran out."""
+
+
+_AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
+    AuthenticationError: DataCrunchAuthenticationError,
+    InvalidRequestError: DataCrunchInvalidRequestError,
+    NotFoundError: DataCrunchNotFoundError,
+    OverloadedError: DataCrunchOverloadedError,
+    GenerationError: DataCrunchGenerationError,
+    ServerError: DataCrunchServerError,
+    ConnectError: DataCrunchConnectError,
+    TLSError: DataCrunchTLSError,
+    ConnectTimeoutError: DataCrunchConnectTimeoutError,
+    DisconnectedError: DataCrunchDisconnectedError,
+    RequestTimeoutError: DataCrunchRequestTimeoutError,
+}
+_FORBIDDEN = 403
+_TOO_LONG = ("`inputs` tokens + `max_new_tokens` must be <=", "`inputs` must have less than")
+"""How servers begin to say that a prompt does not fit, 1.1.1 to 3.3.7."""
+
+
+@contextmanager
+def as_langchains_errors() -> Generator[None]:
+    """Let the transport's errors through as LangChain's too."""
+    try:
+        yield
+    except DataCrunchError as error:
+        # The same object gets the other class: another one would have this one as its context, and
+        # would have to copy its fields and traceback.
+        error.__class__ = _class_for(error)
+        raise
+
+
+def _class_for(error: DataCrunchError) -> type[DataCrunchError]:
+    if isinstance(error, AuthenticationError) and error.status == _FORBIDDEN:
+        return DataCrunchPermissionDeniedError
+    if isinstance(error, InvalidRequestError) and any(
+        words in error.server_message for words in _TOO_LONG
+    ):
+        return DataCrunchContextOverflowError
+    return _AS_LANGCHAINS.get(type(error), type(error))

@@ -1,0 +1,113 @@
+"""From the transport's answers and events to LangChain's generations and results. Pure.
+
+    Answer ───────▶ to_generation ─┐
+                                   ├─▶ to_result ─▶ joined ─▶ LLMResult of all prompts
+    StreamEvent ──▶ to_chunk ─▶ whole ─┘
+
+`generation_info` has the same keys whether the answer was streamed or not; what the server does not
+tell is left out:
+
+    finish_reason      `length`, `eos_token` or `stop_sequence`
+    seed               where something was drawn at random
+    token_usage        `prompt_tokens`, `completion_tokens`, `total_tokens`
+    model_name
+    tokens             for each token `id`, `text`, `logprob`, `special`, `top_tokens`
+    prefill            the prompt's tokens, where `decoder_input_details` asked for them
+    best_of_sequences  the answers that `best_of` did not choose
+
+Adding chunks adds their numbers and concatenates their strings and lists. So a chunk has its token as
+a list of one, and only the last chunk has the other keys.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
+from pydantic import BaseModel
+
+from datacrunch_tgi import Answer, StreamEvent, Token
+
+
+def to_generation(answer: Answer, model: str) -> Generation:
+    """Make the generation of an answer that was not streamed."""
+    info = _about(answer, model)
+    if details := answer.details:
+        info["tokens"] = [
+            _token(token, alternatives)
+            for token, alternatives in zip(
+                details.tokens, chain(details.top_tokens, repeat(())), strict=False
+            )
+        ]
+    return Generation(text=answer.text, generation_info=info)
+
+
+def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
+    """Make the chunk of one event; `answer` is the whole one, if this is its last event."""
+    info: dict[str, Any] = _about(answer, model) if answer else {}
+    info["tokens"] = [_token(event.token, event.top_tokens)]
+    return GenerationChunk(text=event.text, generation_info=info)
+
+
+def whole(chunks: Sequence[GenerationChunk]) -> Generation:
+    """Make the generation of a streamed answer, as their sum would be, in linear time."""
+    infos = [chunk.generation_info or {} for chunk in chunks]
+    tokens = [token for info in infos for token in info["tokens"]]
+    text = "".join(chunk.text for chunk in chunks)
+    return Generation(text=text, generation_info={**infos[-1], "tokens": tokens})
+
+
+def to_result(generation: Generation) -> LLMResult:
+    """Make the result of one prompt."""
+    info = generation.generation_info or {}
+    output = {name: info[name] for name in ("token_usage", "model_name")}
+    return LLMResult(generations=[[generation]], llm_output=output)
+
+
+def joined(results: Sequence[LLMResult]) -> LLMResult:
+    """Join the results of several prompts, in order, and add up their tokens.
+
+    A sum is left out where one of the prompts has no such number.
+    """
+    outputs = [result.llm_output for result in results if result.llm_output]
+    usages: list[dict[str, int]] = [output["token_usage"] for output in outputs]
+    known = set[str]().union(*usages).intersection(*usages)
+    total = {name: sum(usage[name] for usage in usages) for name in sorted(known)}
+    return LLMResult(
+        generations=[generations for result in results for generations in result.generations],
+        llm_output={**outputs[-1], "token_usage": total} if outputs else None,
+        run=[run for result in results for run in result.run or ()] or None,
+    )
+
+
+def _about(answer: Answer, model: str) -> dict[str, Any]:
+    """What there is to know about an answer as a whole."""
+    details = answer.details
+    told = {
+        "finish_reason": answer.finish_reason,
+        "seed": details and details.seed,
+        "prefill": details and _dumped(details.prefill),
+        "best_of_sequences": details and _dumped(details.best_of_sequences),
+    }
+    return {
+        **{name: value for name, value in told.items() if value not in (None, [])},
+        "token_usage": answer.usage.model_dump(exclude_none=True),
+        "model_name": model,
+    }
+
+
+def _token(token: Token, alternatives: Iterable[Token]) -> dict[str, Any]:
+    # Not dumped whole: LangChain would merge tokens that have the same "index".
+    told: dict[str, Any] = {
+        "id": token.id,
+        "text": token.text,
+        "logprob": token.logprob,
+        "special": token.special,
+    }
+    if top_tokens := [_token(other, ()) for other in alternatives]:
+        told["top_tokens"] = top_tokens
+    return told
+
+
+def _dumped(models: Iterable[BaseModel]) -> list[dict[str, Any]]:
+    return [model.model_dump(mode="json") for model in models]

@@ -1,0 +1,129 @@
+"""LangChain's `LLM`, but each prompt is a run of its own, and each call has a cache key of its own.
+
+    batch, abatch ─────▶ invoke ──┐
+                                  ├─▶ generate ─▶ cache ─▶ for each prompt, at the same time:
+    generate([p1, p2]) ───────────┘                        run ─▶ _generate([prompt]) ─▶ LLMResult
+
+LangChain's own gives all prompts to one `_generate` with the first one's run, fails them together, and
+makes the cache's key out of the model alone, whatever the call says.
+"""
+
+import asyncio
+from concurrent.futures import FIRST_EXCEPTION, wait
+from typing import Any, ClassVar, Self
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForLLMRun,
+    CallbackManagerForLLMRun,
+    Callbacks,
+)
+from langchain_core.language_models.base import LanguageModelInput
+from langchain_core.language_models.llms import LLM
+from langchain_core.outputs import LLMResult
+from langchain_core.runnables import Runnable
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+
+from datacrunch_tgi._adapter import Endpoint
+from langchain_datacrunch._outputs import joined
+
+_OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
+"""What `generate` takes beside the parameters of a call."""
+
+
+class RunPerPrompt(Endpoint, LLM):
+    """An `LLM` whose calls have parameters, and whose prompts are generated side by side."""
+
+    # LLM.batch makes one run of all prompts, which fails as a whole: the default is the better one.
+    batch: ClassVar = Runnable[LanguageModelInput, str].batch
+    abatch: ClassVar = Runnable[LanguageModelInput, str].abatch
+
+    def generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Generate the answers to several prompts, at the same time.
+
+        Args:
+            prompts: The prompts.
+            stop: Texts that end an answer, beside the model's own.
+            callbacks: For all prompts, or a list for each.
+            **kwargs: `tags`, `metadata`, `run_name`, `run_id`: for all prompts, or a list of them; and
+                parameters of this call, see `datacrunch_tgi.Parameters`.
+
+        Returns:
+            The answers, in the order of the prompts.
+
+        Raises:
+            datacrunch_tgi.DataCrunchError: The first error; what has not begun by then is not sent.
+        """
+        model, run = self._with_call(stop, kwargs)
+        return super(RunPerPrompt, model).generate(prompts, model.stop, callbacks, **run)
+
+    async def agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Generate the answers to several prompts, at the same time: see `generate`.
+
+        At the first error, and when it is cancelled, it stops the other generations.
+        """
+        model, run = self._with_call(stop, kwargs)
+        return await super(RunPerPrompt, model).agenerate(prompts, model.stop, callbacks, **run)
+
+    def _with_call(
+        self, stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> tuple[Self, dict[str, Any]]:
+        """Take the call's parameters into the model, and give back what is left.
+
+        LangChain makes the cache's key out of the model, and leaves out what is only said in the call.
+        """
+        run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
+        return (self.for_call(kwargs, stop) if kwargs or stop else self), run
+
+    def _generate_helper(
+        self,
+        prompts: list[str],
+        stop: list[str] | None,
+        run_managers: list[CallbackManagerForLLMRun],
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Give each prompt its own run; LangChain gives them all the first one's."""
+        one = super()._generate_helper
+        if len(prompts) == 1:
+            return one(prompts, stop, run_managers, **kwargs)
+        with ContextThreadPoolExecutor(self.max_connections) as pool:
+            results = [
+                pool.submit(one, [prompt], stop, [manager], **kwargs)
+                for prompt, manager in zip(prompts, run_managers, strict=True)
+            ]
+            done, _ = wait(results, return_when=FIRST_EXCEPTION)
+            error = next(filter(None, (result.exception() for result in done)), None)
+            for result, manager in zip(results, run_managers, strict=True):
+                if error and result.cancel():
+                    manager.on_llm_error(error, response=LLMResult(generations=[]))
+        return joined([result.result() for result in results])
+
+    async def _agenerate_helper(
+        self,
+        prompts: list[str],
+        stop: list[str] | None,
+        run_managers: list[AsyncCallbackManagerForLLMRun],
+        **kwargs: Any,
+    ) -> LLMResult:
+        one = super()._agenerate_helper
+        results = [
+            asyncio.create_task(one([prompt], stop, [manager], **kwargs))
+            for prompt, manager in zip(prompts, run_managers, strict=True)
+        ]
+        try:
+            return joined(await asyncio.gather(*results))
+        finally:
+            for result in results:
+                result.cancel()
+            await asyncio.gather(*results, return_exceptions=True)

@@ -1,0 +1,98 @@
+"""An endpoint, a model for it, both ways to call the model, and a handler that remembers."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.outputs import GenerationChunk, LLMResult
+
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import DataCrunchLLM
+
+
+class Remembering(BaseCallbackHandler):
+    """Remembers what it is told, by run."""
+
+    raise_error = True
+    run_inline = True
+
+    def __init__(self) -> None:
+        self.prompts: dict[UUID, str] = {}
+        self.invocation_params: list[dict[str, Any]] = []
+        self.serialized: list[dict[str, Any]] = []
+        self.metadata: list[dict[str, Any]] = []
+        self.tokens: dict[UUID, list[str]] = {}
+        self.chunks: list[GenerationChunk] = []
+        self.ends: dict[UUID, LLMResult] = {}
+        self.errors: list[tuple[UUID, BaseException, LLMResult]] = []
+
+    def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        (self.prompts[run_id],) = prompts
+        self.serialized.append(serialized)
+        self.invocation_params.append(kwargs["invocation_params"])
+        self.metadata.append(kwargs["metadata"])
+
+    def on_llm_new_token(self, token: Any, *, chunk: Any = None, run_id: UUID, **_: Any) -> None:
+        self.tokens.setdefault(run_id, []).append(token)
+        self.chunks.append(chunk)
+
+    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
+        assert run_id not in self.ends
+        self.ends[run_id] = response
+
+    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        self.errors.append((run_id, error, kwargs["response"]))
+
+    @property
+    def result(self) -> LLMResult:
+        """What the only run ended with."""
+        (result,) = self.ends.values()
+        return result
+
+
+@pytest.fixture
+def remembering() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest) -> Callable[..., Awaitable[Any]]:
+    """Call a method by its name, or its twin for event loops; what is streamed becomes a list."""
+
+    async def called(runnable: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        name = method if request.param == "sync" else f"a{method}"
+        result = getattr(runnable, name)(*args, **kwargs)
+        if hasattr(result, "__anext__"):
+            return [part async for part in result]
+        if hasattr(result, "__await__"):
+            return await result
+        return list(result) if hasattr(result, "__next__") else result
+
+    return called
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., EmulatedEndpoint]]:
+    """Start an endpoint with the given options, for this test."""
+    with ExitStack() as started:
+
+        def start(**options: Any) -> EmulatedEndpoint:
+            return started.enter_context(EmulatedEndpoint(**options))
+
+        yield start
+
+
+@pytest.fixture
+def endpoint(serve: Callable[..., EmulatedEndpoint]) -> EmulatedEndpoint:
+    """An endpoint that answers in five words and an end token."""
+    return serve(answers="Hello there, my friend")
+
+
+@pytest.fixture
+def llm(endpoint: EmulatedEndpoint) -> DataCrunchLLM:
+    return DataCrunchLLM(base_url=endpoint.url, api_key="sk-secret", model="llama")

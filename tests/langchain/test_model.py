@@ -1,0 +1,146 @@
+"""The model itself: its fields, what it tells of itself, and how it counts tokens."""
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+from langchain_core.language_models.llms import LLM
+from langchain_core.prompts import PromptTemplate
+from langchain_core.runnables import ConfigurableField
+from pydantic import ValidationError
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi._adapter import PARAMETERS
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import DataCrunchLLM, __version__
+
+
+def test_it_is_an_llm_with_a_version() -> None:
+    assert issubclass(DataCrunchLLM, LLM)
+    assert __version__
+
+
+def test_a_mistyped_argument_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ValidationError, match="did you mean 'temperature'"):
+        DataCrunchLLM(base_url="http://localhost", temprature=0.5)
+
+
+@pytest.mark.parametrize("greedy", [0, 0.0])
+async def test_temperature_zero_is_greedy(
+    endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], greedy: float
+) -> None:
+    llm = DataCrunchLLM(base_url=endpoint.url, temperature=0.7, top_k=5)
+    await call(llm, "invoke", "Hi", temperature=greedy)
+    await call(llm, "invoke", "Hi")
+    greedily, sampled = (request.json["parameters"] for request in endpoint.requests)
+    assert greedily == {"max_new_tokens": 512, "details": True}
+    assert sampled == {**greedily, "temperature": 0.7, "top_k": 5}
+
+
+async def test_the_parameters_of_a_call_stand_over_the_models(
+    endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
+) -> None:
+    llm = DataCrunchLLM(base_url=endpoint.url, max_tokens=9, extra_parameters={"new": 1})
+    for method in ("invoke", "stream"):
+        await call(llm, method, "Hi", max_tokens=3, details=False)
+    for request in endpoint.requests:
+        assert request.json["parameters"] == {"max_new_tokens": 3, "details": False, "new": 1}
+
+
+async def test_what_the_user_configures_is_sent(
+    llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
+) -> None:
+    field = ConfigurableField(id="most")
+    chain = PromptTemplate.from_template("{text}") | llm.configurable_fields(max_new_tokens=field)
+    config = {"configurable": {"most": 2}}
+    assert await call(chain, "invoke", {"text": "Hi"}, config=config) == "Hello there"
+
+
+def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> None:
+    parameters: dict[str, Any] = {
+        "do_sample": True,
+        "max_new_tokens": 5,
+        "repetition_penalty": 1.1,
+        "return_full_text": True,
+        "stop": ("a", "b"),
+        "seed": 2**64 - 1,
+        "temperature": 0.5,
+        "top_k": 5,
+        "top_p": 0.5,
+        "truncate": 5,
+        "typical_p": 0.5,
+        "best_of": 1,
+        "watermark": True,
+        "details": True,
+        "decoder_input_details": True,
+        "frequency_penalty": 0.1,
+        "top_n_tokens": 1,
+        "grammar": {"type": "regex", "value": "a"},
+        "adapter_id": "one",
+    }
+    assert parameters.keys() == set(PARAMETERS)
+    llm = DataCrunchLLM(
+        base_url="http://localhost:8080", model="m", extra_parameters={"new": [1]}, **parameters
+    )
+    told = {
+        **parameters,
+        "stop": ["a", "b"],
+        "base_url": "http://localhost:8080",
+        "model": "m",
+        "extra_parameters": {"new": [1]},
+        "_type": "datacrunch",
+    }
+    assert llm.asdict() == told
+    llm.save(tmp_path / "model.yaml")
+    llm.save(tmp_path / "model.json")
+    assert yaml.safe_load((tmp_path / "model.yaml").read_text(encoding="utf-8")) == told
+    assert json.loads((tmp_path / "model.json").read_text(encoding="utf-8")) == told
+
+
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+@pytest.mark.parametrize("name", ["max_tokens", "max_new_tokens"])
+async def test_tracers_are_told_provider_model_and_parameters(
+    endpoint: EmulatedEndpoint,
+    call: Callable[..., Awaitable[Any]],
+    remembering: Any,
+    method: str,
+    name: str,
+) -> None:
+    class Mine(DataCrunchLLM):
+        """A subclass, whose name is no provider's."""
+
+    llm = cast("type[DataCrunchLLM]", Mine)(
+        base_url=endpoint.url, model="m", temperature=0.5, max_tokens=5
+    )
+    config = {"callbacks": [remembering]}
+    await call(llm, method, "Hi", stop=["x"], config=config)
+    await call(llm, method, "Hi", config=config, **{name: 6})
+    of_model, of_call = remembering.metadata
+    told = {key: value for key, value in of_model.items() if key.startswith("ls_")}
+    assert told == {
+        "ls_provider": "datacrunch",
+        "ls_model_type": "llm",
+        "ls_model_name": "m",
+        "ls_temperature": 0.5,
+        "ls_max_tokens": 5,
+        "ls_stop": ["x"],
+    }
+    assert of_call["ls_max_tokens"] == 6
+
+
+def _bytes(text: str) -> list[int]:
+    return [*text.encode()]
+
+
+def test_tokens_are_counted_by_the_users_tokenizer_or_not_at_all() -> None:
+    llm = DataCrunchLLM(base_url="http://localhost", tokenizer=_bytes)
+    assert llm.get_token_ids("abc") == [97, 98, 99]
+    assert llm.get_num_tokens("abc") == 3
+    llm.custom_get_token_ids = lambda _: [1]
+    assert llm.get_num_tokens("abc") == 1
+    without = DataCrunchLLM(base_url="http://localhost")
+    with pytest.raises(ArgumentError, match="tokenizer="):
+        without.get_num_tokens("abc")
