@@ -1,0 +1,275 @@
+"""The LLM.
+
+    prompt ───▶ completion_to_prompt, unless formatted ─┐                    ┌─▶ CompletionResponse
+                                                        ├─▶ generate, stream ┤
+    messages ─▶ messages_to_prompt ─────────────────────┘                    └─▶ ChatResponse
+
+LlamaIndex wants eight methods, each with one start and one end event. So the eight are decorated, and
+what they share is not: methods that call each other would count every token twice.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from llama_index.core.base.llms.generic_utils import messages_to_prompt
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+)
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import (
+    llm_chat_callback,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
+    llm_completion_callback,  # pyright: ignore[reportUnknownVariableType]  # likewise
+)
+from pydantic import Field, model_validator
+
+from datacrunch_tgi import Answer, ArgumentError
+from datacrunch_tgi._adapter import Endpoint
+from datacrunch_tgi._parameters import MAX_NEW_TOKENS
+from llamaindex_datacrunch._responses import chat, chunk, completion
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+Response = TypeVar("Response", CompletionResponse, ChatResponse)
+
+
+def _completion_events(method: Method) -> Method:
+    """Tell LlamaIndex's callbacks and instrumentation of a completion, and wait for its rate limiter."""
+    return cast("Method", llm_completion_callback()(method))
+
+
+def _chat_events(method: Method) -> Method:
+    """Do for a chat what `_completion_events` does for a completion."""
+    return cast("Method", llm_chat_callback()(method))
+
+
+class DataCrunch(Endpoint, CustomLLM):
+    """A language model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
+
+    Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
+    (`max_tokens`, `temperature`, `stop`, …) are keyword arguments: see `datacrunch_tgi.Settings` and
+    `datacrunch_tgi.Parameters`. Parameters can also be given to each call, where they stand over the
+    model's. Constructing a model opens no connection.
+
+    LlamaIndex cuts documents into prompts with a tokenizer of its own, which is not the model's. So
+    that they fit, give it the model's, which is then also what counts the prompts' tokens where the
+    server does not tell:
+
+        tokenizer = Tokenizer.from_file("tokenizer.json")  # of the package tokenizers
+
+        def encode(text: str) -> list[int]:
+            return tokenizer.encode(text).ids
+
+        Settings.tokenizer = encode
+        Settings.llm = DataCrunch(model="llama-2-13b-chat", context_window=4096, tokenizer=encode)
+
+    A query engine puts `Settings.callback_manager` in the place of the model's: set that one.
+
+    The last chunk of a stream is the whole answer, with `raw`, `logprobs` and no further `delta`; those
+    before it hold the server's events in `raw`. `raw["usage"]` and `raw["finish_reason"]` are there in
+    every other response. Leaving a stream ends the generation.
+
+    One model serves many threads and event loops. A copy or pickle works elsewhere and holds the key;
+    `to_dict` and `to_json` hold neither key, headers, proxy nor functions, which have to be given again
+    or be in the environment.
+
+    Example:
+        >>> llm = DataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
+        >>> llm.complete("My name is Olivier and I").text  # doctest: +SKIP
+
+    Raises:
+        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+    """
+
+    context_window: int = Field(
+        DEFAULT_CONTEXT_WINDOW,
+        gt=0,
+        description="Tokens that prompt and answer may have together: the server's max_total_tokens, "
+        "or its max_input_tokens and max_new_tokens together where that is less.",
+    )
+    is_chat_model: bool = Field(
+        default=False,
+        description="Whether query engines and programs send messages, through messages_to_prompt, "
+        "instead of a prompt.",
+    )
+
+    if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
+
+        def __init__(self, **arguments: Any) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_class_name(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        named = dict(cast("Mapping[str, Any]", given))
+        if named.get("class_name") == cls.class_name():  # it is in every dump, and is no field
+            del named["class_name"]
+        return named
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        answer = self.metadata.num_output
+        if answer >= self.context_window:
+            raise ArgumentError(
+                "max_new_tokens",
+                f"must be less than context_window={self.context_window}, which has to hold the prompt too",
+                value=repr(answer),
+            )
+        return self
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name in dumps and events."""
+        return "DataCrunch"
+
+    def to_dict(self, **kwargs: Any) -> dict[str, Any]:
+        """Dump what is no secret and no function, in plain JSON types."""
+        return super().to_dict(**({"mode": "json"} | kwargs))
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex sizes its prompts by; the server is not asked."""
+        return LLMMetadata(
+            context_window=self.context_window,
+            num_output=self.max_new_tokens or MAX_NEW_TOKENS,
+            is_chat_model=self.is_chat_model,
+            is_function_calling_model=False,
+            model_name=self.model,
+        )
+
+    @_completion_events
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 -- LlamaIndex's signature
+        """Generate the answer to a prompt.
+
+        Args:
+            prompt: The prompt.
+            formatted: Whether it has been through `completion_to_prompt` already.
+            **kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
+
+        Raises:
+            datacrunch_tgi.DataCrunchError: No answer; its class tells why.
+        """
+        return completion(self._generate(self._prompt(prompt, formatted=formatted), kwargs))
+
+    @_completion_events
+    def stream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 -- LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponseGen:
+        """Generate the answer to a prompt token by token: see `complete`.
+
+        An error that comes after some tokens is raised after their chunks.
+        """
+        return self._stream(self._prompt(prompt, formatted=formatted), kwargs, _as_it_is)
+
+    @_completion_events
+    async def acomplete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 -- LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Generate the answer to a prompt: see `complete`."""
+        return completion(await self._agenerate(self._prompt(prompt, formatted=formatted), kwargs))
+
+    @_completion_events
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 -- LlamaIndex's signature
+        **kwargs: Any,
+    ) -> CompletionResponseAsyncGen:
+        """Generate the answer to a prompt token by token: see `stream_complete`."""
+        return self._astream(self._prompt(prompt, formatted=formatted), kwargs, _as_it_is)
+
+    @_chat_events
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Generate the next message.
+
+        Args:
+            messages: The conversation; `messages_to_prompt` makes the prompt of it.
+            **kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
+
+        Raises:
+            datacrunch_tgi.DataCrunchError: No answer; its class tells why.
+        """
+        return chat(completion(self._generate(self._chat_prompt(messages), kwargs)))
+
+    @_chat_events
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """Generate the next message token by token: see `chat`."""
+        return self._stream(self._chat_prompt(messages), kwargs, chat)
+
+    @_chat_events
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """Generate the next message: see `chat`."""
+        return chat(completion(await self._agenerate(self._chat_prompt(messages), kwargs)))
+
+    @_chat_events
+    async def astream_chat(
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> ChatResponseAsyncGen:
+        """Generate the next message token by token: see `chat`."""
+        return self._astream(self._chat_prompt(messages), kwargs, chat)
+
+    def close(self) -> None:
+        """Close the connections of threads that wait for their next request."""
+        self.client.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop that wait for their next request."""
+        await self.async_client.aclose()
+
+    def _prompt(self, prompt: str, *, formatted: bool) -> str:
+        to_prompt = None if formatted else self.completion_to_prompt
+        return to_prompt(prompt) if to_prompt else prompt
+
+    def _chat_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        return (self.messages_to_prompt or messages_to_prompt)(messages)
+
+    def _generate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
+        return self.client.generate(
+            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        )
+
+    async def _agenerate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
+        return await self.async_client.generate(
+            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        )
+
+    def _stream(
+        self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
+    ) -> Generator[Response, None, None]:
+        text = ""
+        with self.client.stream(
+            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        ) as events:
+            for event in events:
+                text += event.text
+                yield made(chunk(event, text))
+            yield made(completion(events.answer, delta=""))
+
+    async def _astream(
+        self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
+    ) -> AsyncGenerator[Response, None]:
+        text = ""
+        async with self.async_client.stream(
+            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        ) as events:
+            async for event in events:
+                text += event.text
+                yield made(chunk(event, text))
+            yield made(completion(events.answer, delta=""))
+
+
+def _as_it_is(response: CompletionResponse) -> CompletionResponse:
+    return response

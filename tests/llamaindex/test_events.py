@@ -1,0 +1,136 @@
+"""One call is one event, one turn of the rate limiter, and its tokens are counted once."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from llama_index.core import PromptTemplate
+from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.rate_limiter import BaseRateLimiter
+from pydantic import Field
+
+from datacrunch_tgi import AuthenticationError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from llamaindex_datacrunch import DataCrunch
+
+Ask = Callable[..., Awaitable[list[Any]]]
+
+
+class Turns(BaseRateLimiter):
+    """Counts who asks for a turn."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def acquire(self, num_tokens: int = 0) -> None:
+        del num_tokens
+        self.taken += 1
+
+    async def async_acquire(self, num_tokens: int = 0) -> None:
+        self.acquire(num_tokens)
+
+
+class Log(BaseEventHandler):
+    """Keeps every event."""
+
+    events: list[BaseEvent] = Field(default_factory=list)
+
+    def handle(self, event: BaseEvent, **_: Any) -> None:
+        self.events.append(event)
+
+    def named(self, end: str) -> list[BaseEvent]:
+        return [event for event in self.events if event.class_name().endswith(end)]
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """The events of LlamaIndex's instrumentation."""
+    root, log = get_dispatcher(), Log()
+    before = root.event_handlers
+    root.event_handlers = [*before, log]
+    yield log
+    root.event_handlers = before
+
+
+@pytest.fixture
+def counter() -> TokenCountingHandler:
+    """LlamaIndex's counter, whose own tokenizer finds nothing: it has only what a response tells."""
+    return TokenCountingHandler(tokenizer=lambda _: [])
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+@pytest.fixture
+def model(endpoint: EmulatedEndpoint, counter: TokenCountingHandler, turns: Turns) -> DataCrunch:
+    return DataCrunch(
+        base_url=endpoint.url,
+        api_key="sk-secret",
+        headers={"X-Tenant": "sk-tenant"},
+        callback_manager=CallbackManager([counter]),
+        rate_limiter=turns,
+        completion_to_prompt=lambda prompt: prompt,
+        messages_to_prompt=lambda messages: str(messages[-1].content),
+    )
+
+
+async def test_one_call_is_one_start_and_one_end(
+    model: DataCrunch, log: Log, turns: Turns, ask: Ask
+) -> None:
+    responses = await ask(model)
+    assert len(log.named("StartEvent")) == len(log.named("EndEvent")) == 1
+    chunks = len(responses) if len(responses) > 1 else 0
+    assert len(log.named("InProgressEvent")) == chunks
+    assert turns.taken == 1
+
+
+async def test_tokens_are_counted_once_as_the_server_tells_them(
+    model: DataCrunch, counter: TokenCountingHandler, ask: Ask
+) -> None:
+    usage = (await ask(model, "one two"))[-1].raw["usage"]
+    assert usage == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
+    assert counter.prompt_llm_token_count == 3
+    assert counter.completion_llm_token_count == 6
+    assert len(counter.llm_token_counts) == 1
+
+
+async def test_so_it_is_when_a_prompt_is_predicted(
+    model: DataCrunch, counter: TokenCountingHandler, log: Log, turns: Turns
+) -> None:
+    prompt = PromptTemplate("one {word}")
+    model.predict(prompt, word="two")
+    "".join(model.stream(prompt, word="two"))
+    await model.apredict(prompt, word="two")
+    "".join([delta async for delta in await model.astream(prompt, word="two")])
+    assert counter.total_llm_token_count == 4 * 9
+    assert len(log.named("LLMCompletionStartEvent")) == len(log.named("LLMCompletionEndEvent")) == 4
+    assert turns.taken == 4
+
+
+async def test_the_end_event_holds_the_whole_answer(model: DataCrunch, log: Log, ask: Ask) -> None:
+    last = (await ask(model))[-1]
+    (end,) = log.named("EndEvent")
+    response = end.model_dump()["response"]
+    assert (response["raw"], len(response["logprobs"])) == (last.raw, 6)
+
+
+async def test_a_failed_call_ends_its_event_with_the_error(
+    model: DataCrunch, endpoint: EmulatedEndpoint, counter: TokenCountingHandler, ask: Ask
+) -> None:
+    ended: list[Any] = []
+    counter.on_event_end = lambda _, payload=None, **__: ended.append(payload)  # type: ignore[method-assign]  # a spy
+    endpoint.fail_next(status=401)
+    with pytest.raises(AuthenticationError) as caught:
+        await ask(model)
+    assert [payload["exception"] for payload in ended] == [caught.value]
+
+
+async def test_no_event_holds_a_secret(model: DataCrunch, log: Log, ask: Ask) -> None:
+    await ask(model)
+    assert log.events
+    assert "sk-" not in repr(log.events) + "".join(map(str, (e.model_dump() for e in log.events)))

@@ -1,0 +1,174 @@
+"""The model itself: how it is made, what it tells LlamaIndex, how it is kept, copied and shown."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from llama_index.core.base.llms.base import BaseLLM
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+from llama_index.core.llms import CustomLLM
+from pydantic import BaseModel, ValidationError
+
+import llamaindex_datacrunch
+from datacrunch_tgi import __version__
+from datacrunch_tgi.testing import EmulatedEndpoint
+from llamaindex_datacrunch import DataCrunch
+
+COPIES: dict[str, Callable[[DataCrunch], DataCrunch]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda model: pickle.loads(pickle.dumps(model)),
+    "model_copy": lambda model: model.model_copy(),
+    "deep model_copy": lambda model: model.model_copy(deep=True),
+}
+DUMPS: dict[str, Callable[[DataCrunch], DataCrunch]] = {
+    "dict": lambda model: DataCrunch.from_dict(model.to_dict()),
+    "json": lambda model: DataCrunch.from_json(model.to_json()),
+    "pydantic": lambda model: DataCrunch.model_validate(model.model_dump()),
+    "pydantic json": lambda model: DataCrunch.model_validate_json(model.model_dump_json()),
+}
+
+
+@pytest.fixture
+def locked(serve: Callable[..., EmulatedEndpoint]) -> EmulatedEndpoint:
+    """An endpoint that asks for the key."""
+    return serve(answers="Hello there, my friend", api_key="sk-secret")
+
+
+@pytest.fixture
+def model(locked: EmulatedEndpoint) -> DataCrunch:
+    return DataCrunch(
+        base_url=locked.url,
+        api_key="sk-secret",
+        headers={"X-Tenant": "sk-tenant"},
+        model="llama",
+        max_tokens=3,
+        stop=["friend"],
+        context_window=2048,
+        ca_bundle=Path("authorities.pem"),
+    )
+
+
+def test_it_is_an_llm_of_llamaindex() -> None:
+    assert issubclass(DataCrunch, CustomLLM)
+    assert BaseLLM.__name__ in [base.__name__ for base in DataCrunch.__mro__]
+    assert DataCrunch.class_name() == "DataCrunch"
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES.keys())
+async def test_a_copy_works_as_the_model_does(
+    model: DataCrunch, locked: EmulatedEndpoint, copied: Callable[[DataCrunch], DataCrunch]
+) -> None:
+    model.complete("Hi")  # with a connection open, which a copy cannot take along
+    other = copied(model)
+    assert other.complete("Hi").text == "Hello there,"
+    assert (await other.acomplete("Hi")).text == "Hello there,"
+    first, *others = [request.json for request in locked.requests]
+    assert others == [first, first]
+    assert other.metadata == model.metadata
+
+
+@pytest.mark.parametrize("restored", DUMPS.values(), ids=DUMPS.keys())
+def test_a_dump_gives_the_model_back_with_the_key_of_the_environment(
+    model: DataCrunch,
+    locked: EmulatedEndpoint,
+    restored: Callable[[DataCrunch], DataCrunch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-secret")
+    assert restored(model).complete("Hi").text == "Hello there,"
+    assert locked.requests[-1].json["parameters"] == {
+        "details": True,
+        "max_new_tokens": 3,
+        "stop": ["friend"],
+    }
+    assert restored(model).metadata == model.metadata
+
+
+def test_a_model_within_another_is_dumped_and_read_again(model: DataCrunch) -> None:
+    class Pipeline(BaseModel):
+        model: DataCrunch
+
+    pipeline = Pipeline.model_validate(Pipeline(model=model).model_dump())
+    assert pipeline.model.base_url == model.base_url
+
+
+def test_no_secret_is_shown_or_dumped(model: DataCrunch) -> None:
+    shown = (
+        repr(model),
+        str(model),
+        f"{model.to_dict()}",
+        model.to_json(),
+        model.model_dump_json(),
+        f"{model.to_payload()}",
+        f"{model.metadata}",
+        f"{model.client!r} {model.async_client!r}",
+    )
+    assert "sk-" not in "".join(shown)
+
+
+def test_a_refused_argument_is_named_and_no_value_is_shown() -> None:
+    with pytest.raises(ValidationError, match="api_key: must not hold white space") as caught:
+        DataCrunch(base_url="http://127.0.0.1:9", api_key="sk secret", model="llama")
+    assert "sk secret" not in f"{caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"max_token": 5}, "max_token: no such parameter; did you mean 'max_tokens'"),
+        ({"contxt_window": 5}, "did you mean 'context_window'"),
+        ({"temperature": -1.0}, "temperature=-1.0: must be strictly positive"),
+        ({"context_window": 0}, "context_window"),
+        ({"class_name": "OpenAI"}, "class_name: no such parameter"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_the_rule(arguments: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        DataCrunch(base_url="http://127.0.0.1:9", **arguments)
+
+
+def test_what_llamaindex_sizes_its_prompts_by(model: DataCrunch) -> None:
+    told = model.metadata
+    assert (told.context_window, told.num_output, told.model_name) == (2048, 3, "llama")
+    assert not told.is_chat_model
+    assert not told.is_function_calling_model
+    unset = DataCrunch(base_url="http://127.0.0.1:9").metadata
+    assert (unset.context_window, unset.num_output) == (DEFAULT_CONTEXT_WINDOW, 512)
+    assert DataCrunch(base_url="http://127.0.0.1:9", is_chat_model=True).metadata.is_chat_model
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"max_tokens": 2048, "context_window": 2048}, {"context_window": 512}]
+)
+def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused(arguments: dict[str, int]) -> None:
+    with pytest.raises(ValidationError, match=r"max_new_tokens=.*less than context_window="):
+        DataCrunch(base_url="http://127.0.0.1:9", **arguments)
+
+
+def test_making_a_model_and_asking_for_its_metadata_opens_nothing(locked: EmulatedEndpoint) -> None:
+    model = DataCrunch(base_url=locked.url)
+    assert model.metadata.model_name == "tgi"
+    assert model.to_payload()["class_name"] == "DataCrunch"
+    assert (locked.requests, locked.peak_open_connections) == ([], 0)
+
+
+def test_the_package_offers_what_it_lists() -> None:
+    assert llamaindex_datacrunch.__all__ == sorted(llamaindex_datacrunch.__all__)
+    assert llamaindex_datacrunch.__version__ == __version__
+    assert all(hasattr(llamaindex_datacrunch, name) for name in llamaindex_datacrunch.__all__)
+
+
+def test_without_llamaindex_the_import_says_what_to_install() -> None:
+    code = "import sys; sys.modules['llama_index'] = None; import llamaindex_datacrunch"
+    folder = Path(llamaindex_datacrunch.__file__).parents[1]
+    ran = subprocess.run(  # noqa: S603 -- the interpreter of the tests
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert ran.stderr.rstrip().endswith(
+        'ImportError: llamaindex_datacrunch needs llama-index-core: pip install "datacrunch-tgi[llamaindex]"'
+    )

@@ -1,0 +1,178 @@
+"""What is sent: the prompt through exactly one template, the parameters under the API's names."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from llama_index.core import ChatPromptTemplate, PromptTemplate
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.chat_engine import SimpleChatEngine
+from llama_index.core.memory import ChatMemoryBuffer
+from pydantic import BaseModel
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from llamaindex_datacrunch import DataCrunch
+
+Ask = Callable[..., Awaitable[list[Any]]]
+
+
+def llama(messages: Sequence[ChatMessage]) -> str:
+    return "".join(f"<|{message.role.value}|>{message.content}<|end|>" for message in messages)
+
+
+def instruction(prompt: str) -> str:
+    return f"[INST] {prompt} [/INST]"
+
+
+@pytest.fixture
+def templated(endpoint: EmulatedEndpoint) -> DataCrunch:
+    return DataCrunch(
+        base_url=endpoint.url,
+        system_prompt="Be brief.",
+        messages_to_prompt=llama,
+        completion_to_prompt=instruction,
+    )
+
+
+async def test_a_prompt_goes_through_one_template_once(
+    templated: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    await ask(templated, "Hi")
+    chats = "chat" in f"{getattr(ask, '__name__', '')}"
+    assert _prompt(endpoint) == ("<|user|>Hi<|end|>" if chats else "[INST] Hi [/INST]")
+
+
+async def test_a_formatted_prompt_is_sent_as_it_is(
+    templated: DataCrunch, endpoint: EmulatedEndpoint
+) -> None:
+    templated.complete("Hi", formatted=True)
+    list(templated.stream_complete("Hi", formatted=True))
+    await templated.acomplete("Hi", formatted=True)
+    [_ async for _ in await templated.astream_complete("Hi", formatted=True)]
+    assert [request.json["inputs"] for request in endpoint.requests] == ["Hi"] * 4
+
+
+async def test_a_predicted_prompt_is_formatted_once(
+    templated: DataCrunch, endpoint: EmulatedEndpoint
+) -> None:
+    prompt = PromptTemplate("Say {word}")
+    templated.predict(prompt, word="yes")
+    "".join(templated.stream(prompt, word="yes"))
+    await templated.apredict(prompt, word="yes")
+    "".join([delta async for delta in await templated.astream(prompt, word="yes")])
+    sent = {request.json["inputs"] for request in endpoint.requests}
+    assert (len(endpoint.requests), sent) == (4, {"Be brief.\n\n[INST] Say yes [/INST]"})
+
+
+def test_a_chat_model_has_the_system_prompt_in_its_template(endpoint: EmulatedEndpoint) -> None:
+    model = DataCrunch(
+        base_url=endpoint.url,
+        system_prompt="Be brief.",
+        messages_to_prompt=llama,
+        is_chat_model=True,
+    )
+    model.predict(ChatPromptTemplate.from_messages([("user", "Say {word}")]), word="yes")
+    assert _prompt(endpoint) == "<|system|>Be brief.<|end|><|user|>Say yes<|end|>"
+
+
+def test_structured_prediction_reads_json_and_takes_parameters(
+    serve: Callable[..., EmulatedEndpoint],
+) -> None:
+    class Song(BaseModel):
+        title: str
+
+    endpoint = serve(answers='{"title": "Finlandia"}')
+    model = DataCrunch(base_url=endpoint.url, completion_to_prompt=instruction)
+    grammar = {"type": "json", "value": Song.model_json_schema()}
+    song = model.structured_predict(Song, PromptTemplate("A song"), llm_kwargs={"grammar": grammar})
+    assert song == Song(title="Finlandia")
+    assert endpoint.requests[-1].json["parameters"]["grammar"] == grammar
+    assert _prompt(endpoint).count("[INST]") == 1
+
+
+def test_what_is_known_of_an_answer_stays_out_of_the_next_prompt(
+    model: DataCrunch, endpoint: EmulatedEndpoint
+) -> None:
+    memory = ChatMemoryBuffer.from_defaults(tokenizer_fn=str.split)
+    engine = SimpleChatEngine.from_defaults(llm=model, memory=memory)
+    engine.chat("one")
+    "".join(engine.stream_chat("two").response_gen)
+    engine.chat("three")
+    assert _prompt(endpoint) == (
+        "user: one\nassistant: Hello there, my friend\n"
+        "user: two\nassistant: Hello there, my friend\n"
+        "user: three\nassistant: "
+    )
+
+
+async def test_the_body_holds_what_was_set_and_no_more(
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask_whole: Ask
+) -> None:
+    model.messages_to_prompt = lambda messages: str(messages[0].content)
+    await ask_whole(model, "Hi", max_tokens=60)
+    assert endpoint.requests[-1].json == {
+        "model": "llama",
+        "inputs": "Hi",
+        "parameters": {"details": True, "max_new_tokens": 60},
+    }
+
+
+async def test_the_parameters_of_a_call_stand_over_the_models(
+    endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    model = DataCrunch(
+        base_url=endpoint.url,
+        max_tokens=60,
+        temperature=0.5,
+        stop=["a"],
+        extra_parameters={"new": 1},
+    )
+    await ask(model, temperature=0, stop=["b"])
+    assert endpoint.requests[-1].json["parameters"] == {
+        "details": True,
+        "max_new_tokens": 60,
+        "stop": ["a", "b"],
+        "new": 1,
+    }
+
+
+async def test_a_misspelt_parameter_is_refused_and_nothing_is_sent(
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    with pytest.raises(ArgumentError, match="did you mean 'temperature'"):
+        await ask(model, temprature=1.0)
+    assert not endpoint.requests
+
+
+# What LlamaIndex's own tests demand of every LLM (llama-index-core, tests/llms/test_callbacks.py).
+
+
+@pytest.mark.parametrize("arguments", [{"args": ["Hi"]}, {"kwargs": {"prompt": "Hi"}}])
+async def test_the_prompt_is_given_by_place_or_by_name(
+    model: DataCrunch, endpoint: EmulatedEndpoint, arguments: dict[str, Any]
+) -> None:
+    args, kwargs = arguments.get("args", []), arguments.get("kwargs", {})
+    model.complete(*args, **kwargs)
+    list(model.stream_complete(*args, **kwargs))
+    await model.acomplete(*args, **kwargs)
+    [_ async for _ in await model.astream_complete(*args, **kwargs)]
+    assert [request.json["inputs"] for request in endpoint.requests] == ["Hi"] * 4
+
+
+async def test_a_missing_prompt_is_a_value_error(model: DataCrunch) -> None:
+    for method in (model.complete, model.stream_complete):
+        with pytest.raises(ValueError, match="No prompt provided"):
+            method()  # type: ignore[call-arg]  # which is the point
+    for asynchronous in (model.acomplete, model.astream_complete):
+        with pytest.raises(ValueError, match="No prompt provided"):
+            await asynchronous()  # type: ignore[call-arg]  # which is the point
+
+
+def test_a_prompt_given_twice_is_a_type_error(model: DataCrunch) -> None:
+    with pytest.raises(TypeError, match="multiple values"):
+        model.complete("Hi", prompt="Hi")  # type: ignore[misc]  # which is the point
+
+
+def _prompt(endpoint: EmulatedEndpoint) -> str:
+    return str(endpoint.requests[-1].json["inputs"])
