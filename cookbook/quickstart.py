@@ -1,0 +1,126 @@
+"""A LangChain chain and a LlamaIndex pipeline, answered token by token by one endpoint.
+
+Without a key they talk to an endpoint in this process, which serves the tiny Llama beside this file.
+With DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL and DATACRUNCH_MODEL set, they talk to yours.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import LLMResult
+from langchain_core.prompts import PromptTemplate
+from llama_index.core import Document, QueryBundle, get_response_synthesizer
+from llama_index.core.base.response.schema import StreamingResponse
+from llama_index.core.instrumentation import get_dispatcher
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.llm import LLMCompletionEndEvent
+from llama_index.core.node_parser import SentenceSplitter
+from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.retrievers.bm25 import BM25Retriever
+from pydantic import Field
+
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import DataCrunchLLM
+from llamaindex_datacrunch import DataCrunch
+
+HERE = Path(__file__).parent
+QUESTIONS = [
+    "How do I stop generation at a word?",
+    "What happens when the server is overloaded?",
+    "How do I make the output repeatable?",
+]
+
+
+@contextmanager
+def endpoint() -> Iterator[dict[str, Any]]:
+    """Yield the settings that both models get: none where the environment has them."""
+    if "DATACRUNCH_API_KEY" in os.environ or "DATACRUNCH_BASE_URL" in os.environ:
+        yield {}
+        return
+    with EmulatedEndpoint(model=HERE / "tiny-llama", tokens_per_second=60) as emulated:
+        print(
+            f"No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers, at {emulated.url}\n"
+        )
+        yield {"base_url": emulated.url, "model": "tiny-llama"}
+
+
+class Printer(BaseCallbackHandler):
+    """Prints each token as it comes, and in the end what the answer took."""
+
+    def on_llm_new_token(self, token: Any, **_: Any) -> None:
+        print(token, end="", flush=True)
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        info = response.generations[0][0].generation_info or {}
+        print(f"\n  {tokens(info['token_usage'])}; ended by {info['finish_reason']}\n")
+
+
+def langchain_chain(settings: dict[str, Any]) -> None:
+    """A chain: document and question to a prompt, to the model, to text."""
+    llm = DataCrunchLLM(**settings, max_tokens=120, temperature=0)
+    prompt = PromptTemplate.from_template(
+        "Human: Answer the question based only on the following context:\n{document}\n\n"
+        "Question: {question}"
+    )
+    chain = prompt | llm | StrOutputParser()
+    question = "How does LangChain call the endpoint?"
+    document = (HERE / "data" / "frameworks.md").read_text(encoding="utf-8").strip()
+    print(f"LangChain: {question}\n ", end="")
+    for _ in chain.stream(
+        {"document": document, "question": question}, config={"callbacks": [Printer()]}
+    ):
+        pass
+
+
+class LastCompletion(BaseEventHandler):
+    """Keeps what the last completion told beside its text."""
+
+    raw: dict[str, Any] = Field(default_factory=dict)
+
+    def handle(self, event: BaseEvent, **_: Any) -> None:
+        if isinstance(event, LLMCompletionEndEvent):
+            self.raw = event.response.raw or {}
+
+
+def llamaindex_pipeline(settings: dict[str, Any]) -> None:
+    """Retrieval with BM25 over the documents of data/, and an answer from what was found."""
+    llm = DataCrunch(**settings, max_tokens=120, temperature=0, context_window=2048)
+    documents = [
+        Document(text=path.read_text(encoding="utf-8").strip(), metadata={"file_path": path.name})
+        for path in sorted((HERE / "data").glob("*.md"))
+    ]
+    nodes = SentenceSplitter().get_nodes_from_documents(documents)
+    engine = RetrieverQueryEngine(
+        BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=1),
+        get_response_synthesizer(llm=llm, streaming=True),
+    )
+    last = LastCompletion()
+    get_dispatcher().add_event_handler(last)
+    print(f"{len(documents)} documents indexed for LlamaIndex\n")
+    for question in QUESTIONS:
+        print(f"LlamaIndex: {question}\n ", end="")
+        response = engine.query(QueryBundle(question))
+        for piece in cast("StreamingResponse", response).response_gen:
+            print(piece, end="", flush=True)
+        used = ", ".join(node.metadata["file_path"] for node in response.source_nodes)
+        print(
+            f"\n  from {used}; {tokens(last.raw['usage'])}; ended by {last.raw['finish_reason']}\n"
+        )
+
+
+def tokens(usage: dict[str, int]) -> str:
+    """Tell the tokens that a call took, as far as the server told them."""
+    told = [f"{number} {name.replace('_', ' ')}" for name, number in usage.items()]
+    return ", ".join(told[:2]) or "no usage told"
+
+
+if __name__ == "__main__":
+    with endpoint() as settings:
+        langchain_chain(settings)
+        llamaindex_pipeline(settings)

@@ -1,0 +1,64 @@
+"""What README.md says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from datacrunch_tgi import Parameters, Settings, _errors
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def table(first_column: str) -> dict[str, list[str]]:
+    """The rows of the table with that first column, by its names."""
+    (rows,) = re.findall(
+        rf"^\| {first_column} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", README, re.MULTILINE
+    )
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows.splitlines()]
+    return {name.strip("`"): rest for name, *rest in cells}
+
+
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda code: code.splitlines()[-1])
+def test_each_snippet_runs_as_it_stands(
+    snippet: str, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EmulatedEndpoint(model=tiny_llama, api_key="sk-readme") as endpoint:
+        monkeypatch.setenv("DATACRUNCH_BASE_URL", endpoint.url)
+        monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-readme")
+        monkeypatch.setenv("DATACRUNCH_MODEL", "llama-2-13b-chat")
+        exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102 -- that is what is tested
+
+
+def test_there_are_the_snippets_that_were_promised() -> None:
+    assert [
+        next(n for n in ("Client", "EmulatedEndpoint", "DataCrunchLLM", "DataCrunch") if n in code)
+        for code in SNIPPETS
+    ] == ["Client", "DataCrunchLLM", "DataCrunch", "EmulatedEndpoint"]
+
+
+def test_the_table_of_parameters_has_each_of_them_in_order() -> None:
+    assert list(table("parameter")) == list(Parameters.__annotations__)
+
+
+def test_the_table_of_settings_has_each_default() -> None:
+    told = {name: cells[0] for name, cells in table("setting").items()}
+    plain = Settings(base_url="http://127.0.0.1")
+    for name, value in told.items():
+        default = getattr(plain, name)
+        assert value == str(default) or default is None
+
+
+def test_the_table_of_errors_has_each_that_is_raised() -> None:
+    rows = table("error")
+    raised = {
+        name
+        for name, value in vars(_errors).items()
+        if isinstance(value, type) and issubclass(value, _errors.DataCrunchError)
+    }
+    families = {"DataCrunchError", "TransportError", "APIError", "ConnectTimeoutError"}
+    assert set(rows) == raised - families
+    for name, (_, again, _) in rows.items():
+        assert (again == "no") is not getattr(_errors, name).retryable
