@@ -1,0 +1,59 @@
+"""What type checkers see of the public surface. Checked by pyright and mypy, never run."""
+
+from typing import assert_type
+
+from datacrunch_tgi import (
+    Answer,
+    AsyncClient,
+    Client,
+    Details,
+    Info,
+    Parameters,
+    PromptToken,
+    StreamEvent,
+    Usage,
+)
+from langchain_datacrunch import DataCrunchLLM
+from llamaindex_datacrunch import DataCrunch
+
+
+def threads(client: Client) -> None:
+    answer = client.generate("prompt", max_new_tokens=20, stop=["a"], temperature=0.5, seed=None)
+    assert_type(answer, Answer)
+    assert_type(answer.text, str)
+    assert_type(answer.generated_text, str | None)
+    assert_type(answer.details, Details | None)
+    assert_type(answer.usage, Usage)
+    assert_type(answer.usage.prompt_tokens, int | None)
+    with client.stream("prompt", Parameters(top_k=10), details=True) as events:
+        for event in events:
+            assert_type(event, StreamEvent)
+            assert_type(event.token.logprob, float | None)
+    assert_type(events.answer, Answer)
+    assert_type(client.info(), Info)
+    assert_type(client.health(), bool)
+    assert_type(client.tokenize("text"), list[PromptToken])
+
+
+async def event_loops(client: AsyncClient) -> None:
+    assert_type(await client.generate("prompt", watermark=True), Answer)
+    async with client.stream("prompt", extra_parameters={"new": 1}) as events:
+        async for event in events:
+            assert_type(event.text, str)
+    assert_type(events.answer, Answer)
+    assert_type(await client.info(), Info)
+    assert_type(await client.health(), bool)
+    assert_type(await client.tokenize("text"), list[PromptToken])
+
+
+def refused(client: Client) -> None:
+    client.generate("prompt", max_new_tokens="20")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.generate("prompt", temperatur=0.5)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    client.stream(["prompt"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client(base_uri="http://localhost")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Client(max_retries="2")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def adapters() -> None:
+    assert_type(DataCrunchLLM(max_tokens=60).invoke("prompt"), str)
+    assert_type(DataCrunch(max_tokens=60).complete("prompt").text, str)
