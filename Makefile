@@ -2,6 +2,7 @@
 # make test         run all tests
 # make check        lint, types and layers
 # make bench        compare speed and memory with other clients
+# make notebooks    run the cookbook's notebooks and store what they print
 # make record       record the adapters' cassettes anew from DATACRUNCH_BASE_URL
 #
 # Each sets up what it needs in .venv, once. PYTHON names another Python, VENV another folder.
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
 
-.PHONY: quickstart test check bench record
+.PHONY: quickstart test check bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -24,6 +25,9 @@ check: $(VENV)/check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright --pythonpath $(RUN)
 	$(VENV)/bin/lint-imports
+
+notebooks: $(VENV)/test
+	@$(RUN) tests/cookbook/execute.py
 
 record: $(VENV)/test
 	@$(RUN) tests/record.py --live

@@ -4,12 +4,10 @@ Without a key they talk to an endpoint in this process, which serves the tiny Ll
 With DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL and DATACRUNCH_MODEL set, they talk to yours.
 """
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+from endpoint import endpoint
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import LLMResult
@@ -25,7 +23,6 @@ from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.retrievers.bm25 import BM25Retriever
 from pydantic import Field
 
-from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
 from llamaindex_datacrunch import DataCrunch
 
@@ -35,19 +32,6 @@ QUESTIONS = [
     "What happens when the server is overloaded?",
     "How do I make the output repeatable?",
 ]
-
-
-@contextmanager
-def endpoint() -> Iterator[dict[str, Any]]:
-    """Yield the settings that both models get: none where the environment has them."""
-    if "DATACRUNCH_API_KEY" in os.environ or "DATACRUNCH_BASE_URL" in os.environ:
-        yield {}
-        return
-    with EmulatedEndpoint(model=HERE / "tiny-llama", tokens_per_second=60) as emulated:
-        print(
-            f"No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers, at {emulated.url}\n"
-        )
-        yield {"base_url": emulated.url, "model": "tiny-llama"}
 
 
 class Printer(BaseCallbackHandler):
@@ -71,7 +55,7 @@ def langchain_chain(settings: dict[str, Any]) -> None:
     chain = prompt | llm | StrOutputParser()
     question = "How does LangChain call the endpoint?"
     document = (HERE / "data" / "frameworks.md").read_text(encoding="utf-8").strip()
-    print(f"LangChain: {question}\n ", end="")
+    print(f"\nLangChain: {question}\n ", end="")
     for _ in chain.stream(
         {"document": document, "question": question}, config={"callbacks": [Printer()]}
     ):

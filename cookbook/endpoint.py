@@ -1,0 +1,38 @@
+"""Where the recipes send their prompts: to your endpoint, or to a tiny Llama in this process."""
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+TINY_LLAMA = Path(__file__).parent / "tiny-llama"
+
+
+@contextmanager
+def endpoint(tokens_per_second: float = 60) -> Iterator[dict[str, Any]]:
+    """Yield the settings of a client or model, and say who answers.
+
+    They are empty where DATACRUNCH_API_KEY or DATACRUNCH_BASE_URL is set: clients and models look
+    there by themselves. Else they lead to an endpoint that is started here.
+
+    Args:
+        tokens_per_second: How fast the tiny Llama answers.
+    """
+    if "DATACRUNCH_API_KEY" in os.environ or "DATACRUNCH_BASE_URL" in os.environ:
+        print("Your endpoint answers, as DATACRUNCH_* in the environment say.")
+        yield {}
+        return
+    with EmulatedEndpoint(model=TINY_LLAMA, tokens_per_second=tokens_per_second) as emulated:
+        print("No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers.")
+        yield {"base_url": emulated.url, "model": "tiny-llama"}
+
+
+def connect(tokens_per_second: float = 60) -> dict[str, Any]:
+    """Do the same for a notebook: the endpoint lives as long as its process."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(endpoint(tokens_per_second))

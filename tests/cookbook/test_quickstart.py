@@ -1,0 +1,55 @@
+"""The quickstart shows a newcomer both frameworks, and talks to their own endpoint when they have one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+COOKBOOK = Path(__file__).parents[2] / "cookbook"
+KEY = "sk-of-the-newcomer"
+ANSWERS = [
+    "LangChain calls the endpoint through a language model class, and each new token reaches the "
+    "callbacks of the chain.\n  93 prompt tokens, 21 completion tokens; ended by eos_token",
+    "Pass the word in stop, a list of strings. Generation ends as soon as one of them appears.\n"
+    "  from length.md; 136 prompt tokens, 26 completion tokens; ended by eos_token",
+    "An overloaded server answers 429. The client should wait and try again.\n"
+    "  from errors.md; 137 prompt tokens, 16 completion tokens; ended by eos_token",
+    "Set a fixed seed. With the same seed, a sampled answer is repeatable.\n"
+    "  from sampling.md; 146 prompt tokens, 18 completion tokens; ended by eos_token",
+]
+
+
+def run(**environment: str) -> str:
+    """Run the quickstart; return what it prints."""
+    done = subprocess.run(  # noqa: S603 -- our own script
+        [sys.executable, str(COOKBOOK / "quickstart.py")],
+        env=os.environ | environment,
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_without_a_key_the_tiny_llama_answers_and_says_so() -> None:
+    printed = run()
+    assert printed.startswith("No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers.\n")
+    for answer in ANSWERS:
+        assert answer in printed
+
+
+def test_with_a_key_the_same_script_talks_to_the_endpoint_it_names(tiny_llama: Path) -> None:
+    with EmulatedEndpoint(model=tiny_llama, base_path="/v1/completions", api_key=KEY) as endpoint:
+        printed = run(
+            DATACRUNCH_BASE_URL=endpoint.url, DATACRUNCH_API_KEY=KEY, DATACRUNCH_MODEL="llama"
+        )
+    assert len(endpoint.requests) == len(ANSWERS)
+    assert all(request.json["model"] == "llama" for request in endpoint.requests)
+    assert "tiny Llama" not in printed
+    assert KEY not in printed
+    for answer in ANSWERS:
+        assert answer in printed
