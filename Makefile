@@ -38,7 +38,7 @@ $(VENV)/test: GROUPS = --group test
 $(VENV)/check: GROUPS = --group test --group check
 $(VENV)/quickstart $(VENV)/test $(VENV)/check: pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $@: about a minute, once."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[langchain,llamaindex,testing]' $(GROUPS)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
 	@touch $@
 
 $(VENV)/bin/python:

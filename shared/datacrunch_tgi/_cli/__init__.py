@@ -1,0 +1,1 @@
+"""The command line, with click and rich. Imported by `__main__` alone."""

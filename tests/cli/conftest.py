@@ -1,0 +1,93 @@
+"""What the tests of the command line share: the real command, in a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+import pytest
+
+COMMAND = [sys.executable, "-W", "error", "-m", "datacrunch_tgi"]
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C reaches a process even where the tests themselves are run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def run() -> Callable[..., subprocess.CompletedProcess[bytes]]:
+    """Run the command to its end; variables by name, `stdin` as bytes."""
+
+    def run(
+        *arguments: str, stdin: bytes = b"", **variables: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603
+            [*COMMAND, *arguments],
+            input=stdin,
+            capture_output=True,
+            env={**os.environ, **variables},
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture
+def begin() -> Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]:
+    """Begin the command, with pipes to read from while it runs; it does not outlive the block."""
+
+    @contextmanager
+    def begin(*arguments: str, **variables: Any) -> Iterator[subprocess.Popen[bytes]]:
+        with subprocess.Popen(  # noqa: S603
+            [*COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **variables},
+        ) as process:
+            too_late = threading.Timer(60, process.kill)  # a test that waits in vain fails
+            too_late.start()
+            try:
+                yield process
+            finally:
+                too_late.cancel()
+                process.kill()
+
+    return begin
+
+
+@pytest.fixture
+def run_in_terminal() -> Callable[..., tuple[int, str]]:
+    """Run the command in a terminal, where nothing is typed; return its exit code and what it shows."""
+    pty = pytest.importorskip("pty", reason="there are no such terminals on Windows")
+
+    def run(*arguments: str, **variables: str) -> tuple[int, str]:
+        ours, its = pty.openpty()
+        with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 -- a descriptor has no path
+            process = subprocess.Popen(  # noqa: S603
+                [*COMMAND, *arguments],
+                stdin=its,
+                stdout=its,
+                stderr=its,
+                env={**os.environ, "TERM": "xterm", **variables},
+            )
+            os.close(its)
+            too_late = threading.Timer(60, process.kill)  # as above
+            too_late.start()
+            shown = b""
+            with suppress(OSError):  # which is how Linux says that nobody is at the other end
+                while piece := screen.read(4096):
+                    shown += piece
+            too_late.cancel()
+            return process.wait(), shown.decode().replace("\r\n", "\n")
+
+    return run

@@ -1,0 +1,205 @@
+"""`generate` and `stream`: what is asked, and what is printed."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+Start = Callable[..., EmulatedEndpoint]
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+Begin = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
+RunInTerminal = Callable[..., tuple[int, str]]
+
+not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+
+both = pytest.mark.parametrize("command", ["generate", "stream"])
+
+
+@both
+def test_plain_output_is_the_text_alone(emulated_endpoint: Start, run: Run, command: str) -> None:
+    """What comes out can be piped on: the answer, a line end, nothing else."""
+    endpoint = emulated_endpoint(answers="eins zwei drei äöü😀")
+
+    done = run(command, "Hi there", "--base-url", endpoint.url, PYTHONUTF8="1")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode() == "eins zwei drei äöü😀\n"
+    assert endpoint.requests[0].json["inputs"] == "Hi there"
+
+
+@pytest.mark.parametrize("arguments", [(), ("-",)], ids=["absent", "hyphen"])
+@pytest.mark.parametrize(
+    ("stdin", "prompt"),
+    [
+        (b"Hi there\n", "Hi there"),
+        (b"Hi there\r\n", "Hi there"),
+        (b"Hi\n\n", "Hi\n"),
+        (b"\xef\xbb\xbf\xc3\xa9\xf0\x9f\x98\x80", "é😀"),
+    ],
+    ids=["line", "Windows", "lines", "UTF-8"],
+)
+def test_a_prompt_can_be_piped_in(
+    emulated_endpoint: Start, run: Run, arguments: tuple[str, ...], stdin: bytes, prompt: str
+) -> None:
+    """Without an argument, or with a hyphen, the prompt is standard input but for its line end."""
+    endpoint = emulated_endpoint(answers="Hello")
+
+    done = run("generate", *arguments, stdin=stdin, DATACRUNCH_BASE_URL=endpoint.url)
+
+    assert done.returncode == 0
+    assert endpoint.requests[0].json["inputs"] == prompt
+
+
+def test_a_terminal_is_not_waited_for(run_in_terminal: RunInTerminal) -> None:
+    """Who gives no prompt is told so, and does not sit before a command that waits for one."""
+    code, shown = run_in_terminal("generate")
+
+    assert code == 2
+    assert "there is no prompt" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("Hi", "sesame"), b"", "the prompt is more than one word: put it in quotes"),
+        ((), b"sesame\xff", "the prompt on standard input is not UTF-8"),
+        (("",), b"", "the prompt cannot be empty"),
+    ],
+)
+def test_a_prompt_that_cannot_be_sent_is_not_shown(
+    run: Run, arguments: tuple[str, ...], stdin: bytes, words: str
+) -> None:
+    """The error says what is wrong, in a line or two, without a word of the prompt."""
+    done = run("generate", *arguments, "--base-url", "http://localhost:1", stdin=stdin)
+
+    assert done.returncode == 2
+    assert words in done.stderr.decode()
+    assert b"sesame" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2
+
+
+def test_the_whole_answer_is_there_as_json(emulated_endpoint: Start, run: Run) -> None:
+    """Programs get all that a client has: text, details, usage."""
+    endpoint = emulated_endpoint(answers="one two three")
+
+    done = run("generate", "Hi", "--details", "--json", "--base-url", endpoint.url)
+
+    answer = json.loads(done.stdout)
+    assert (answer["text"], answer["finish_reason"]) == ("one two three", "eos_token")
+    assert [token["text"] for token in answer["details"]["tokens"]][:2] == ["one", " two"]
+    assert answer["usage"]["completion_tokens"] == 4
+
+
+def test_a_stream_is_a_line_of_json_for_each_event(emulated_endpoint: Start, run: Run) -> None:
+    """The events' texts are the answer; the last event also has what is known at the end."""
+    endpoint = emulated_endpoint(answers="one two three four")
+
+    done = run("stream", "Hi", "--stop", "three", "--json", "--base-url", endpoint.url)
+
+    *before, last = map(json.loads, done.stdout.splitlines())
+    assert [event["text"] for event in before] == ["one", " two"]
+    assert not any("usage" in event for event in before)
+    assert last["finish_reason"] == "stop_sequence"
+    assert last["usage"]["completion_tokens"] == 3
+
+
+def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> None:
+    """What a program reads does not depend on a terminal's encoding; a text is shown as far as it goes."""
+    endpoint = emulated_endpoint(answers="é😀")
+    ask = ("generate", "Hi", "--base-url", endpoint.url)
+
+    whole = run(*ask, "--json", PYTHONIOENCODING="latin-1")
+    plain = run(*ask, PYTHONIOENCODING="latin-1")
+
+    assert json.loads(whole.stdout.decode())["text"] == "é😀"
+    assert (plain.returncode, plain.stdout, plain.stderr) == (0, b"\xe9?\n", b"")
+
+
+def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin) -> None:
+    """The first token can be read while the server has not said the second."""
+    endpoint = emulated_endpoint(answers="one two")
+    endpoint.fail_next(silence=3600, silence_after=1)
+
+    with begin("stream", "Hi", "--base-url", endpoint.url) as process:
+        assert process.stdout
+        assert process.stdout.read(3) == b"one"
+        assert process.poll() is None
+
+
+@not_on_windows
+def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
+    """It ends with 130 and without a word, and the server stops generating."""
+    endpoint = emulated_endpoint(answers="one two")
+    endpoint.fail_next(silence=3600, silence_after=1)
+
+    with begin("stream", "Hi", "--base-url", endpoint.url) as process:
+        assert process.stdout
+        assert process.stdout.read(3) == b"one"
+        process.send_signal(signal.SIGINT)
+        ended = process.communicate(timeout=60)
+
+    assert (process.returncode, *ended) == (130, b"\n", b"")
+    endpoint.wait_until_idle()
+    assert endpoint.requests[0].left_early
+
+
+@not_on_windows
+def test_ctrl_c_stops_waiting(emulated_endpoint: Start, begin: Begin) -> None:
+    """An answer that takes too long for a person is left just so."""
+    asked, left = threading.Event(), threading.Event()
+
+    def answer(_: str) -> str:
+        asked.set()
+        left.wait(60)
+        return "too late"
+
+    endpoint = emulated_endpoint(answers=answer)
+
+    with begin("generate", "Hi", "--base-url", endpoint.url) as process:
+        assert asked.wait(60)
+        process.send_signal(signal.SIGINT)
+        ended = process.communicate(timeout=60)
+        left.set()
+
+    assert (process.returncode, *ended) == (130, b"", b"")
+
+
+@not_on_windows
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "JSON"])
+def test_a_closed_pipe_is_no_error(
+    emulated_endpoint: Start, begin: Begin, options: tuple[str, ...]
+) -> None:
+    """`| head` gets what it wants; then the command ends quietly, and the server stops generating."""
+    endpoint = emulated_endpoint(answers="word " * 1000, tokens_per_second=100)
+
+    ask = ("stream", "Hi", "--max-new-tokens", "1500", *options, "--base-url", endpoint.url)
+    with begin(*ask) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(4)
+        process.stdout.close()
+        errors = process.stderr.read()
+
+        assert (process.wait(timeout=60), errors) == (141, b"")
+    endpoint.wait_until_idle()
+    assert endpoint.requests[0].left_early
+
+
+def test_an_answer_has_no_power_over_a_terminal(
+    emulated_endpoint: Start, run: Run, run_in_terminal: RunInTerminal
+) -> None:
+    """Control characters of an answer reach a file as they are, and a terminal as signs."""
+    endpoint = emulated_endpoint(answers="red \x1b[31m and\tbell\a\nend")
+    ask = ("stream", "Hi", "--base-url", endpoint.url)
+
+    assert run(*ask).stdout == b"red \x1b[31m and\tbell\a\nend\n"
+    code, shown = run_in_terminal(*ask, PYTHONUTF8="1")
+    assert code == 0
+    assert shown == "red \N{REPLACEMENT CHARACTER}[31m and\tbell\N{REPLACEMENT CHARACTER}\nend\n"

@@ -1,0 +1,219 @@
+"""When something goes wrong: a line or two on standard error, an exit code, no traceback, no key."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import datacrunch_tgi
+from datacrunch_tgi import (
+    ArgumentError,
+    AuthenticationError,
+    ConnectError,
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    GenerationError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    OverloadedError,
+    RequestTimeoutError,
+    ServerError,
+    StreamNotEndedError,
+    TLSError,
+)
+from datacrunch_tgi._cli._failures import EXIT_CODES, exit_code, hint_of, message_of
+from datacrunch_tgi.testing import EmulatedEndpoint
+
+Start = Callable[..., EmulatedEndpoint]
+Run = Callable[..., subprocess.CompletedProcess[bytes]]
+
+KEY = "sesame-open-thyself"
+NOWHERE = "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("command", ["generate", "stream"])
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "code", "words"),
+    [
+        ({"api_key": "another"}, None, 3, ["401 Unauthorized", "check --api-key"]),
+        ({"base_path": "/v1"}, None, 5, ["404 Not Found", "--base-url is what stands before"]),
+        ({}, {"status": 422, "body": f"no {KEY}"}, 5, ["422", "no **********"]),
+        (
+            {},
+            {"status": 503, "body": "busy\r\n\x1b[2Jnow"},
+            6,
+            ["503", "busy \N{REPLACEMENT CHARACTER}[2Jnow"],
+        ),
+        ({}, {"hang_up": True}, 7, ["broke"]),
+    ],
+    ids=["key", "route", "refused", "busy", "broken"],
+)
+def test_a_failure_is_told_in_two_lines(
+    *,
+    emulated_endpoint: Start,
+    run: Run,
+    command: str,
+    endpoint: dict[str, Any],
+    fault: dict[str, Any] | None,
+    code: int,
+    words: list[str],
+) -> None:
+    """It says what went wrong and what to do, and the exit code tells scripts which it was."""
+    started = emulated_endpoint(answers="Hello", **endpoint)
+    if fault:
+        started.fail_next(**fault)
+    url = started.url.removesuffix("/v1")
+
+    done = run(
+        command,
+        "Hi",
+        "--base-url",
+        url,
+        "--max-retries",
+        "0",
+        DATACRUNCH_API_KEY=KEY,
+        PYTHONUTF8="1",
+    )
+
+    lines = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (code, b"")
+    assert lines[0].startswith("error: ")
+    assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("hint: "))
+    assert all(word in " ".join(lines) for word in words)
+    assert KEY not in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [({"error_after": 2}, 6), ({"cut_after": 2}, 7)], ids=["event", "cut"]
+)
+def test_text_before_a_failure_is_printed(
+    emulated_endpoint: Start, run: Run, fault: dict[str, Any], code: int
+) -> None:
+    """What had come is on standard output, and ends its line; the error is on standard error."""
+    endpoint = emulated_endpoint(answers="one two three")
+    endpoint.fail_next(**fault)
+
+    done = run("stream", "Hi", "--base-url", endpoint.url)
+
+    assert (done.returncode, done.stdout) == (code, b"one two\n")
+    assert done.stderr.startswith(b"error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--temperature", "-1"], "--temperature -1.0: must be strictly positive"),
+        (["--stop", ""], "--stop '': must not be empty"),
+        (["--best-of", "2"], "--best-of 2: needs sampling when > 1: set --do-sample"),
+        (["--grammar", "{"], "'--grammar': it is not JSON"),
+        (["--grammar", "[]"], "'--grammar': it must be an object"),
+        (["--grammar", "{}"], "--grammar {}: must have the keys 'type'"),
+        (["--top-k", "many"], "'--top-k': 'many' is not a valid integer"),
+        (["--connect-timeout", "0"], "--connect-timeout 0.0: must be greater than 0"),
+        (["--base-url", "localhost"], "--base-url 'localhost': must begin with http"),
+        (["--base-url", f"http://me:{KEY}@x"], "--base-url must not hold a user or password"),
+        (["--header", f"Key: {KEY}"], "'--header': it must be NAME=VALUE"),
+        (["--header", f"Key={KEY}\n"], "--header: the value of 'Key' must be printable"),
+        (["--api-key", f"{KEY} "], "--api-key must not hold white space"),
+        ([f"--api-kye={KEY}"], "No such option"),
+        ([KEY], "the prompt is more than one word"),
+    ],
+)
+def test_a_refused_option_is_named(run: Run, arguments: list[str], words: str) -> None:
+    """The error names the option, its value unless secret, and the rule; nothing was sent."""
+    done = run("generate", "Hi", "--base-url", NOWHERE, *arguments)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words in done.stderr.decode()
+    assert len(done.stderr.splitlines()) <= 2
+    assert KEY not in done.stderr.decode()
+
+
+def test_what_datacrunch_requires_is_said(run: Run) -> None:
+    """Who sets nothing learns what is missing, as an option and as a variable."""
+    done = run("generate", "Hi")
+
+    assert done.returncode == 2
+    assert b"--api-key is required for https://inference.datacrunch.io" in done.stderr
+    assert b"DATACRUNCH_API_KEY" in done.stderr
+
+
+def test_an_unknown_command_is_told(run: Run) -> None:
+    """It is told as all else is, with where to look."""
+    done = run("genrate", "Hi")
+
+    assert done.returncode == 2
+    assert b"No such command 'genrate'" in done.stderr
+    assert b"--help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ArgumentError("top_k", "must be"), 2),
+        (AuthenticationError("no"), 3),
+        (ConnectError("no"), 4),
+        (TLSError("no"), 4),
+        (ConnectTimeoutError("no"), 4),
+        (NotFoundError("no"), 5),
+        (InvalidRequestError("no"), 5),
+        (OverloadedError("no"), 6),
+        (GenerationError("no"), 6),
+        (ServerError("no"), 6),
+        (RequestTimeoutError("no"), 7),
+        (DisconnectedError("no"), 7),
+        (MalformedResponseError("no"), 7),
+        (StreamNotEndedError("no"), 7),
+    ],
+)
+def test_every_error_has_an_exit_code(error: DataCrunchError, code: int) -> None:
+    """It is one that the help explains."""
+    assert exit_code(error) == code
+    assert f"{code}  " in EXIT_CODES
+
+
+def test_every_error_is_in_that_table() -> None:
+    """A new one is looked at before it is released."""
+    errors = {
+        name
+        for name in datacrunch_tgi.__all__
+        if name.endswith("Error") and name not in {"DataCrunchError", "APIError", "TransportError"}
+    }
+    (table,) = (
+        mark
+        for mark in test_every_error_has_an_exit_code.pytestmark  # type: ignore[attr-defined]
+        if mark.name == "parametrize"
+    )
+    assert {type(error).__name__ for error, _ in table.args[1]} == errors
+
+
+def test_a_limit_is_named_as_an_option() -> None:
+    """Who waited in vain learns which option to raise."""
+    error = RequestTimeoutError("no answer in time")
+    error.name_limit("first_token_timeout", 2)
+
+    assert (message_of(error), hint_of(error)) == (
+        "no answer in time",
+        "--first-token-timeout is 2 seconds",
+    )
+
+
+@pytest.mark.parametrize("missing", ["click", "rich"])
+def test_a_missing_extra_is_named(missing: str) -> None:
+    """Without the extra the command is one line: the pip command that installs it."""
+    program = (
+        f"import runpy, sys; sys.modules[{missing!r}] = None; "
+        "runpy.run_module('datacrunch_tgi', run_name='__main__')"
+    )
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert missing in done.stderr
+    assert 'pip install "datacrunch-tgi[cli]"' in done.stderr
