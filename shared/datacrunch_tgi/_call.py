@@ -239,9 +239,7 @@ class StreamCall(Call[Answer]):
                 raise DisconnectedError("the stream ended without its last event")
             events, error = self._events(decoder.feed(chunk))
             if answer.ended:
-                if (
-                    not answer.complete
-                ):  # a stop string that the server did not stop at: let it stop now
+                if not answer.complete:  # at a stop string that the server did not see: stop it now
                     yield Close()
                 if events[:-1]:
                     yield events[:-1]

@@ -76,13 +76,12 @@ def _drive(call: Call[Any], connection: ThreadConnection) -> Iterator[StreamEven
                 yield from step
                 step = next(steps)
                 continue
-            came, failure = list[Any](), None
+            came, failure = None, None
             try:
-                came.append(connection.do(step))
+                came = connection.do(step)
             except TransportError as error:
                 failure = error
-            # Popped, so that no traceback shows it: a server may have repeated the key.
-            step = steps.throw(failure) if failure else steps.send(came.pop())
+            step = steps.throw(failure) if failure else steps.send(came)
     except StopIteration:
         return
 
@@ -113,12 +112,12 @@ class AsyncPool:
                             yield event
                         step = next(steps)
                         continue
-                    came, failure = list[Any](), None
+                    came, failure = None, None
                     try:
-                        came.append(await connection.do(step))
+                        came = await connection.do(step)
                     except TransportError as error:
                         failure = error
-                    step = steps.throw(failure) if failure else steps.send(came.pop())
+                    step = steps.throw(failure) if failure else steps.send(came)
             except StopIteration:
                 return
             finally:

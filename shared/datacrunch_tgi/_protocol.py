@@ -65,6 +65,7 @@ _ERROR_OF_STATUS: dict[int, type[APIError]] = {
     425: ServerError,
     429: OverloadedError,
 }
+_PLAIN = 4096  # bytes of a text that are looked at
 _DONE = b"[DONE]"  # ends a stream on OpenAI's routes; TGI's own just end
 _RESPONSES = TypeAdapter(
     GenerateResponse | tuple[GenerateResponse]
@@ -264,11 +265,9 @@ def _class_of(status: int) -> type[APIError]:
 
 def _plain(body: bytes) -> str:
     """The words of a body that is no JSON: text as it is, HTML without its tags."""
-    begin = body[:4096].decode(errors="replace")
-    if len(body) > 4096:  # noqa: PLR2004 -- what was cut off above
-        begin = begin.rpartition(" ")[
-            0
-        ]  # No word is cut, here and below: half a key is a secret too.
+    begin = body[:_PLAIN].decode(errors="replace")
+    if len(body) > _PLAIN:  # No word is cut, here and below: half a key is a secret too.
+        begin = begin.rpartition(" ")[0]
     text = re.sub(r"(?s)<(script|style).*?</\1>|<!--.*?-->|<[^>]*>", " ", begin)
     return shorten(text, 300, placeholder="…")
 

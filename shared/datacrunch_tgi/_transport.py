@@ -4,8 +4,6 @@ It alone imports httpx, and none of httpx's types or errors leaves it.
 """
 
 import asyncio
-import os
-import socket
 import ssl
 import threading
 import time
@@ -16,6 +14,7 @@ from typing import Any, cast
 import httpx
 
 from datacrunch_tgi._call import Close, Open, Read, Sleep, Step
+from datacrunch_tgi._causes import bare, is_about_tls, words_of
 from datacrunch_tgi._errors import (
     ArgumentError,
     ConnectError,
@@ -63,7 +62,7 @@ class ThreadConnection:
         except _FAILURES as error:
             failure: BaseException = _failure(error, self._settings)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = _bare(error)
+            failure = bare(error)
         raise failure  # Not in the handler: a context would keep httpx's frames, which hold the key.
 
     def close(self) -> None:
@@ -97,6 +96,7 @@ class LoopConnection:
     def __init__(self, settings: Settings, tls: "Certificates") -> None:
         self._settings = settings
         self._transport = httpx.AsyncHTTPTransport(**_transport_options(settings, tls))
+        self._limits = _Limits()
         self._response: httpx.Response | None = None
         self._whole = True
         self._chunks: AsyncGenerator[bytes, None]
@@ -114,7 +114,7 @@ class LoopConnection:
         except _FAILURES as error:
             failure: BaseException = _failure(error, self._settings)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = _bare(error)
+            failure = bare(error)
         raise failure  # as there
 
     async def close(self) -> None:
@@ -134,24 +134,25 @@ class LoopConnection:
             await response.aclose()
 
     async def _open(self, step: Open) -> Head:
-        request = _http_request(self._settings, step.request, {"connect": step.connect_timeout})
+        self._limits.start(step.connect_timeout, step.timeout)
+        request = _http_request(self._settings, step.request, self._limits)
+        request.extensions["trace"] = self._limits.async_trace
         self._whole = False
-        async with asyncio.timeout(step.timeout):
-            self._response = response = await self._transport.handle_async_request(request)
+        self._response = response = await self._transport.handle_async_request(request)
         encoded = "content-encoding" in response.headers
         chunks = response.aiter_bytes() if encoded else response.aiter_raw()
         self._chunks = cast("AsyncGenerator[bytes, None]", chunks)
         return _head(response)
 
     async def _read(self, step: Read) -> bytes:
-        async with asyncio.timeout(step.timeout):
-            chunk = await anext(self._chunks, b"")
+        self._limits.end = time.monotonic() + step.timeout
+        chunk = await anext(self._chunks, b"")
         self._whole = not chunk
         return chunk
 
 
 class _Limits:
-    """The time limits of one thread's connection, in the form that httpx takes them.
+    """The time limits of one connection, in the form that httpx takes them.
 
     httpcore looks a limit up once for a head and once for a body, and lets each read take so long. But
     a limit here holds for a whole step, however many reads it takes. So what is left until the step's
@@ -174,10 +175,13 @@ class _Limits:
             stream = info["return_value"]
             read = stream.read
 
-            def limited(max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG001 -- httpcore's
-                return cast("bytes", read(max_bytes, timeout=self.get("read")))
+            def limited(max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ARG001 -- httpcore's
+                return read(max_bytes, timeout=self.get("read"))
 
             stream.read = limited
+
+    async def async_trace(self, event: str, info: dict[str, Any]) -> None:  # what it awaits
+        self.trace(event, info)
 
 
 class Certificates:
@@ -206,27 +210,32 @@ class Certificates:
                 ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
             )
         except OSError as error:
-            raise ArgumentError("ca_bundle", _words(error), value=repr(bundle)) from None
+            raise ArgumentError("ca_bundle", words_of(error), value=repr(bundle)) from None
         if own:
             try:
                 context.load_cert_chain(*((own,) if isinstance(own, str) else own))
             except OSError as error:
-                raise ArgumentError("client_certificate", _words(error)) from None
+                raise ArgumentError("client_certificate", words_of(error)) from None
         return context
 
 
 def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
     """One connection, without a search for certificates where no connection is secure."""
-    proxy = reveal(settings.proxy)
-    if proxy and proxy.startswith("socks") and not find_spec("socksio"):
-        raise ArgumentError("proxy", "a SOCKS proxy needs a package: pip install httpx[socks]")
     secure = f"{settings.base_url}".startswith("https:")
     return {
         "verify": tls.context() if secure else cast("ssl.SSLContext", None),
         "limits": httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS),
-        "proxy": proxy
-        and httpx.Proxy(proxy, ssl_context=tls.context() if proxy.startswith("https:") else None),
+        "proxy": _proxy(settings, tls),
     }
+
+
+def _proxy(settings: Settings, tls: Certificates) -> httpx.Proxy | None:
+    """The proxy, if any; its address is in no variable here, where a traceback would show its password."""
+    scheme = (reveal(settings.proxy) or "").partition(":")[0]
+    if scheme.startswith("socks") and not find_spec("socksio"):
+        raise ArgumentError("proxy", "a SOCKS proxy needs a package: pip install httpx[socks]")
+    context = tls.context() if scheme == "https" else None
+    return httpx.Proxy(f"{reveal(settings.proxy)}", ssl_context=context) if scheme else None
 
 
 def _http_request(settings: Settings, request: Request, limits: Any) -> httpx.Request:
@@ -259,22 +268,16 @@ _FAILURES = (httpx.HTTPError, OSError, UnicodeError)
 a TLS alert after the handshake, a name that cannot be looked up)."""
 
 
-def _bare(error: BaseException) -> BaseException:
-    """What ends a call from outside, without httpx's frames: they hold the key."""
-    error.__context__ = None
-    return error.with_traceback(None)
-
-
 def _failure(error: httpx.HTTPError | OSError | UnicodeError, settings: Settings) -> TransportError:
     """The error of this package for one of httpx's, whose words alone are kept."""
-    words = _words(error)
+    words = words_of(error)
     host = f"{settings.base_url}"
     match error:
         case httpx.ConnectTimeout():
             return ConnectTimeoutError(f"no connection to {host} in time")
         case TimeoutError() | httpx.TimeoutException():
             return RequestTimeoutError(f"no answer from {host} in time")
-        case _ if _is_about_tls(error):
+        case _ if is_about_tls(error):
             return TLSError(f"no secure connection to {host}: {words}")
         case httpx.ConnectError() | httpx.ProxyError() | UnicodeError():
             return ConnectError(f"no connection to {host}: {words}")
@@ -282,29 +285,3 @@ def _failure(error: httpx.HTTPError | OSError | UnicodeError, settings: Settings
             return MalformedResponseError(f"the answer cannot be decompressed: {words}")
         case _:
             return DisconnectedError(f"the connection to {host} broke: {words}")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error:
-        yield error
-        group = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
-        error = group[-1] if group else error.__cause__ or error.__context__
-
-
-def _is_about_tls(error: BaseException) -> bool:
-    """Whether TLS failed, and not just the connection that it ran on."""
-    return any(
-        isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
-        for cause in _causes(error)
-    )
-
-
-def _words(error: BaseException) -> str:
-    """What the operating system says, else what the nearest library says."""
-    words = str(error) or type(error).__name__
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
-            words = cause.strerror or words
-        elif isinstance(cause, OSError) and cause.errno:
-            words = os.strerror(cause.errno)
-    return words

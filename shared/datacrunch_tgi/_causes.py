@@ -1,0 +1,39 @@
+"""What an error of a library or of the system is about, and what of it may be kept. Pure."""
+
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import cast
+
+
+def bare(error: BaseException) -> BaseException:
+    """What ends a call from outside, without httpx's frames: they hold the key."""
+    error.__context__ = None
+    return error.with_traceback(None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        group = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
+        error = group[-1] if group else error.__cause__ or error.__context__
+
+
+def is_about_tls(error: BaseException) -> bool:
+    """Whether TLS failed, and not just the connection that it ran on."""
+    return any(
+        isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
+        for cause in _causes(error)
+    )
+
+
+def words_of(error: BaseException) -> str:
+    """What the operating system says, else what the nearest library says."""
+    words = str(error) or type(error).__name__
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
+            words = cause.strerror or words
+        elif isinstance(cause, OSError) and cause.errno:
+            words = os.strerror(cause.errno)
+    return words

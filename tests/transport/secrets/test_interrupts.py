@@ -1,0 +1,189 @@
+"""What ends a call from outside comes through frames that hold the request; it shows none of them."""
+
+import asyncio
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import AsyncClient, Client
+from datacrunch_tgi._causes import bare
+
+KEY = "sk-0123456789/abcdefghij"
+TOKEN = "another-header-value"  # noqa: S105 -- made up
+PROMPT = "My name is Olivier and I"
+LONG = PROMPT * 400_000
+LIBRARIES = ("httpx", "httpcore", "h11", "anyio")
+LOCKS = "httpcore._synchronization"
+"""Interrupted in here, httpcore waits for itself for ever: nothing above it could mend that."""
+
+
+class Interrupt(BaseException):
+    """As the one of a keyboard."""
+
+
+def sends(peer: Any, data: bytes) -> None:
+    peer.send(data)
+    peer.wait_until_left()
+
+
+STALLS: dict[str, Callable[[Any], Any]] = {
+    "head": lambda _: lambda peer: peer.wait_until_left(),
+    "body": lambda http: lambda peer: sends(peer, http.head() + b"5\r\nda"),
+    "token": lambda http: lambda peer: sends(peer, http.head() + http.chunk(http.event("Hi"))),
+}
+
+
+@pytest.fixture(params=[*STALLS, "sending"])
+def stalled(request: pytest.FixtureRequest, http: Any, serve: Any) -> Iterator[tuple[str, str]]:
+    """The address of a server that stops somewhere, and a prompt that gets it there."""
+    if request.param == "sending":  # it never reads, and so much does not fit in between
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            yield f"http://127.0.0.1:{silent.getsockname()[1]}", LONG
+    else:
+        yield serve(STALLS[request.param](http)).url, PROMPT
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("how", ["timeout", "cancel"])
+async def test_no_interrupted_task_shows_a_secret(
+    how: str, stalled: tuple[str, str], shown: Any, *, streaming: bool
+) -> None:
+    """The frames that a cancelled error came through hold the request; here also while it is sent."""
+    base_url, prompt = stalled
+    client = AsyncClient(base_url=base_url, api_key=KEY, headers={"X-Token": TOKEN})
+
+    async def consume() -> None:
+        if not streaming:
+            await client.generate(prompt)
+        async with client.stream(prompt) as events:
+            async for _ in events:
+                pass
+
+    async def limited() -> None:
+        async with asyncio.timeout(0.1):
+            await consume()
+
+    task = asyncio.create_task(limited() if how == "timeout" else consume())
+    if how == "cancel":
+        await asyncio.sleep(0.1)
+        task.cancel()
+    with pytest.raises((TimeoutError, asyncio.CancelledError)) as caught:
+        await task
+    assert not shown.secrets(shown.trace(caught.value))
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_no_interrupted_thread_shows_a_secret(
+    stalled: tuple[str, str], shown: Any, *, streaming: bool
+) -> None:
+    """As by Ctrl-C, which comes out of wherever the thread waits."""
+    base_url, prompt = stalled
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    client = Client(base_url=base_url, api_key=KEY, headers={"X-Token": TOKEN})
+    call = (lambda: list(client.stream(prompt))) if streaming else (lambda: client.generate(prompt))
+    timer = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer.start()
+    try:
+        with pytest.raises(Interrupt) as caught:
+            call()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert not shown.secrets(shown.trace(caught.value))
+
+
+def test_an_interrupt_in_a_callback_shows_no_secret(
+    http: Any, serve: Any, caller: Any, shown: Any
+) -> None:
+    """The user's tokenizer is called in the midst of a call."""
+
+    def tokenizer(_: str) -> list[int]:
+        raise Interrupt
+
+    caller = caller(serve(http.answer()).url, api_key=KEY, tokenizer=tokenizer)
+    with pytest.raises(Interrupt) as caught:
+        caller.ask("generate", PROMPT)
+    assert not shown.secrets(shown.trace(caught.value))
+
+
+class Strike:
+    """Interrupts at the nth moment of what the libraries below do to get a response, and once more."""
+
+    def __init__(self, moment: int, again: int) -> None:
+        self.moment, self.again, self.begun = moment, again, False
+
+    def __call__(self, frame: Any, event: str, _: object) -> None:
+        if frame.f_code.co_name in {"_open", "_head"}:  # in between the request is made and sent
+            self.begun = frame.f_code.co_name == "_open"
+        module = f"{frame.f_globals.get('__name__')}"
+        if self.begun and "call" in event and module.startswith(LIBRARIES) and module != LOCKS:
+            self.moment -= 1
+            if self.moment in {0, -self.again}:
+                raise Interrupt
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("again", [0, 2, 6])
+@pytest.mark.parametrize("moment", range(1, 300, 7))
+def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(
+    moment: int, again: int, http: Any, serve: Any, shown: Any
+) -> None:
+    """Also while the headers are made and sent, and a second time; and the next call works."""
+    with Client(base_url=serve(http.answer()).url, api_key=KEY, max_connections=1) as client:
+        strike = Strike(moment, again)
+        interrupt: BaseException | None = None
+        sys.setprofile(strike)
+        try:
+            client.generate(PROMPT)
+        except Interrupt as error:
+            interrupt = error
+        finally:
+            sys.setprofile(None)
+        assert interrupt is not None or strike.moment > 0
+        for each in chain(interrupt):
+            assert not shown.secrets(shown.locals(each))
+        assert client.generate(PROMPT).text == "Hi you"
+
+
+@pytest.mark.parametrize("moment", range(30))
+async def test_no_task_that_is_cancelled_at_any_moment_shows_a_secret(
+    moment: int, http: Any, serve: Any, shown: Any
+) -> None:
+    """As for threads: wherever a task may wait."""
+    async with AsyncClient(
+        base_url=serve(http.answer()).url, api_key=KEY, max_connections=1
+    ) as client:
+        task = asyncio.create_task(client.generate(PROMPT))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as cancelled:
+            for error in chain(cancelled):
+                assert not shown.secrets(shown.locals(error))
+        assert (await client.generate(PROMPT)).text == "Hi you"
+
+
+def test_what_led_to_an_interrupt_is_not_shown_either() -> None:
+    """An error that was being handled has a traceback too."""
+    interrupt = Interrupt()
+    interrupt.__context__ = OSError(KEY)
+    with pytest.raises(Interrupt) as caught:
+        raise interrupt
+    assert list(chain(bare(caught.value))) == [interrupt]
+    assert interrupt.__traceback__ is None

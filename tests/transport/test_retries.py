@@ -1,0 +1,282 @@
+"""What may be sent again is, in time; what may have been generated, or shown, is not. In simulated time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datacrunch_tgi import (
+    ConnectError,
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    OverloadedError,
+    RequestTimeoutError,
+    Settings,
+    TransportError,
+)
+from datacrunch_tgi._answer import Asked
+from datacrunch_tgi._call import Call, Close, Open, Read, Sleep, StreamCall, WholeCall
+from datacrunch_tgi._protocol import Head, Request, read_response
+
+STREAM = Head(200, {"content-type": "text/event-stream"})
+TOKEN = b'data:{"token":{"id":1,"text":"x"}}\n\n'
+LAST = b'data:{"token":{"id":1,"text":"x"},"generated_text":"x"}\n\n'
+COMMENT = b":\n\n"
+OVERLOADED = b'data:{"error":"Model is overloaded","error_type":"overloaded"}\n\n'
+
+Came = tuple[float, Head | bytes | type[TransportError]]
+"""After how many seconds what comes."""
+
+
+@dataclass
+class World:
+    """A server and a clock: each attempt is a list of what comes, then silence."""
+
+    attempts: list[list[Came]]
+    now: float = 0.0
+    sent: list[float] = field(default_factory=list)
+    slept: list[float] = field(default_factory=list)
+    first_token: float | None = None
+    open: bool = False
+
+    def drive(self, call: Call[Any]) -> DataCrunchError | None:
+        """Do the call's steps; return its error, if any."""
+        rest: list[Came] = []
+        steps = call.steps()
+        try:
+            step = next(steps)
+            while True:
+                match step:
+                    case Open():
+                        assert not self.open
+                        self.sent.append(self.now)
+                        rest = list(self.attempts.pop(0)) if self.attempts else []
+                        step = self._wait(steps, rest, step.timeout, step.connect_timeout)
+                        self.open = True
+                    case Read():
+                        assert self.open
+                        step = self._wait(steps, rest, step.timeout, 0)
+                    case Close():
+                        self.open = False
+                        step = next(steps)
+                    case Sleep():
+                        assert not self.open
+                        assert step.seconds >= 0
+                        self.slept.append(step.seconds)
+                        self.now += step.seconds
+                        step = next(steps)
+                    case _:
+                        if self.first_token is None:
+                            self.first_token = self.now
+                        step = next(steps)
+        except StopIteration:
+            return None
+        except DataCrunchError as error:
+            return error
+
+    def _wait(self, steps: Any, rest: list[Came], timeout: float, connect: float) -> Any:
+        assert timeout > 0
+        seconds, came = rest.pop(0) if rest else (timeout, RequestTimeoutError)
+        if connect and came is ConnectTimeoutError:
+            seconds = connect
+        elif seconds >= timeout:
+            seconds, came = timeout, RequestTimeoutError
+        self.now += seconds
+        if isinstance(came, Head | bytes):
+            return steps.send(came)
+        return steps.throw(came("simulated"))
+
+
+def settings(**changed: Any) -> Settings:
+    return Settings(base_url="http://endpoint.invalid", **changed)
+
+
+def stream_call(world: World, **changed: Any) -> StreamCall:
+    asked = Asked(inputs="Hello")
+    clock, jitter = (lambda: world.now), (lambda: 0.5)
+    return StreamCall(Request("POST", "/x"), settings(**changed), asked, clock=clock, jitter=jitter)
+
+
+def whole_call(world: World, **changed: Any) -> WholeCall[Any]:
+    clock, jitter = (lambda: world.now), (lambda: 0.5)
+    request = Request("POST", "/x")
+    return WholeCall(request, settings(**changed), read_response, clock=clock, jitter=jitter)
+
+
+SECONDS = st.floats(0, 400)
+FAULTS = st.sampled_from(
+    [ConnectError, ConnectTimeoutError, DisconnectedError, RequestTimeoutError]
+)
+HEADS = st.one_of(
+    st.just(STREAM),
+    st.builds(
+        lambda status, seconds: Head(status, {"retry-after": str(seconds)} if seconds else {}),
+        st.sampled_from([401, 408, 422, 424, 429, 500, 503]),
+        st.integers(0, 500),
+    ),
+)
+BYTES = st.sampled_from([TOKEN, LAST, COMMENT, OVERLOADED, b"", b"data:{}\n\n", TOKEN + OVERLOADED])
+ATTEMPTS = st.lists(
+    st.builds(
+        lambda first, rest: [first, *rest],
+        st.tuples(SECONDS, st.one_of(FAULTS, HEADS, HEADS)),
+        st.lists(st.tuples(SECONDS, st.one_of(BYTES, BYTES, FAULTS)), max_size=6),
+    ),
+    max_size=6,
+)
+CHANGED = st.fixed_dictionaries(
+    {
+        "max_retries": st.integers(0, 5),
+        "deadline": st.floats(0.1, 600),
+        "first_token_timeout": st.floats(0.1, 600),
+        "connect_timeout": st.floats(0.1, 600),
+    }
+)
+
+
+@given(ATTEMPTS, CHANGED)
+def test_whatever_comes_nothing_is_sent_after_a_token_and_all_is_in_time(
+    attempts: list[list[Came]], changed: dict[str, Any]
+) -> None:
+    """The deadline holds for all attempts and waits before the first token; retries are counted."""
+    world = World(attempts)
+    call = stream_call(world, **changed)
+    error = world.drive(call)
+    assert not world.open
+    assert 1 <= len(world.sent) <= 1 + changed["max_retries"]
+    assert len(world.slept) == len(world.sent) - 1
+    begun = world.now if world.first_token is None else world.first_token
+    assert begun <= changed["deadline"] + 1e-6
+    assert max(world.sent) <= begun
+    if error:
+        assert error.requests == len(world.sent)
+        assert error.text == call.text
+        assert not (call.begun and world.first_token is None)
+    else:
+        assert call.answer.generated_text == "x"
+
+
+@given(ATTEMPTS, CHANGED)
+def test_a_whole_answer_is_in_time_too(attempts: list[list[Came]], changed: dict[str, Any]) -> None:
+    """The deadline holds until the answer is there."""
+    world = World(attempts)
+    world.drive(whole_call(world, **changed))
+    assert not world.open
+    assert world.now <= changed["deadline"] + 1e-6
+    assert 1 <= len(world.sent) <= 1 + changed["max_retries"]
+
+
+GOOD: list[Came] = [(0, STREAM), (0, LAST), (0, b"")]
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        [(0, ConnectError)],
+        [(0, ConnectTimeoutError)],
+        [(1, DisconnectedError)],
+        [(0, STREAM), (0, DisconnectedError)],
+        [(0, STREAM), (15, COMMENT), (15, COMMENT), (1, DisconnectedError)],
+        [(0, STREAM), (0, OVERLOADED), (0, b"")],
+        [(0, STREAM), (15, COMMENT), (0, OVERLOADED), (0, b"")],
+        [(0, STREAM), (0, b"")],
+        *(
+            [(0, Head(status, {})), (0, b"")]
+            for status in (408, 409, 424, 425, 429, 500, 502, 503, 504)
+        ),
+    ],
+)
+def test_what_may_succeed_is_tried_again(failed: list[Came]) -> None:
+    """After half a second and after one, less up to a quarter; also an error told in a 200 stream."""
+    world = World([failed, failed, GOOD])
+    assert world.drive(stream_call(world)) is None
+    assert world.slept == [0.4375, 0.875]
+    world = World([failed, failed, failed, GOOD])
+    error = world.drive(stream_call(world))
+    assert error is not None
+    assert error.requests == 3
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        [(200, STREAM)],
+        [(0, STREAM), *[(15.0, COMMENT)] * 20],
+        [(0, STREAM), (0, TOKEN), (1, DisconnectedError)],
+        [(0, STREAM), (0, TOKEN), (100, TOKEN)],
+        [(0, STREAM), (0, TOKEN + OVERLOADED)],
+        [(0, STREAM), (0, TOKEN), (0, b"")],
+        [(0, STREAM), (0, b"data:{}\n\n")],
+        *([(0, Head(status, {})), (0, b"")] for status in (302, 400, 401, 403, 404, 413, 415, 422)),
+    ],
+)
+def test_what_may_be_generating_or_cannot_succeed_is_not(failed: list[Came]) -> None:
+    """One request, whatever `max_retries` is."""
+    world = World([failed, GOOD])
+    error = world.drive(stream_call(world, max_retries=9))
+    assert error is not None
+    assert (error.requests, world.slept) == (1, [])
+
+
+def test_comments_are_life_only_after_the_first_token() -> None:
+    """40 s of comments between tokens are waited for; before the first token they count as waiting."""
+    comments: list[Came] = [(15.0, COMMENT)] * 4
+    world = World([[(0, STREAM), (0, TOKEN), *comments, (10, LAST), (0, b"")]])
+    assert world.drive(stream_call(world, idle_timeout=20)) is None
+    world = World([[(0, STREAM), *comments, (10, LAST), (0, b"")]])
+    error = world.drive(stream_call(world, first_token_timeout=40))
+    assert isinstance(error, RequestTimeoutError)
+    assert (error.setting, world.now) == ("first_token_timeout", 40)
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("0", 0), ("3600", 60), ("later", 0.4375)])
+def test_a_servers_wish_is_obeyed_up_to_a_cap(asked: str, waited: float) -> None:
+    """Retry-After in seconds."""
+    world = World([[(0, Head(429, {"retry-after": asked})), (0, b"")], GOOD])
+    assert world.drive(stream_call(world)) is None
+    assert world.slept == [waited]
+
+
+def test_a_date_is_taken_by_the_servers_own_clock() -> None:
+    """Retry-After as a date, relative to the response's own."""
+    headers = {
+        "date": "Wed, 21 Oct 2015 07:28:00 GMT",
+        "retry-after": "Wed, 21 Oct 2015 07:28:12 GMT",
+    }
+    world = World([[(0, Head(503, headers)), (0, b"")], GOOD])
+    assert world.drive(whole_call(world, max_retries=0)) is not None
+    world = World([[(0, Head(503, headers)), (0, b"")], GOOD])
+    assert world.drive(stream_call(world)) is None
+    assert world.slept == [12]
+
+
+@pytest.mark.parametrize("make", [stream_call, whole_call])
+def test_no_wait_goes_beyond_the_deadline(make: Callable[..., Call[Any]]) -> None:
+    """Where the wait would, the error comes at once."""
+    world = World([[(1, Head(429, {"retry-after": "30"})), (0, b"")]] * 3)
+    error = world.drive(make(world, deadline=20))
+    assert isinstance(error, OverloadedError)
+    assert (error.retry_after, error.requests, world.now) == (30, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("failed", "changed", "name"),
+    [
+        ([(0.0, ConnectTimeoutError)], {"max_retries": 0}, "connect_timeout"),
+        ([(0.0, STREAM)], {}, "first_token_timeout"),
+        ([(0.0, STREAM)], {"deadline": 50}, "deadline"),
+        ([(0.0, STREAM), (0.0, TOKEN)], {}, "idle_timeout"),
+    ],
+)
+def test_each_limit_is_named(failed: list[Came], changed: dict[str, Any], name: str) -> None:
+    """So that a user knows which setting to change."""
+    world = World([failed])
+    error = world.drive(stream_call(world, **changed))
+    assert isinstance(error, RequestTimeoutError)
+    assert error.setting == name
+    assert error.seconds == getattr(settings(**changed), name)
+    assert name in str(error)

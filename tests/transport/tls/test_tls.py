@@ -1,0 +1,122 @@
+"""Secure connections are made with the certificates that were named, and fail in ways that are told."""
+
+import socket
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, ConnectError, DisconnectedError, TLSError
+
+ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
+PASSWORD = "of-the-file"  # noqa: S105 -- made up
+
+
+def reply(http: Any, route: str) -> Any:
+    return http.answer() if route == "generate" else http.stream(http.events("Hi", " you"))
+
+
+@ROUTES
+def test_a_private_authority_is_trusted_where_it_is_named(
+    *,
+    route: str,
+    authority: Any,
+    http: Any,
+    serve: Any,
+    caller: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By `ca_bundle`, or by the standard variable; else nothing is sent, the key least of all."""
+    server = serve(reply(http, route), tls=authority.secure())
+    unknown = caller(server.url, api_key="the-secret-key").ask(route).error
+    assert type(unknown) is TLSError
+    assert "certificate verify failed" in str(unknown).lower()
+    assert (unknown.requests, server.requests) == (1, [])
+    with_bundle = caller(server.url, ca_bundle=str(authority.file))
+    for _ in range(2):
+        assert with_bundle.ask(route).text == "Hi you"
+    assert server.accepted == 2
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    assert caller(server.url).ask(route).text == "Hi you"
+
+
+@ROUTES
+def test_a_server_that_leaves_before_it_is_secure_is_no_matter_of_certificates(
+    route: str, caller: Any
+) -> None:
+    """As one that is restarted: no connection, and tried again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            sock, _ = listener.accept()
+            sock.recv(65536)
+            sock.close()
+
+        server = threading.Thread(target=greet)
+        server.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        error = caller(url, max_retries=0).ask(route).error
+        server.join()
+    assert type(error) is ConnectError
+    assert error.retryable
+
+
+@ROUTES
+def test_a_certificate_for_another_host_is_refused(
+    route: str, authority: Any, http: Any, serve: Any, caller: Any
+) -> None:
+    """Although its authority is trusted."""
+    server = serve(reply(http, route), tls=authority.secure("other.invalid"))
+    error = caller(server.url, ca_bundle=str(authority.file)).ask(route).error
+    assert type(error) is TLSError
+    assert server.requests == []
+
+
+@ROUTES
+def test_a_broken_secure_connection_is_no_matter_of_certificates(
+    route: str, authority: Any, http: Any, serve: Any, caller: Any
+) -> None:
+    """TLS ended without its goodbye, or by a reset: tried again, and told as what it is."""
+    for end in ("close", "reset"):
+        server = serve(
+            lambda peer, end=end: getattr(peer, end)(), reply(http, route), tls=authority.secure()
+        )
+        broken = caller(server.url, ca_bundle=authority.file, max_retries=0).ask(route).error
+        assert type(broken) is DisconnectedError
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@ROUTES
+def test_a_client_certificate_is_shown_to_a_server_that_asks(
+    *, route: str, version: ssl.TLSVersion, authority: Any, http: Any, serve: Any, caller: Any
+) -> None:
+    """As one file, as two, and as two with a password; without it the refusal is typed."""
+    context = authority.context()
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
+    context.load_verify_locations(authority.file)
+    server = serve(reply(http, route), tls=authority.secure(context=context))
+    both, alone = authority.sign("someone.invalid")
+    secret = (*authority.sign("hidden.invalid", PASSWORD), PASSWORD)
+    for certificate in (both, (both, alone), secret):
+        client = caller(server.url, ca_bundle=authority.file, client_certificate=certificate)
+        assert client.ask(route).text == "Hi you"
+    refused = caller(server.url, ca_bundle=authority.file).ask(route).error
+    assert type(refused) is TLSError  # which TLS 1.3 tells after the handshake
+    assert refused.requests == 1
+
+
+@pytest.mark.parametrize("name", ["ca_bundle", "client_certificate"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+@ROUTES
+def test_a_file_that_is_no_certificate_is_named(
+    route: str, name: str, content: str | None, tmp_path: Path, caller: Any
+) -> None:
+    """When it is first needed: making a client reads nothing."""
+    file = tmp_path / "file.pem"
+    if content:
+        file.write_text(content)
+    error = caller("https://127.0.0.1:1", **{name: str(file)}).ask(route).error
+    assert isinstance(error, ArgumentError)
+    assert error.field == name
