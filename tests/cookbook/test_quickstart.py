@@ -10,14 +10,22 @@ from datacrunch_tgi.testing import EmulatedEndpoint
 COOKBOOK = Path(__file__).parents[2] / "cookbook"
 KEY = "sk-of-the-newcomer"
 ANSWERS = [
-    "LangChain calls the endpoint through a language model class, and each new token reaches the "
-    "callbacks of the chain.\n  93 prompt tokens, 21 completion tokens; ended by eos_token",
-    "Pass the word in stop, a list of strings. Generation ends as soon as one of them appears.\n"
-    "  from length.md; 136 prompt tokens, 26 completion tokens; ended by eos_token",
-    "An overloaded server answers 429. The client should wait and try again.\n"
-    "  from errors.md; 137 prompt tokens, 16 completion tokens; ended by eos_token",
-    "Set a fixed seed. With the same seed, a sampled answer is repeatable.\n"
-    "  from sampling.md; 146 prompt tokens, 18 completion tokens; ended by eos_token",
+    (
+        "LangChain calls the endpoint through a language model class, and each new token reaches the "
+        "callbacks of the chain.\n  93 prompt tokens, 21 completion tokens; ended by eos_token"
+    ),
+    (
+        "Pass the word in stop, a list of strings. Generation ends as soon as one of them appears.\n"
+        "  from length.md; 136 prompt tokens, 26 completion tokens; ended by eos_token"
+    ),
+    (
+        "An overloaded server answers 429. The client should wait and try again.\n"
+        "  from errors.md; 137 prompt tokens, 16 completion tokens; ended by eos_token"
+    ),
+    (
+        "Set a fixed seed. With the same seed, a sampled answer is repeatable.\n"
+        "  from sampling.md; 146 prompt tokens, 18 completion tokens; ended by eos_token"
+    ),
 ]
 
 
@@ -37,7 +45,9 @@ def run(**environment: str) -> str:
 
 def test_without_a_key_the_tiny_llama_answers_and_says_so() -> None:
     printed = run()
-    assert printed.startswith("No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers.\n")
+    assert printed.startswith(
+        "No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers.\n"
+    )
     for answer in ANSWERS:
         assert answer in printed
 
