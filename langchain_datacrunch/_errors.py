@@ -91,6 +91,8 @@ class DataCrunchDisconnectedError(DisconnectedError, ModelConnectionError):
 class DataCrunchRequestTimeoutError(RequestTimeoutError, ModelTimeoutError):
     """A time limit ran out."""
 
+    is_retryable = False
+
 
 _AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
     AuthenticationError: DataCrunchAuthenticationError,

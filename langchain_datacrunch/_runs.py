@@ -9,7 +9,9 @@ makes the cache's key out of the model alone, whatever the call says.
 """
 
 import asyncio
-from concurrent.futures import FIRST_EXCEPTION, wait
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, as_completed
+from itertools import zip_longest
 from typing import Any, ClassVar, Self
 
 from langchain_core.callbacks import (
@@ -20,7 +22,7 @@ from langchain_core.callbacks import (
 from langchain_core.language_models.base import LanguageModelInput
 from langchain_core.language_models.llms import LLM
 from langchain_core.outputs import LLMResult
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from datacrunch_tgi._adapter import Endpoint
@@ -76,15 +78,47 @@ class RunPerPrompt(Endpoint, LLM):
         model, run = self._with_call(stop, kwargs)
         return await super(RunPerPrompt, model).agenerate(prompts, model.stop, callbacks, **run)
 
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 -- LangChain's signature
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[str]:
+        """Generate the answer to a prompt token by token.
+
+        Args:
+            input: The prompt.
+            config: Callbacks, tags and so on.
+            stop: Texts that end the answer, beside the model's own.
+            **kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
+        """
+        model, run = self._with_call(stop, kwargs)
+        return super(RunPerPrompt, model).stream(input, config, stop=model.stop, **run)
+
+    def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002 -- LangChain's signature
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[str]:
+        """Generate the answer to a prompt token by token: see `stream`."""
+        model, run = self._with_call(stop, kwargs)
+        return super(RunPerPrompt, model).astream(input, config, stop=model.stop, **run)
+
     def _with_call(
         self, stop: list[str] | None, kwargs: dict[str, Any]
     ) -> tuple[Self, dict[str, Any]]:
         """Take the call's parameters into the model, and give back what is left.
 
-        LangChain makes the cache's key out of the model, and leaves out what is only said in the call.
+        LangChain makes the cache's key out of the model, and leaves out what is only said in the call;
+        tracers are told of both, as if both were sent.
         """
         run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
-        return (self.for_call(kwargs, stop) if kwargs or stop else self), run
+        return self.for_call(kwargs, stop), run
 
     def _generate_helper(
         self,
@@ -97,16 +131,22 @@ class RunPerPrompt(Endpoint, LLM):
         one = super()._generate_helper
         if len(prompts) == 1:
             return one(prompts, stop, run_managers, **kwargs)
+        results: list[Future[LLMResult]] = []
         with ContextThreadPoolExecutor(self.max_connections) as pool:
-            results = [
-                pool.submit(one, [prompt], stop, [manager], **kwargs)
-                for prompt, manager in zip(prompts, run_managers, strict=True)
-            ]
-            done, _ = wait(results, return_when=FIRST_EXCEPTION)
-            error = next(filter(None, (result.exception() for result in done)), None)
-            for result, manager in zip(results, run_managers, strict=True):
-                if error and result.cancel():
+            try:
+                for prompt, manager in zip(prompts, run_managers, strict=True):
+                    results.append(pool.submit(one, [prompt], stop, [manager], **kwargs))
+                for result in as_completed(results):
+                    result.result()
+            except BaseException as error:  # an interrupt too
+                unsent = [
+                    manager
+                    for manager, result in zip_longest(run_managers, results)
+                    if result is None or result.cancel()
+                ]
+                for manager in unsent:
                     manager.on_llm_error(error, response=LLMResult(generations=[]))
+                raise
         return joined([result.result() for result in results])
 
     async def _agenerate_helper(

@@ -31,7 +31,7 @@ class DataCrunchLLM(RunPerPrompt):
     `datacrunch_tgi.Parameters`. Constructing a model opens no connection.
 
     Parameters can also be given to each call, or be bound; they stand over the model's, stop strings
-    are added to them. They are part of the key under which LangChain caches an answer, and of what a
+    and `extra_parameters` are added to them. They are part of the key under which LangChain caches an answer, and of what a
     tracer is told.
 
     `generation_info` of a result, or of the sum of a stream's chunks, has `finish_reason`, `seed`,
@@ -89,9 +89,8 @@ class DataCrunchLLM(RunPerPrompt):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "datacrunch"  # of subclasses with another name too
-        most = kwargs.get("max_tokens", kwargs.get("max_new_tokens", self.max_new_tokens))
-        if most is not None:
-            params["ls_max_tokens"] = most
+        if self.max_new_tokens is not None:
+            params["ls_max_tokens"] = self.max_new_tokens
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
@@ -155,9 +154,10 @@ class DataCrunchLLM(RunPerPrompt):
     ) -> LLMResult:
         if self.streaming:
             return to_result(whole(list(self._stream(prompt, stop, run_manager, **call))))
+        model = self.for_call(call, stop)
         with as_langchains_errors():
-            answer = self.client.generate(
-                prompt, self.parameters(call, stop), extra_parameters=self.extra_parameters
+            answer = model.client.generate(
+                prompt, model.parameters, extra_parameters=model.extra_parameters
             )
         return to_result(to_generation(answer, self.model))
 
@@ -171,9 +171,10 @@ class DataCrunchLLM(RunPerPrompt):
         if self.streaming:
             chunks = [chunk async for chunk in self._astream(prompt, stop, run_manager, **call)]
             return to_result(whole(chunks))
+        model = self.for_call(call, stop)
         with as_langchains_errors():
-            answer = await self.async_client.generate(
-                prompt, self.parameters(call, stop), extra_parameters=self.extra_parameters
+            answer = await model.async_client.generate(
+                prompt, model.parameters, extra_parameters=model.extra_parameters
             )
         return to_result(to_generation(answer, self.model))
 
@@ -184,10 +185,11 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
+        model = self.for_call(kwargs, stop)
         with (
             as_langchains_errors(),
-            self.client.stream(
-                prompt, self.parameters(kwargs, stop), extra_parameters=self.extra_parameters
+            model.client.stream(
+                prompt, model.parameters, extra_parameters=model.extra_parameters
             ) as events,
         ):
             for event in events:
@@ -203,9 +205,10 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
+        model = self.for_call(kwargs, stop)
         with as_langchains_errors():
-            async with self.async_client.stream(
-                prompt, self.parameters(kwargs, stop), extra_parameters=self.extra_parameters
+            async with model.async_client.stream(
+                prompt, model.parameters, extra_parameters=model.extra_parameters
             ) as events:
                 async for event in events:
                     chunk = to_chunk(event, events.answer if events.ended else None, self.model)

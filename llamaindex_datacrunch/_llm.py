@@ -54,8 +54,8 @@ class DataCrunch(Endpoint, CustomLLM):
 
     Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
     (`max_tokens`, `temperature`, `stop`, …) are keyword arguments: see `datacrunch_tgi.Settings` and
-    `datacrunch_tgi.Parameters`. Parameters can also be given to each call, where they stand over the
-    model's. Constructing a model opens no connection.
+    `datacrunch_tgi.Parameters`. Parameters can also be given to each call: they stand over the model's,
+    stop strings and `extra_parameters` are added to them. Constructing a model opens no connection.
 
     LlamaIndex cuts documents into prompts with a tokenizer of its own, which is not the model's. So
     that they fit, give it the model's, which is then also what counts the prompts' tokens where the
@@ -237,21 +237,23 @@ class DataCrunch(Endpoint, CustomLLM):
         return (self.messages_to_prompt or messages_to_prompt)(messages)
 
     def _generate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
-        return self.client.generate(
-            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        model = self.for_call(call)
+        return model.client.generate(
+            prompt, model.parameters, extra_parameters=model.extra_parameters
         )
 
     async def _agenerate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
-        return await self.async_client.generate(
-            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        model = self.for_call(call)
+        return await model.async_client.generate(
+            prompt, model.parameters, extra_parameters=model.extra_parameters
         )
 
     def _stream(
         self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
     ) -> Generator[Response, None, None]:
-        text = ""
-        with self.client.stream(
-            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        model, text = self.for_call(call), ""
+        with model.client.stream(
+            prompt, model.parameters, extra_parameters=model.extra_parameters
         ) as events:
             for event in events:
                 text += event.text
@@ -261,9 +263,9 @@ class DataCrunch(Endpoint, CustomLLM):
     async def _astream(
         self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
     ) -> AsyncGenerator[Response, None]:
-        text = ""
-        async with self.async_client.stream(
-            prompt, self.parameters(call), extra_parameters=self.extra_parameters
+        model, text = self.for_call(call), ""
+        async with model.async_client.stream(
+            prompt, model.parameters, extra_parameters=model.extra_parameters
         ) as events:
             async for event in events:
                 text += event.text

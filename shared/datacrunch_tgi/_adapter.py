@@ -11,14 +11,19 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     PrivateAttr,
     SecretStr,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
     create_model,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_function
 
 from datacrunch_tgi._client import AsyncClient, Client
-from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._errors import HIDDEN, ArgumentError
 from datacrunch_tgi._fields import refuse_unknown
 from datacrunch_tgi._parameters import Parameters, check_parameters
 from datacrunch_tgi._settings import Settings
@@ -54,6 +59,23 @@ def _with_listed_fields(model: type[Model]) -> type[Model]:
     )
 
 
+def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    """Validate a model; a refusal holds nothing of what was given, which may be the key."""
+    try:
+        return validate(given)
+    except ValidationError as error:
+        refused = [
+            InitErrorDetails(
+                type=PydanticCustomError(each["type"], each["msg"], each.get("ctx")),  # pyright: ignore[reportArgumentType]  # it wants literals; these are pydantic's own
+                loc=each["loc"],
+                input=HIDDEN,
+            )
+            for each in error.errors(include_url=False, include_input=False)
+        ]
+        title = error.title
+    raise ValidationError.from_exception_data(title, refused, hide_input=True)
+
+
 @_with_listed_fields
 class Endpoint(BaseModel):
     """A model behind an endpoint: every setting of `Settings`, every parameter of `Parameters`.
@@ -68,7 +90,8 @@ class Endpoint(BaseModel):
     extra_parameters: dict[str, Any] = Field(
         default_factory=dict, description="Sent unchecked beside the parameters, for newer servers."
     )
-    _clients: tuple[list[Any], Client, AsyncClient] | None = PrivateAttr(default=None)
+    _clients: tuple[dict[str, Any], Client, AsyncClient] | None = PrivateAttr(default=None)
+    """The clients, behind the settings that they were made of."""
 
     if TYPE_CHECKING:  # the listed fields are added at run time
 
@@ -79,6 +102,13 @@ class Endpoint(BaseModel):
         for name, value in super().__repr_args__():
             if value not in (None, {}, []):
                 yield name, value
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        # Around the validators of every subclass too, and wherever a model is validated.
+        return no_info_wrap_validator_function(_validated, handler(source))
 
     @model_validator(mode="before")
     @classmethod
@@ -95,8 +125,10 @@ class Endpoint(BaseModel):
 
     @model_validator(mode="after")
     def _resolve_settings(self) -> Self:
-        for name in SETTINGS:  # as resolved from the environment
-            setattr(self, name, getattr(self.client, name))
+        _, client, async_client = self._connected()
+        resolved = {name: getattr(client, name) for name in SETTINGS}
+        vars(self).update(resolved)
+        self._clients = (resolved, client, async_client)
         return self
 
     @property
@@ -109,33 +141,39 @@ class Endpoint(BaseModel):
         """The client for event loops, with this model's settings."""
         return self._connected()[2]
 
-    def parameters(
-        self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
-    ) -> Parameters:
-        """The parameters of one call: the model's, the call's over them, and all stop strings of both.
-
-        Raises:
-            ArgumentError: The call names a parameter that there is not.
-        """
-        model = self.for_call(call, stop)
-        return translated({name: getattr(model, name) for name in PARAMETERS})
+    @property
+    def parameters(self) -> Parameters:
+        """This model's parameters, in the API's terms."""
+        return translated(
+            {name: getattr(self, name) for name in PARAMETERS} | {"stop": _texts(self.stop)}
+        )
 
     def for_call(self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None) -> Self:
         """A copy of this model, on the same connections, whose own parameters are those of one call.
 
+        The call's stand over the model's; stop strings and extra parameters are added to them.
+
         Raises:
             ArgumentError: The call names a parameter that there is not.
         """
-        refuse_unknown(call, {*PARAMETERS, *ALIASES})
+        refuse_unknown(call, {*PARAMETERS, *ALIASES, "extra_parameters"})
+        self._connected()  # before it is copied, so that every copy has the same clients
         given = _renamed(call)
-        stops = [*(self.stop or ()), *(given.get("stop") or ()), *_texts(stop)]
-        return self.model_copy(update=given | {"stop": stops or None})
+        extra: Any = given.get("extra_parameters") or {}
+        if not isinstance(extra, Mapping):
+            raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
+        return self.model_copy(
+            update={
+                **given,
+                "stop": [*_texts(self.stop), *_texts(given.get("stop")), *_texts(stop)] or None,
+                "extra_parameters": {**self.extra_parameters, **extra},
+            }
+        )
 
-    def _connected(self) -> tuple[list[Any], Client, AsyncClient]:
+    def _connected(self) -> tuple[dict[str, Any], Client, AsyncClient]:
         settings = {name: getattr(self, name) for name in SETTINGS}
-        if self._clients is None or self._clients[0] != list(settings.values()):
-            client, async_client = Client(**settings), AsyncClient(**settings)
-            self._clients = ([getattr(client, name) for name in SETTINGS], client, async_client)
+        if self._clients is None or self._clients[0] != settings:
+            self._clients = (settings, Client(**settings), AsyncClient(**settings))
         return self._clients
 
 

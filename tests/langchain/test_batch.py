@@ -1,11 +1,13 @@
 """Prompts run side by side, each as a run of its own: its tokens, its usage, its error."""
 
 import re
+import signal
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelInvalidRequestError
 
 from datacrunch_tgi import InvalidRequestError
@@ -150,6 +152,40 @@ async def test_generate_raises_the_first_error_and_every_run_ends_once(
     assert sorted(ended) == sorted(remembering.prompts)
     assert len(ended) == 10
     assert len(endpoint.requests) < 10, "prompts are sent after one has failed"
+
+
+class _FirstError(BaseCallbackHandler):
+    """Lets a thread wait until an error is told."""
+
+    def __init__(self) -> None:
+        self.told = threading.Event()
+
+    def on_llm_error(self, *_: Any, **__: Any) -> None:
+        self.told.set()
+
+
+def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
+    serve: Callable[..., EmulatedEndpoint], remembering: Any
+) -> None:
+    error = _FirstError()
+    interrupted = threading.Event()
+
+    def answer(prompt: str) -> str:
+        if not interrupted.is_set():
+            interrupted.set()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        error.told.wait(PATIENCE)
+        return prompt
+
+    endpoint = serve(answers=answer)
+    llm = DataCrunchLLM(base_url=endpoint.url, max_connections=2)
+    llm.callbacks = [remembering, error]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        llm.generate([f"p{n}" for n in range(16)])
+    assert len(endpoint.requests) < 16
+    failed = {run_id: error for run_id, error, _ in remembering.errors}
+    assert {*remembering.ends, *failed} == {*remembering.prompts}
+    assert {*failed.values()} == {caught.value}
 
 
 async def test_no_prompts_are_no_requests(

@@ -12,7 +12,7 @@ from langchain_core import exceptions as core
 
 import datacrunch_tgi as tgi
 from datacrunch_tgi.testing import EmulatedEndpoint
-from langchain_datacrunch import DataCrunchLLM
+from langchain_datacrunch import DataCrunchLLM, _errors
 
 PROMPT = "My little secret is"
 KEY = "sk-secret"
@@ -23,6 +23,12 @@ STREAMED = pytest.mark.parametrize("method", ["invoke", "stream"])
 def impatient(endpoint: EmulatedEndpoint) -> DataCrunchLLM:
     """A model that tries once."""
     return DataCrunchLLM(base_url=endpoint.url, api_key=KEY, max_retries=0)
+
+
+def _is_both(kind: Any) -> bool:
+    """Whether it is an error of the transport's and of LangChain's."""
+    bases = (tgi.DataCrunchError, core.ModelError)
+    return isinstance(kind, type) and all(issubclass(kind, base) for base in bases)
 
 
 def _chain_of(error: BaseException | None) -> Iterator[BaseException]:
@@ -63,6 +69,14 @@ async def test_a_status_is_both_errors_with_all_its_fields(
     assert error.is_retryable == error.retryable
     assert (error.status, error.server_message, error.retry_after) == (status, "no", 7.0)
     assert error.requests == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [kind for kind in vars(_errors).values() if _is_both(kind)],
+)
+def test_both_say_the_same_of_sending_again(error: Any) -> None:
+    assert error.is_retryable == error.retryable
 
 
 @STREAMED

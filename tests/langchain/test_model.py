@@ -50,6 +50,48 @@ async def test_the_parameters_of_a_call_stand_over_the_models(
         assert request.json["parameters"] == {"max_new_tokens": 3, "details": False, "new": 1}
 
 
+async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
+    endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], remembering: Any
+) -> None:
+    llm = DataCrunchLLM(base_url=endpoint.url, extra_parameters={"new": 1, "newer": 1})
+    llm.callbacks = [remembering]
+    for method in ("invoke", "stream"):
+        await call(llm, method, "Hi", extra_parameters={"newer": 2, "newest": 3})
+        sent = endpoint.requests[-1].json["parameters"]
+        assert sent == {
+            "details": True,
+            "max_new_tokens": 512,
+            "new": 1,
+            "newer": 2,
+            "newest": 3,
+        }
+    for told in remembering.invocation_params:
+        assert told["extra_parameters"] == {"new": 1, "newer": 2, "newest": 3}
+    assert llm.extra_parameters == {"new": 1, "newer": 1}
+    with pytest.raises(ArgumentError, match="extra_parameters=5: must be a dict"):
+        await call(llm, "invoke", "Hi", extra_parameters=5)
+
+
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+async def test_tracers_are_told_what_is_sent(
+    endpoint: EmulatedEndpoint,
+    call: Callable[..., Awaitable[Any]],
+    remembering: Any,
+    method: str,
+) -> None:
+    llm = DataCrunchLLM(base_url=endpoint.url, model="m", stop=["a"], max_tokens=5, seed=1)
+    config = {"callbacks": [remembering]}
+    await call(llm, method, "Hi", stop=["b"], max_tokens=6, temperature=0.5, config=config)
+    (told,), (metadata,) = remembering.invocation_params, remembering.metadata
+    sent = endpoint.requests[-1].json["parameters"]
+    assert sent.pop("details")
+    assert sent["stop"] == ["a", "b"]
+    where = {"base_url": endpoint.url, "model": "m", "_type": "datacrunch"}
+    assert told == where | sent
+    assert metadata["ls_stop"] == ["a", "b"]
+    assert (metadata["ls_temperature"], metadata["ls_max_tokens"]) == (0.5, 6)
+
+
 async def test_what_the_user_configures_is_sent(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from langchain_core.load import dumpd, dumps, load
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from datacrunch_tgi import NotFoundError
+from datacrunch_tgi import ArgumentError, NotFoundError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
 
@@ -142,7 +142,58 @@ async def test_a_pickle_works_elsewhere_and_holds_the_key(
         assert endpoint.requests[-1].headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_what_is_refused_at_construction_does_not_show_the_key() -> None:
+class _Pipeline(BaseModel):
+    llm: DataCrunchLLM
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda given: DataCrunchLLM(**given),
+        DataCrunchLLM.model_validate,
+        lambda given: DataCrunchLLM.model_validate_json(json.dumps(given)),
+        lambda given: _Pipeline.model_validate({"llm": given}),
+    ],
+    ids=["init", "model_validate", "model_validate_json", "within another"],
+)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"temprature": 1}, "temprature: no such parameter"),
+        ({"temperature": -1}, "temperature=-1: must be"),
+        ({"connect_timeout": -1}, "connect_timeout"),
+        ({"streaming": "perhaps"}, "streaming"),
+        ({"api_key": f"{KEY}\n"}, "api_key: must not hold white space"),
+        ({"api_key": [KEY]}, "api_key"),
+        ({"headers": {"X-Key": [PASSWORD]}}, "headers"),
+    ],
+)
+def test_what_is_refused_holds_no_secret(
+    make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], told: str
+) -> None:
+    """Neither the refused value nor those beside it, however the error is looked at."""
+    given: dict[str, Any] = {
+        "base_url": "http://localhost",
+        "api_key": KEY,
+        "proxy": f"http://user:{PASSWORD}@localhost",
+        "headers": {"X-Key": PASSWORD},
+        "client_certificate": ("cert.pem", "key.pem", PASSWORD),
+    }
     with pytest.raises(ValidationError) as caught:
-        DataCrunchLLM(base_url="http://localhost", api_key=f"{KEY}\n", temperatur=1)
-    assert KEY not in str(caught.value)
+        make(given | wrong)
+    error = caught.value
+    assert told in str(error)
+    assert error.__cause__ is error.__context__ is None
+    for shown in (str(error), repr(error), repr(error.errors()), error.json()):
+        assert KEY not in shown
+        assert PASSWORD not in shown
+
+
+def test_a_refusal_has_the_argument_error_behind_it() -> None:
+    with pytest.raises(ValidationError) as caught:
+        DataCrunchLLM(base_url="http://localhost", temperature=-1.0)
+    (told,) = caught.value.errors()
+    assert told["type"] == "value_error"
+    behind = told["ctx"]["error"]
+    assert isinstance(behind, ArgumentError)
+    assert (behind.field, behind.value) == ("temperature", "-1.0")

@@ -70,5 +70,11 @@ async def test_a_stop_string_that_spans_tokens_is_not_shown(
 async def test_one_stop_string_may_be_given_without_a_list(
     echo: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
-    answer = await call(DataCrunchLLM(base_url=echo.url), method, ASK + "one two", stop="two")
+    llm: Any = DataCrunchLLM(base_url=echo.url)
+    answer = await call(llm, method, ASK + "one two", stop="two")
     assert "".join(answer) == "one "
+    copy = llm.model_copy(update={"stop": "two"})
+    llm.stop = "two"
+    for model in (llm, copy, llm.bind(stop="three")):
+        assert "".join(await call(model, method, ASK + "one two")) == "one "
+        assert echo.requests[-1].json["parameters"]["stop"][0] == "two"

@@ -137,6 +137,29 @@ async def test_the_parameters_of_a_call_stand_over_the_models(
     }
 
 
+async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
+    endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    model = DataCrunch(base_url=endpoint.url, extra_parameters={"new": 1, "newer": 1})
+    await ask(model, extra_parameters={"newer": 2, "newest": 3})
+    sent = endpoint.requests[-1].json["parameters"]
+    assert {name: sent.get(name) for name in ("new", "newer", "newest")} == {
+        "new": 1,
+        "newer": 2,
+        "newest": 3,
+    }
+    assert model.extra_parameters == {"new": 1, "newer": 1}
+
+
+async def test_one_stop_string_may_be_assigned_without_a_list(
+    endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    model: Any = DataCrunch(base_url=endpoint.url)
+    model.stop = "END"
+    await ask(model)
+    assert endpoint.requests[-1].json["parameters"]["stop"] == ["END"]
+
+
 async def test_a_misspelt_parameter_is_refused_and_nothing_is_sent(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
