@@ -1,9 +1,8 @@
 """From a server's response to the answer that a person reads, whole or event by event. Pure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from datacrunch_tgi._schema import Answer, Details, GenerateResponse, StreamEvent, Token, Usage
 from datacrunch_tgi._stop import StopFilter, cut
@@ -19,20 +18,13 @@ class Asked:
     stop: Sequence[str] = ()
     return_full_text: bool = False
     details: bool = False
-    truncate: int | None = None
-    tokenizer: Callable[[str], Sequence[Any]] | None = field(default=None, repr=False)
+    prompt_tokens: int | None = None
+    """The prompt's tokens, by the user's tokenizer; None without one."""
 
     @property
     def prefix(self) -> str:
         """What stands in front of the answer."""
         return self.inputs if self.return_full_text else ""
-
-    def prompt_tokens(self) -> int | None:
-        """Count the prompt's tokens with the user's tokenizer; None without one."""
-        if self.tokenizer is None:
-            return None
-        count = len(self.tokenizer(self.inputs))
-        return count if self.truncate is None else min(count, self.truncate)
 
 
 def whole_answer(response: GenerateResponse, asked: Asked, headers: Mapping[str, str]) -> Answer:
@@ -61,29 +53,21 @@ def whole_answer(response: GenerateResponse, asked: Asked, headers: Mapping[str,
 class StreamedAnswer:
     """Gathers the events of a stream, says what each shows, and ends as the answer."""
 
+    begun = False
+    """Whether a token has arrived."""
+    complete = False
+    """Whether the last event has arrived."""
+    ended = False
+    """Whether nothing is to be shown any more: the last event has arrived, or a stop string."""
+
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
         self._stop = StopFilter(asked.stop)
         self._prefix = asked.prefix
         self._shown: list[str] = []
         self._tokens: list[Token] = []
-        self._top_tokens: list[list[Token]] = []
+        self._top_tokens: dict[int, list[Token]] = {}  # by place, where there are any
         self._last: StreamEvent | None = None
-
-    @property
-    def begun(self) -> bool:
-        """Whether a token has arrived."""
-        return bool(self._tokens)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing is to be shown any more: the last event has arrived, or a stop string."""
-        return self._last is not None or self._stop.found
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last event has arrived."""
-        return self._last is not None
 
     @property
     def text(self) -> str:
@@ -95,14 +79,16 @@ class StreamedAnswer:
         token = event.token
         text = self._stop.push("" if token.special else token.text)
         if event.generated_text is not None:
-            self._last = event
+            self._last, self.complete = event, True
             text += self._stop.flush()
+        self.begun, self.ended = True, self.complete or self._stop.found
         if self._prefix:
             text, self._prefix = self._prefix + text, ""
         event.text = text
         self._shown.append(text)
+        if event.top_tokens:
+            self._top_tokens[len(self._tokens)] = event.top_tokens
         self._tokens.append(token)
-        self._top_tokens.append(event.top_tokens)
 
     def finish(self) -> Answer:
         """The answer, now that the stream has ended."""
@@ -116,7 +102,7 @@ class StreamedAnswer:
                 generated_tokens=generated,
                 seed=told.seed if told else None,
                 tokens=self._tokens,
-                top_tokens=self._top_tokens if any(self._top_tokens) else [],
+                top_tokens=self._all_top_tokens(),
                 input_length=told.input_length if told else None,
             )
         return Answer(
@@ -126,6 +112,10 @@ class StreamedAnswer:
             details=details,
             usage=_usage(told.input_length if told else None, generated, self._asked),
         )
+
+    def _all_top_tokens(self) -> list[list[Token]]:
+        places = range(len(self._tokens)) if self._top_tokens else ()
+        return [self._top_tokens.get(place, []) for place in places]
 
 
 def _shown(tokens: Sequence[Token]) -> str:
@@ -137,6 +127,6 @@ def _count(header: str | None) -> int | None:
 
 
 def _usage(prompt: int | None, completion: int | None, asked: Asked) -> Usage:
-    prompt = asked.prompt_tokens() if prompt is None else prompt
+    prompt = asked.prompt_tokens if prompt is None else prompt
     total = None if prompt is None or completion is None else prompt + completion
     return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=total)

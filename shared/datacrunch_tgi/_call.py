@@ -135,6 +135,7 @@ class Call(ABC, Generic[Result]):
     def _attempt(self) -> Steps:
         self._first_token_by = self._clock() + self._settings.first_token_timeout
         left = self._left()
+        self._connecting_is_limited = self._settings.connect_timeout <= left
         self._requests += 1
         head = yield Open(self._request, min(self._settings.connect_timeout, left), left)
         yield from self._read(head)
@@ -160,11 +161,10 @@ class Call(ABC, Generic[Result]):
         """Add to an error what only the call knows, and take out what a server may have repeated."""
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # there the body is
-        key = reveal(self._settings.api_key) or ""
-        if len(key) >= SHORTEST_SECRET:
-            error.hide(key)
+        for private in self._private():
+            error.hide(private)
         if isinstance(error, RequestTimeoutError):
-            if isinstance(error, ConnectTimeoutError):
+            if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
                 setting = "connect_timeout"
             elif self.begun:
                 setting = "idle_timeout"
@@ -173,6 +173,16 @@ class Call(ABC, Generic[Result]):
             else:
                 setting = "deadline"
             error.name_limit(setting, getattr(self._settings, setting))
+
+    def _private(self) -> list[str]:
+        """What no error may show: secrets, and the prompt."""
+        settings = self._settings
+        private = [
+            reveal(settings.api_key),
+            *(settings.headers or {}).values(),
+            self._request.prompt,
+        ]
+        return [text for text in private if text and len(text) >= SHORTEST_SECRET]
 
 
 class WholeCall(Call[Result]):

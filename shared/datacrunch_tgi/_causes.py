@@ -28,6 +28,11 @@ def is_about_tls(error: BaseException) -> bool:
     )
 
 
+def is_about_certificates(error: BaseException) -> bool:
+    """Whether a certificate was refused, and not TLS as such."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+
+
 def words_of(error: BaseException) -> str:
     """What the operating system says, else what the nearest library says."""
     words = str(error) or type(error).__name__

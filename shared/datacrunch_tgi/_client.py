@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self, Unpack
 
 from datacrunch_tgi._answer import Asked, whole_answer
 from datacrunch_tgi._call import Call, StreamCall, WholeCall
+from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._parameters import Parameters, check_parameters, check_prompt
 from datacrunch_tgi._pool import AsyncPool, Pool
 from datacrunch_tgi._protocol import (
@@ -29,6 +30,8 @@ from datacrunch_tgi._streams import AsyncStream, Stream
 
 class _Client(Settings):
     """What both clients share: everything but the waiting."""
+
+    of_calls = tuple(Parameters.__annotations__)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
@@ -66,6 +69,15 @@ class _Client(Settings):
         body = {"model": self.model, "inputs": check_prompt(inputs)}
         return WholeCall(post(TOKENIZE, body), self, read_prompt_tokens)
 
+    def _count(self, inputs: str, truncate: int | None) -> int | None:
+        # Before the request, so that a tokenizer that fails costs no answer.
+        if self.tokenizer is None:
+            return None
+        tokens = self.tokenizer(inputs)
+        if isinstance(tokens, Mapping):  # a transformers tokenizer; its method encode is meant
+            raise ArgumentError("tokenizer", "must return the tokens themselves: pass its encode")
+        return len(tokens) if truncate is None else min(len(tokens), truncate)
+
     def _request(
         self,
         inputs: str,
@@ -81,8 +93,7 @@ class _Client(Settings):
             stop=stop,
             return_full_text=parameters.get("return_full_text", False),
             details=parameters.get("details", False),
-            truncate=parameters.get("truncate"),
-            tokenizer=self.tokenizer,
+            prompt_tokens=self._count(inputs, parameters.get("truncate")),
         )
         if stop:
             # The server takes so many; the client looks for all of them.

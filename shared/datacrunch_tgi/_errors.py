@@ -93,7 +93,7 @@ class ConnectError(TransportError):
     """No connection could be opened: name, port or proxy."""
 
     retryable = True
-    hint = "is base_url right, and does the server run?"
+    hint = "are base_url and any proxy right, and does the server run?"
 
 
 class TLSError(ConnectError):

@@ -25,18 +25,34 @@ def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+def refuse_unknown(
+    names: Iterable[str],
+    known: Iterable[str],
+    *,
+    kind: str = "parameter",
+    of_calls: Iterable[str] = (),
+) -> None:
     """Refuse a name that is not known, and suggest the nearest one.
+
+    Args:
+        names: What is given.
+        known: What may be given.
+        kind: What `known` are names of.
+        of_calls: Names that are known elsewhere: to `generate` and `stream`.
 
     Raises:
         ArgumentError: Names the first unknown name.
     """
-    known = list(known)
+    known, of_calls = list(known), list(of_calls)
     for name in names:
-        if name not in known:
-            nearest = get_close_matches(name, known, n=1, cutoff=0.4)
-            suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ArgumentError(name, f"no such parameter{suggestion}")
+        if name in known:
+            continue
+        suggestion = ""
+        for nearest in get_close_matches(name, known + of_calls, n=1):
+            suggestion = f"; did you mean {nearest!r}?"
+            if nearest in of_calls:
+                suggestion = f"; {nearest!r} belongs to generate and stream"
+        raise ArgumentError(name, f"no such {kind}{suggestion}")
 
 
 def pydantic_fields(listing: type, defaults: Mapping[str, Any]) -> dict[str, Any]:

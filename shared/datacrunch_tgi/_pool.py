@@ -10,7 +10,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterator
-from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from datacrunch_tgi._call import Call, Result
@@ -18,6 +17,7 @@ from datacrunch_tgi._errors import ArgumentError, TransportError
 from datacrunch_tgi._schema import StreamEvent
 from datacrunch_tgi._settings import Settings, alone
 from datacrunch_tgi._transport import IDLE_SECONDS, Certificates, LoopConnection, ThreadConnection
+from datacrunch_tgi._turns import LoopTurns, Turns
 
 MOST_IDLE = 16
 """How many connections are kept for the next request."""
@@ -32,7 +32,7 @@ class Pool:
         self._settings = alone(settings)
         self._certificates = Certificates(self._settings)
         self._idle: _Idle[ThreadConnection] = _Idle()
-        self._turns = _Turns(settings.max_connections)
+        self._turns = Turns(self._settings)
         # It holds the connections too, so that the garbage collector ends what uses them before them.
         weakref.finalize(self, _close_idle, self._idle)
         _pools.add(self)
@@ -63,7 +63,7 @@ class Pool:
     def after_fork(self) -> None:
         """In a child process: leave the parent its connections, and its locks in whatever state they are."""
         self._certificates = Certificates(self._settings)
-        self._turns = _Turns(self._settings.max_connections)
+        self._turns = Turns(self._settings)
         self.close()
 
 
@@ -84,6 +84,8 @@ def _drive(call: Call[Any], connection: ThreadConnection) -> Iterator[StreamEven
             step = steps.throw(failure) if failure else steps.send(came)
     except StopIteration:
         return
+    finally:
+        failure = None  # whose traceback holds this frame
 
 
 class AsyncPool:
@@ -121,6 +123,7 @@ class AsyncPool:
             except StopIteration:
                 return
             finally:
+                failure = None  # whose traceback holds this frame
                 try:
                     await connection.drop_response()
                 finally:  # also where the task is cancelled once more: the connection is closed then
@@ -147,35 +150,16 @@ class AsyncPool:
             for other in list(self._loops):  # other threads add and remove theirs
                 if other.is_closed() and (ended := self._loops.pop(other, None)):
                     _keepers.discard(ended.keeper)
-            pool = self._loops[loop] = _LoopPool(self._settings.max_connections)
+            pool = self._loops[loop] = _LoopPool(self._settings)
             await anext(pool.keeper)
         return pool
-
-
-class _Turns:
-    """Lets so many at a time.
-
-    Unlike threading's semaphore it can be given back in the midst of being taken, which the garbage
-    collector does when it finds a stream that was dropped.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._free: SimpleQueue[None] = SimpleQueue()
-        for _ in range(number):
-            self._free.put(None)
-
-    def __enter__(self) -> None:
-        self._free.get()
-
-    def __exit__(self, *_: object) -> None:
-        self._free.put(None)
 
 
 class _LoopPool:
     """The connections of one event loop."""
 
-    def __init__(self, max_connections: int) -> None:
-        self.turns = asyncio.Semaphore(max_connections)
+    def __init__(self, settings: Settings) -> None:
+        self.turns = LoopTurns(settings)
         self.idle: _Idle[LoopConnection] = _Idle()
         # An event loop's last act is to close its generators. This one is held until then, so that
         # what a cancelled `close` leaves open is closed too.

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import responses
-from textwrap import shorten
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from datacrunch_tgi._errors import (
     APIError,
@@ -28,6 +26,7 @@ from datacrunch_tgi._errors import (
     ServerError,
 )
 from datacrunch_tgi._schema import GenerateResponse, Info, PromptToken, StreamEvent
+from datacrunch_tgi._words import LONGEST_MESSAGE, LONGEST_WORDS, beginning, plain, words_of
 
 GENERATE = "/generate"
 GENERATE_STREAM = "/generate_stream"
@@ -65,7 +64,7 @@ _ERROR_OF_STATUS: dict[int, type[APIError]] = {
     425: ServerError,
     429: OverloadedError,
 }
-_PLAIN = 4096  # bytes of a text that are looked at
+_NO_JSON = (TypeError, ValueError, RecursionError)  # what the encoder raises
 _DONE = b"[DONE]"  # ends a stream on OpenAI's routes; TGI's own just end
 _RESPONSES = TypeAdapter(
     GenerateResponse | tuple[GenerateResponse]
@@ -81,6 +80,7 @@ class Request:
     method: str
     path: str
     body: bytes | None = field(default=None, repr=False)
+    prompt: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,26 @@ def post(path: str, body: Mapping[str, Any]) -> Request:
     """Make the request for a JSON body.
 
     Raises:
-        ArgumentError: `extra_parameters` holds something that is no JSON.
+        ArgumentError: Names the parameter that holds something that is no JSON.
     """
     try:
-        text = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return Request("POST", path, text.encode())
-    except (TypeError, ValueError) as error:
-        raise ArgumentError("extra_parameters", f"must be JSON: {type(error).__name__}") from None
+        return Request("POST", path, _dumped(body), body["inputs"])
+    except _NO_JSON as error:
+        parameters: Mapping[str, Any] = body.get("parameters", {})
+        wrong = (name for name, value in parameters.items() if not _is_json(value))
+        raise ArgumentError(next(wrong, "extra_parameters"), f"must be JSON: {error}") from None
+
+
+def _dumped(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _is_json(value: object) -> bool:
+    try:
+        _dumped(value)
+    except _NO_JSON:
+        return False
+    return True
 
 
 def read_response(head: Head, body: bytes) -> GenerateResponse:
@@ -193,18 +206,23 @@ def read_event(data: bytes) -> StreamEvent | None:
         raise _not_expected("event of the stream", data, error) from None
 
 
-def api_error(head: Head, body: bytes) -> APIError:
+def api_error(head: Head, body: bytes) -> APIError | MalformedResponseError:
     """Make the error that the server means: by its type first, by status second."""
-    words, error_type, _ = _words_of(body)
+    words, error_type, _ = words_of(body)
     if not words:
-        words = _plain(body) if head.content_type != "application/json" else ""
-    status = f"{head.status} {responses.get(head.status, '')}".strip()
-    error_class = _ERROR_OF_TYPE.get(error_type) or _class_of(head.status)
+        words = plain(body) if head.content_type != "application/json" else ""
+    message = f"{head.status} {responses.get(head.status, '')}".strip()
+    if words:
+        message += f": {beginning(words, LONGEST_MESSAGE)}"
+    error_class = _ERROR_OF_TYPE.get(error_type)
+    if not error_class and 200 <= head.status < 300:  # noqa: PLR2004 -- the class of successes
+        return MalformedResponseError(f"neither an answer nor an error came, but {message}")
+    error_class = error_class or _class_of(head.status)
     error = error_class(
-        f"{status}: {words}" if words else status,
+        message,
         status=head.status,
         error_type=error_type,
-        server_message=words,
+        server_message=beginning(words, LONGEST_WORDS),
         retry_after=_retry_after(head.headers),
     )
     if location := head.headers.get("location"):
@@ -216,42 +234,21 @@ def _not_expected(
     what: str, data: bytes, error: ValidationError
 ) -> APIError | MalformedResponseError:
     """The error that stands in the place of an answer, or what is wrong with the answer."""
-    words, error_type, status = _words_of(data)
+    is_object = data.lstrip().startswith(b"{")
+    words, error_type, status = words_of(data) if is_object else ("", None, None)
     if words or error_type:
         status = _STATUS_OF_TYPE.get(error_type or "") or status or 500
         error_class = _ERROR_OF_TYPE.get(error_type) or _class_of(status)
         return error_class(
-            words or f"{error_type} error",
+            beginning(words, LONGEST_MESSAGE) or f"{error_type} error",
             status=status,
             error_type=error_type,
-            server_message=words,
+            server_message=beginning(words, LONGEST_WORDS),
         )
     first = error.errors(include_context=False, include_input=False, include_url=False)[0]
     where = ".".join(map(str, first["loc"]))
     return MalformedResponseError(
         f"the {what} is not TGI's: {where and where + ': '}{first['msg']}"
-    )
-
-
-def _words_of(body: bytes) -> tuple[str, str | None, int | None]:
-    """Read message, type and status of an error object: TGI's flat one, OpenAI's, a gateway's."""
-    try:
-        error: Any = from_json(body)  # unlike json.loads it has an end where nesting has none
-    except ValueError:
-        return "", None, None
-    if not isinstance(error, dict):
-        return "", None, None
-    error = cast("dict[str, Any]", error)
-    error_type, status = error.get("error_type"), None
-    words = error.get("error") or error.get("message") or error.get("detail")
-    if isinstance(words, dict):
-        words = cast("dict[str, Any]", words)
-        error_type, status = error_type or words.get("type"), words.get("http_status_code")
-        words = words.get("message")
-    return (
-        words if isinstance(words, str) else "",
-        error_type if isinstance(error_type, str) else None,
-        status if isinstance(status, int) else None,
     )
 
 
@@ -261,15 +258,6 @@ def _class_of(status: int) -> type[APIError]:
     if 300 <= status < 400:  # noqa: PLR2004 -- the class of redirects
         return NotFoundError
     return InvalidRequestError if 400 <= status < 500 else ServerError  # noqa: PLR2004 -- likewise
-
-
-def _plain(body: bytes) -> str:
-    """The words of a body that is no JSON: text as it is, HTML without its tags."""
-    begin = body[:_PLAIN].decode(errors="replace")
-    if len(body) > _PLAIN:  # No word is cut, here and below: half a key is a secret too.
-        begin = begin.rpartition(" ")[0]
-    text = re.sub(r"(?s)<(script|style).*?</\1>|<!--.*?-->|<[^>]*>", " ", begin)
-    return shorten(text, 300, placeholder="…")
 
 
 def _without_user(url: str) -> str:
@@ -285,5 +273,5 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         then = parsedate_to_datetime(value)
         now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
         return max(0.0, (then - now).total_seconds())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None

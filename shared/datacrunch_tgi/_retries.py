@@ -31,4 +31,7 @@ def waits(
         backoff = min(FIRST_WAIT * 2**attempt, LONGEST_BACKOFF) * (1 - jitter() / 4)
         asked = error.retry_after if isinstance(error, APIError) else None
         error = yield backoff if asked is None else min(asked, LONGEST_RETRY_AFTER)
-    raise error
+    try:
+        raise error
+    finally:
+        del error  # which holds this frame

@@ -6,11 +6,12 @@ and the standard proxy variables; the standard certificate variables are httpx's
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, wraps
-from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pydantic import BaseModel, Field, SecretStr
@@ -20,7 +21,7 @@ from datacrunch_tgi._fields import Text, checked, checker, refuse_unknown
 
 DEFAULT_BASE_URL = "https://inference.datacrunch.io/v1/completions"
 
-Made = TypeVar("Made")
+Made = TypeVar("Made", bound="Settings")
 _Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -30,7 +31,8 @@ def _with_known_names(settings: type[Made]) -> type[Made]:
 
     @wraps(make)
     def init(self: Made, **given: Any) -> None:
-        refuse_unknown(given, (item.name for item in fields(Settings)))
+        known = (item.name for item in fields(Settings))
+        refuse_unknown(given, known, kind="setting", of_calls=self.of_calls)
         make(self, **given)
 
     settings.__init__ = init  # type: ignore[assignment]  # the signature is the wrapped one
@@ -106,7 +108,10 @@ class Settings:
     ] = 4
     headers: Annotated[
         Mapping[str, str] | None,
-        Field(description="Further headers of every request; never shown."),
+        Field(
+            description="Further headers of every request; never shown. An Authorization among them "
+            "stands in the place of a key: none is read from DATACRUNCH_API_KEY, none may be given."
+        ),
     ] = field(default=None, repr=False)
     proxy: Annotated[
         SecretStr | str | None,
@@ -131,30 +136,27 @@ class Settings:
         ),
     ] = field(default=None, repr=False)
 
+    proxy_url: ClassVar[SecretStr | None] = None
+    """The proxy in use: `proxy`, else the environment's for this `base_url`. Follows from the settings."""
+    of_calls: ClassVar[Iterable[str]] = ()
+    """What is no setting, but an argument of a client's calls."""
+
     def __post_init__(self) -> None:
         given = {item.name: getattr(self, item.name) for item in fields(Settings)}
-        settings = checked(_checker(), given, secret=_SECRET)
-        url = _base_url(
-            settings["base_url"] or os.environ.get("DATACRUNCH_BASE_URL") or DEFAULT_BASE_URL
-        )
-        key = _api_key(settings["api_key"] or os.environ.get("DATACRUNCH_API_KEY"))
-        model = settings["model"] or os.environ.get("DATACRUNCH_MODEL")
-        if urlsplit(url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
-            _require("api_key", key, url)
-            _require("model", model, url)
-        _check_headers(settings["headers"] or {})
-        settings |= {
-            "base_url": url,
-            "api_key": key,
-            "model": model or "tgi",
-            "proxy": _proxy(settings["proxy"] or _environment_proxy(url)),
-            "ca_bundle": settings["ca_bundle"] and os.fspath(settings["ca_bundle"]),
-        }
+        variables: dict[str, str] = {}
+        try:
+            settings = _resolved(checked(_checker(), given, secret=_SECRET), variables)
+        except ArgumentError as error:
+            if error.field not in variables:
+                raise
+            rule = f"{error.rule} (from the variable {variables[error.field]})"
+            raise ArgumentError(error.field, rule, value=error.value) from None
         for name, value in settings.items():
             object.__setattr__(self, name, value)
 
 
-_SECRET = ("api_key", "headers", "proxy", "client_certificate")
+_SECRET = ("base_url", "api_key", "headers", "proxy", "client_certificate")
+"""Settings whose value no error shows before it is known to hold no secret."""
 
 
 @cache
@@ -165,8 +167,8 @@ def _checker() -> type[BaseModel]:
 def alone(settings: Settings) -> Settings:
     """The same settings without the client that has them, for what must not keep it alive."""
     copy = object.__new__(Settings)
-    for item in fields(Settings):
-        object.__setattr__(copy, item.name, getattr(settings, item.name))
+    for name in (*(item.name for item in fields(Settings)), "proxy_url"):
+        object.__setattr__(copy, name, getattr(settings, name))
     return copy
 
 
@@ -187,32 +189,67 @@ def _require(name: str, value: object, url: str) -> None:
         )
 
 
-def _base_url(url: str) -> str:
+def _resolved(settings: dict[str, Any], variables: dict[str, str]) -> dict[str, Any]:
+    """The settings as they are used; `variables` is told which of them came from which variable."""
+    authorized = _check_headers(settings["headers"] or {})
+    if authorized and settings["api_key"]:
+        raise ArgumentError("headers", "must not hold Authorization beside api_key: give one")
+    for name in ("base_url", "model") if authorized else ("base_url", "model", "api_key"):
+        variable = f"DATACRUNCH_{name.upper()}"
+        if not settings[name] and (value := os.environ.get(variable)):
+            settings[name], variables[name] = value, variable
+    settings |= checked(_checker(), {name: settings[name] for name in variables}, secret=_SECRET)
+    url = _base_url(settings["base_url"] or DEFAULT_BASE_URL)
+    key, proxy = _api_key(settings["api_key"]), _secret(settings["proxy"]) or None
+    if urlsplit(url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
+        _require("api_key", key or authorized, url)
+        _require("model", settings["model"], url)
+    return settings | {
+        "base_url": url,
+        "api_key": key,
+        "model": settings["model"] or "tgi",
+        "proxy": proxy,
+        "proxy_url": _proxy_url(reveal(proxy) or _environment_proxy(url, variables)),
+        "ca_bundle": settings["ca_bundle"] and os.fspath(settings["ca_bundle"]),
+    }
+
+
+def _split(name: str, url: str, shown: str = "") -> SplitResult:
+    """Take a URL apart, and refuse what no connection could be made from."""
+    if re.search(r"[^!-~]", url):
+        rule = "must not hold white space or non-ASCII characters"
+        raise ArgumentError(name, rule, value=shown)
     try:
         parts = urlsplit(url)
         (parts.hostname or "").encode("idna")
         parts.port  # noqa: B018 -- reading it checks it
+        host = re.sub(r"^.*@|:[0-9]*$", "", parts.netloc)
+        if "[" in host or "]" in host:
+            IPv6Address(re.sub(r"^\[([^][]*)\]$", r"\1", host))
+        elif re.fullmatch(r"[0-9.]+", host):
+            IPv4Address(host)
     except ValueError:
-        raise ArgumentError("base_url", "is not a valid URL") from None
-    if parts.username is not None or parts.password is not None:
+        raise ArgumentError(name, "is not a valid URL") from None
+    return parts
+
+
+def _base_url(url: str) -> str:
+    if "@" in url:
         raise ArgumentError(
             "base_url", "must not hold a user or password: pass the key as api_key="
         )
+    if "?" in url or "#" in url:
+        raise ArgumentError("base_url", "must not hold a query or fragment")
+    parts = _split("base_url", url, repr(url))
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ArgumentError(
             "base_url", "must begin with http:// or https:// and name a host", value=repr(url)
-        )
-    if parts.query or parts.fragment:
-        raise ArgumentError("base_url", "must not hold a query or fragment", value=repr(url))
-    if re.search(r"[^!-~]", url):
-        raise ArgumentError(
-            "base_url", "must not hold white space or non-ASCII characters", value=repr(url)
         )
     if re.search(r"/generate(_stream)?/*$", parts.path):
         raise ArgumentError(
             "base_url", "is what stands before /generate: leave the route off", value=repr(url)
         )
-    return url.rstrip("/")
+    return parts.geturl().rstrip("/")  # its scheme is in lower case
 
 
 def _api_key(key: SecretStr | str | None) -> SecretStr | None:
@@ -221,7 +258,8 @@ def _api_key(key: SecretStr | str | None) -> SecretStr | None:
     return _secret(key)
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def _check_headers(headers: Mapping[str, str]) -> bool:
+    """Refuse what cannot be sent; tell whether there is an Authorization."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ArgumentError("headers", "a name must be made of letters, digits and hyphens")
@@ -231,31 +269,27 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ArgumentError(
                 "headers", f"the value of {name!r} must be printable ASCII, without line ends"
             )
+    return any(name.lower() == "authorization" for name in headers)
 
 
-def _proxy(proxy: SecretStr | str | None) -> SecretStr | None:
-    url = reveal(proxy)
-    if url is None:
+def _proxy_url(url: str | None) -> SecretStr | None:
+    if not url:
         return None
-    try:
-        parts = urlsplit(url)
-        (parts.hostname or "").encode("idna")
-        parts.port  # noqa: B018 -- reading it checks it
-    except ValueError:
-        raise ArgumentError("proxy", "is not a valid URL") from None
+    parts = _split("proxy", url)
     if parts.scheme not in {"http", "https", "socks5", "socks5h"} or not parts.hostname:
         raise ArgumentError(
             "proxy", "must begin with http://, https:// or socks5:// and name a host"
         )
-    if re.search(r"[^!-~]", url):
-        raise ArgumentError("proxy", "must not hold white space or non-ASCII characters")
-    return _secret(proxy)
+    return _secret(parts.geturl())
 
 
-def _environment_proxy(url: str) -> str | None:
+def _environment_proxy(url: str, variables: dict[str, str]) -> str | None:
     parts = urlsplit(url)
     proxies = getproxies()
     if not proxies or proxy_bypass(parts.netloc):
         return None
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    for kind in (parts.scheme, "all"):
+        if proxy := proxies.get(kind):
+            variables["proxy"] = f"{kind.upper()}_PROXY"
+            return proxy if "://" in proxy else f"http://{proxy}"
+    return None

@@ -15,7 +15,7 @@ class _Stream:
 
     @property
     def text(self) -> str:
-        """What has been shown so far."""
+        """The text that has arrived so far, which may be more than the events taken."""
         return self._call.text
 
     @property

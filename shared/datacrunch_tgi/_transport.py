@@ -14,7 +14,7 @@ from typing import Any, cast
 import httpx
 
 from datacrunch_tgi._call import Close, Open, Read, Sleep, Step
-from datacrunch_tgi._causes import bare, is_about_tls, words_of
+from datacrunch_tgi._causes import bare, is_about_certificates, is_about_tls, words_of
 from datacrunch_tgi._errors import (
     ArgumentError,
     ConnectError,
@@ -204,19 +204,27 @@ class Certificates:
             return self._context
 
     def _read(self) -> ssl.SSLContext:
-        bundle, own = self._settings.ca_bundle, self._settings.client_certificate
+        bundle = self._settings.ca_bundle
         try:
             context = (
                 ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
             )
         except OSError as error:
             raise ArgumentError("ca_bundle", words_of(error), value=repr(bundle)) from None
-        if own:
-            try:
-                context.load_cert_chain(*((own,) if isinstance(own, str) else own))
-            except OSError as error:
-                raise ArgumentError("client_certificate", words_of(error)) from None
+        try:
+            self._show_own(context)
+        except OSError as error:
+            raise ArgumentError("client_certificate", words_of(error)) from None
         return context
+
+    def _show_own(self, context: ssl.SSLContext) -> None:
+        match self._settings.client_certificate:
+            case None:
+                pass
+            case str() as file:
+                context.load_cert_chain(file)
+            case files:
+                context.load_cert_chain(*files)
 
 
 def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
@@ -231,27 +239,24 @@ def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
 
 def _proxy(settings: Settings, tls: Certificates) -> httpx.Proxy | None:
     """The proxy, if any; its address is in no variable here, where a traceback would show its password."""
-    scheme = (reveal(settings.proxy) or "").partition(":")[0]
+    scheme = (reveal(settings.proxy_url) or "").partition(":")[0]
     if scheme.startswith("socks") and not find_spec("socksio"):
         raise ArgumentError("proxy", "a SOCKS proxy needs a package: pip install httpx[socks]")
     context = tls.context() if scheme == "https" else None
-    return httpx.Proxy(f"{reveal(settings.proxy)}", ssl_context=context) if scheme else None
+    return httpx.Proxy(f"{reveal(settings.proxy_url)}", ssl_context=context) if scheme else None
 
 
 def _http_request(settings: Settings, request: Request, limits: Any) -> httpx.Request:
     http_request = httpx.Request(
         request.method,
         f"{settings.base_url}{request.path}",
-        headers={
-            "Accept": "*/*",
-            "User-Agent": f"datacrunch-tgi/{__version__}",
-            **(settings.headers or {}),
-        },
+        headers={"Accept": "*/*", "User-Agent": f"datacrunch-tgi/{__version__}"},
         content=request.body,
         extensions={"timeout": limits},
     )
     if request.body is not None:
         http_request.headers["Content-Type"] = "application/json"
+    http_request.headers.update(settings.headers)
     if settings.api_key:
         http_request.headers["Authorization"] = f"Bearer {reveal(settings.api_key)}"
     return http_request
@@ -263,23 +268,26 @@ def _head(response: httpx.Response) -> Head:
     )
 
 
-_FAILURES = (httpx.HTTPError, OSError, UnicodeError)
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 """What I/O fails with: some of the system's errors pass through httpx as they are (an asyncio timeout,
 a TLS alert after the handshake, a name that cannot be looked up)."""
 
 
-def _failure(error: httpx.HTTPError | OSError | UnicodeError, settings: Settings) -> TransportError:
+def _failure(error: Exception, settings: Settings) -> TransportError:
     """The error of this package for one of httpx's, whose words alone are kept."""
     words = words_of(error)
-    host = f"{settings.base_url}"
+    host = f"{settings.base_url}{' through the proxy' if settings.proxy_url else ''}"
     match error:
         case httpx.ConnectTimeout():
             return ConnectTimeoutError(f"no connection to {host} in time")
         case TimeoutError() | httpx.TimeoutException():
             return RequestTimeoutError(f"no answer from {host} in time")
         case _ if is_about_tls(error):
-            return TLSError(f"no secure connection to {host}: {words}")
-        case httpx.ConnectError() | httpx.ProxyError() | UnicodeError():
+            failure = TLSError(f"no secure connection to {host}: {words}")
+            if not is_about_certificates(error):
+                failure.hint = "should base_url begin with http://?"
+            return failure
+        case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
             return ConnectError(f"no connection to {host}: {words}")
         case httpx.DecodingError():
             return MalformedResponseError(f"the answer cannot be decompressed: {words}")

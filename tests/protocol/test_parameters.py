@@ -53,7 +53,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     ({"temperatur": 1.0}, "temperatur: no such parameter; did you mean 'temperature'?"),
     ({"max_tokens": 5}, "max_tokens: no such parameter; did you mean 'max_new_tokens'?"),
-    ({"extra_parameters": {"new": math.nan}}, "extra_parameters: must be JSON"),
+    ({"stop_sequences": ["a"]}, "stop_sequences: no such parameter"),
+    ({"extra_parameters": {"new": math.nan}}, "new: must be JSON: Out of range float values"),
+    ({"extra_parameters": {("a",): 1}}, "extra_parameters: must be JSON: keys must be str"),
+    (
+        {"grammar": {"type": "json", "value": Client}, "extra_parameters": {"new": 1}},
+        "grammar: must be JSON: Object of type type is not JSON serializable",
+    ),
 ]
 
 REFUSED_IN_STREAMS: list[tuple[dict[str, Any], str]] = [

@@ -2,11 +2,13 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from datacrunch_tgi import ArgumentError, AsyncClient, Client, Settings
+from datacrunch_tgi._settings import alone, reveal
 
 KEY = "sk-secret-0123456789"
 URL = "http://127.0.0.1:8080"
@@ -55,10 +57,18 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"base_url": "host:8080"}, "base_url='host:8080': must begin with http:// or https://"),
         ({"base_url": "http://"}, "base_url='http://': must begin with http:// or https://"),
         ({"base_url": "http://host:port"}, "base_url: is not a valid URL"),
-        ({"base_url": f"{URL}?key=1"}, "must not hold a query or fragment"),
+        ({"base_url": "http://[::1]x"}, "base_url: is not a valid URL"),
+        ({"base_url": "http://h[::1]"}, "base_url: is not a valid URL"),
+        ({"base_url": "http://[v1.a]"}, "base_url: is not a valid URL"),
+        ({"base_url": "http://192.168.1.300:8080"}, "base_url: is not a valid URL"),
+        ({"base_url": "http://192.168.1"}, "base_url: is not a valid URL"),
+        ({"base_url": "http://host name"}, "base_url='http://host name': must not hold white"),
+        ({"base_url": f"{URL}?key=1"}, "base_url: must not hold a query or fragment"),
+        ({"base_url": f"{URL}?"}, "base_url: must not hold a query or fragment"),
+        ({"proxy": "http://192.168.1.300:8080"}, "proxy: is not a valid URL"),
         ({"base_url": f"{URL}/generate"}, "is what stands before /generate: leave the route off"),
         ({"base_url": f"{URL}/generate_stream/"}, "is what stands before /generate"),
-        ({"base_url": 8080}, "base_url=8080: must be a valid string"),
+        ({"base_url": 8080}, "base_url: must be a valid string"),
         ({"max_retries": -1}, "max_retries=-1: must be greater than or equal to 0"),
         ({"max_retries": 2.0}, "max_retries=2.0: must be a valid integer"),
         ({"max_connections": 0}, "max_connections=0: must be greater than or equal to 1"),
@@ -67,8 +77,9 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"deadline": float("nan")}, "deadline=nan: must be"),
         ({"headers": {"a b": "c"}}, "headers: a name must be made of letters"),
         ({"tokenizer": "tiktoken"}, "tokenizer='tiktoken': must be callable"),
-        ({"base_uri": URL}, "base_uri: no such parameter; did you mean 'base_url'?"),
-        ({"max_retry": 1}, "max_retry: no such parameter; did you mean 'max_retries'?"),
+        ({"base_uri": URL}, "base_uri: no such setting; did you mean 'base_url'?"),
+        ({"max_retry": 1}, "max_retry: no such setting; did you mean 'max_retries'?"),
+        ({"temperatur": 1}, "temperatur: no such setting"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name_value_and_rule(
@@ -79,11 +90,106 @@ def test_a_wrong_setting_is_refused_by_name_value_and_rule(
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("temperature", "temperature"),
+        ("max_new_tokens", "max_new_tokens"),
+        ("max_tokens", "max_new_tokens"),
+        ("temperatur", "temperature"),
+    ],
+)
+def test_a_parameter_that_is_given_to_a_client_is_told_its_place(
+    make: Any, given: str, meant: str
+) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        make(base_url=URL, **{given: 1})
+    assert (
+        str(caught.value) == f"{given}: no such setting; '{meant}' belongs to generate and stream"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("DATACRUNCH_BASE_URL", "ftp://host", "base_url='ftp://host': must begin with http://"),
+        ("DATACRUNCH_API_KEY", f"{KEY}\n", "api_key: must not hold white space"),
+        ("DATACRUNCH_MODEL", "\udcff", "must not hold lone surrogates"),
+        ("HTTPS_PROXY", "ftp://host", "proxy: must begin with http://"),
+        ("ALL_PROXY", "http://1.2.3.400", "proxy: is not a valid URL"),
+    ],
+)
+def test_what_is_wrong_with_a_variable_is_told_of_the_variable(
+    make: Any, variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATACRUNCH_BASE_URL", "https://host")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert words in str(caught.value)
+    assert str(caught.value).endswith(f" (from the variable {variable})")
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8080", "https://[::1]/v1", "http://10.0.0.1", "http://1password.com:80"]
+)
+def test_an_address_in_numbers_is_an_address(make: Any, url: str) -> None:
+    assert make(base_url=url).base_url == url
+    assert reveal(make(base_url=URL, proxy=url).proxy_url) == url
+
+
+def test_a_scheme_in_capitals_is_the_same_scheme(make: Any) -> None:
+    """Certificates are read where it is https."""
+    told = make(base_url="HTTPS://Host/V1/", proxy="HTTPS://proxy")
+    assert told.base_url == "https://Host/V1"
+    assert told.proxy_url.get_secret_value() == "https://proxy"
+
+
+def test_an_authorization_of_ones_own_stands_in_the_place_of_a_key(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key is needed then, and none is read; two that were given are one too many."""
+    own = {"authorization": f"Basic {KEY}"}
+    assert make(model="given", headers=own).api_key is None
+    monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-from-environment")
+    assert make(base_url=URL, headers=own).api_key is None
+    with pytest.raises(ArgumentError, match="headers: must not hold Authorization beside api_key"):
+        make(base_url=URL, headers=own, api_key="sk-given")
+
+
+def test_the_environments_proxy_is_that_of_the_address(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another address may have another proxy, or none; one that was given stays."""
+    monkeypatch.setenv("HTTP_PROXY", "http://plain.proxy")
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure.proxy")
+    monkeypatch.setenv("NO_PROXY", "near")
+    first = make(base_url="http://far")
+    assert first.proxy is None
+    for url, proxy in (
+        ("http://far", "http://plain.proxy"),
+        ("https://far", "http://secure.proxy"),
+        ("https://near", None),
+    ):
+        there = replace(first, base_url=url)
+        assert reveal(there.proxy_url) == reveal(alone(there).proxy_url) == proxy
+        given = replace(there, proxy="http://given.proxy")
+        assert reveal(given.proxy) == reveal(given.proxy_url) == "http://given.proxy"
+
+
 @pytest.mark.parametrize(
     "given",
     [
         {"base_url": f"http://user:{KEY}@host"},
         {"base_url": f"http://{KEY}@host"},
+        {"base_url": f"user:{KEY}@host/v1"},
+        {"base_url": f"http://user/{KEY}@host"},
+        {"base_url": f"https://host/v1?api_key={KEY}"},
+        {"base_url": f"https://host/v1#{KEY}"},
+        {"base_url": f"host/v1?api_key={KEY}"},
+        {"base_url": f"http://user:{KEY}@host\ud800"},
         {"api_key": f"{KEY} "},
         {"api_key": f"{KEY}\n"},
         {"api_key": f"{KEY}é"},

@@ -258,7 +258,7 @@ def test_no_secure_connection_is_told_as_such(route: str, caller: Any) -> None:
         server.join()
     assert type(error) is TLSError
     assert error.requests == 1
-    assert "ca_bundle" in error.hint
+    assert error.hint == "should base_url begin with http://?"
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -153,12 +153,7 @@ def test_a_socks_proxy_needs_its_package(route: str, ask: Any) -> None:
 def test_headers_are_sent(route: str, http: Any, serve: Any, ask: Any) -> None:
     """The client's own, and the user's beside them."""
     server = serve(reply(http, route))
-    ask(
-        route,
-        server.url,
-        api_key="the-secret-key",
-        headers={"X-Team": "blue", "Authorization": "Basic x"},
-    )
+    ask(route, server.url, api_key="the-secret-key", headers={"X-Team": "blue"})
     headers = server.requests[0].headers
     assert headers["user-agent"] == f"datacrunch-tgi/{__version__}"
     assert headers["content-type"] == "application/json"

@@ -1,0 +1,44 @@
+"""What is sent is what the user means, and what fails before it costs no request."""
+
+from collections import UserDict
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, Client
+
+
+def test_a_header_of_the_users_stands_in_the_place_of_our_own(http: Any, serve: Any) -> None:
+    server = serve(http.answer())
+    headers = {"user-agent": "my-app/1", "X-Team": "one"}
+    with Client(base_url=server.url, headers=headers) as client:
+        client.generate("Hello")
+    sent = server.requests[0].headers
+    assert (sent["user-agent"], sent["x-team"]) == ("my-app/1", "one")
+
+
+def test_a_tokenizer_that_fails_costs_no_request(http: Any, serve: Any) -> None:
+    """And no answer: it is asked before, not in the midst of a stream."""
+    server = serve(http.answer())
+
+    def broken(_: str) -> list[int]:
+        raise KeyError("vocab")
+
+    with Client(base_url=server.url, tokenizer=broken) as client, pytest.raises(KeyError):
+        client.generate("Hello")
+    assert server.requests == []
+
+
+def test_a_tokenizer_that_returns_no_tokens_is_told_what_to_return(http: Any, serve: Any) -> None:
+    """A transformers tokenizer returns a mapping, whose length is no number of tokens."""
+    server = serve(http.answer())
+
+    def like_transformers(_: str) -> Any:
+        return UserDict({"input_ids": [1, 2, 3], "attention_mask": [1, 1, 1]})
+
+    with (
+        Client(base_url=server.url, tokenizer=like_transformers) as client,
+        pytest.raises(ArgumentError, match="must return the tokens themselves: pass its encode"),
+    ):
+        client.generate("Hello")
+    assert server.requests == []
