@@ -29,6 +29,9 @@ check: $(VENV)/check
 notebooks: $(VENV)/test
 	@$(RUN) tests/cookbook/execute.py
 
+bench: $(VENV)/bench
+	@$(RUN) -m tests.benchmarks.run
+
 record: $(VENV)/test
 	@$(RUN) tests/record.py --live
 
@@ -36,7 +39,8 @@ record: $(VENV)/test
 $(VENV)/quickstart: GROUPS = --group cookbook
 $(VENV)/test: GROUPS = --group test
 $(VENV)/check: GROUPS = --group test --group check
-$(VENV)/quickstart $(VENV)/test $(VENV)/check: pyproject.toml | $(VENV)/bin/python
+$(VENV)/bench: GROUPS = --group bench
+$(VENV)/quickstart $(VENV)/test $(VENV)/check $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $@: about a minute, once."
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
 	@touch $@

@@ -1,0 +1,65 @@
+"""The processes of a run: the server, and each client in one of its own, with a time limit on all it does."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PACKAGE = "tests.benchmarks"
+
+
+@contextmanager
+def _started(*command: str) -> Iterator[subprocess.Popen[str]]:
+    python = [sys.executable, "-m", *command]
+    environment = os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
+    with subprocess.Popen(  # noqa: S603 -- this package's own modules
+        python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The server's address."""
+    with _started(f"{PACKAGE}.server") as process:
+        assert process.stdout
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+class Worker:
+    """A client in a process of its own; one that does not answer in time is ended."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.started = self._answer(60) or {}
+
+    def do(self, case: str, limit: float, **sizes: int) -> dict[str, Any] | None:
+        """What came of the case; None if it took too long or broke."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"case": case, **sizes}) + "\n")
+        self._process.stdin.flush()
+        return self._answer(limit)
+
+    def _answer(self, limit: float) -> dict[str, Any] | None:
+        assert self._process.stdout
+        timer = threading.Timer(limit, self._process.kill)
+        timer.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        return json.loads(line) if line else None
+
+
+@contextmanager
+def worker(client: str, kind: str, url: str) -> Iterator[Worker]:
+    """Start a client."""
+    with _started(f"{PACKAGE}.worker", client, kind, url) as process:
+        yield Worker(process)

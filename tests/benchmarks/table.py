@@ -1,0 +1,211 @@
+"""The results as Markdown."""
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.benchmarks.results import ASYNC, LABELS, SYNC, Key, Results
+
+KINDS = (SYNC, ASYNC)
+STREAMS = (1, 32, 256, 1000)
+INTRODUCTION = """\
+# Speed and memory
+
+Made by `make bench` on {day}: {machine}, load {load:.1f} at the end. {versions}.
+
+One server on loopback, which sends each event in an HTTP chunk of its own as TGI does, each client in a
+process of its own, and all take turns. Ratios are taken within a turn; numbers are medians of the turns.
+CPU is the client's. "raw sockets" parse the events with `json` and no more HTTP than this server sends;
+httpx and aiohttp read lines and parse them with `json`; the others use their own typed interface.
+datacrunch_tgi keeps the tokens of a stream for its `answer`, the others drop them.
+
+![Speed](results.svg)
+"""
+
+
+def render(results: Results) -> str:
+    """Everything."""
+    parts = (_introduction, _goals, _stream, _streams, _requests, _memory)
+    return "\n".join(part(results) for part in parts)
+
+
+def _introduction(results: Results) -> str:
+    versions = {
+        name: version
+        for started in results.started.values()
+        for name, version in started[0]["versions"].items()
+    }
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return INTRODUCTION.format(
+        day=datetime.now(UTC).date(),
+        machine=f"{os.cpu_count()} cores of {_processor()}, {platform.system()}",
+        load=os.getloadavg()[0],
+        versions=f"Python {platform.python_version()}, {listed}",
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
+
+
+def _goals(results: Results) -> str:
+    def stream(kind: str) -> float | None:
+        return results.ratio("cpu", Key("stream", "ours", kind), "httpx_decoded")
+
+    def ideal(number: int) -> float | None:
+        return results.value("ideal", Key("streams", "ours", number=number))
+
+    decode, bare = (
+        results.value(name, Key("decode", "ours", SYNC)) or 0 for name in ("ours", "json")
+    )
+    rows: list[tuple[str, float, float | None]] = [
+        ("a streamed token, over httpx's bytes and our decoding, sync", 1.1, stream(SYNC)),
+        ("the same, async", 1.1, stream(ASYNC)),
+        ("decoding a token, bytes to typed event, µs", max(3.0, 3 * bare), decode),
+        ("256 streams at 10 ms a token, time over ideal", 1.3, ideal(256)),
+        ("1000 streams at 10 ms a token, time over ideal", 3.0, ideal(1000)),
+        ("failed streams", 0, results.failures("ours")),
+        (
+            "memory growth in 2,000 calls, MiB",
+            0.5,
+            results.value("mib", Key("calls", "ours", SYNC, 2000)),
+        ),
+        (
+            "constructing a client, ms",
+            1.0,
+            results.value("further", Key("construct", "ours", SYNC, 20)),
+        ),
+        (
+            "SSL contexts made for http://",
+            0,
+            results.value("contexts", Key("construct", "ours", SYNC, 20)),
+        ),
+    ]
+    told = [
+        (what, f"at most {goal:.3g}", _exact(got), _verdict(got is not None and got <= goal))
+        for what, goal, got in rows
+    ]
+    rate = results.ratio("rate", Key("requests", "ours", number=64), "plain_httpx")
+    fast = _verdict(rate is not None and rate >= 2.8)
+    told.append(("64 requests at a time, rate over httpx's", "at least 2.8", _exact(rate), fast))
+    return _table("Goals", ("datacrunch_tgi", "goal", "measured", ""), told)
+
+
+def _stream(results: Results) -> str:
+    rows = [
+        (
+            _name(client),
+            *(_cell(results, "cpu", Key("stream", client, kind)) for kind in KINDS),
+            *(_number(results.ratio("cpu", Key("stream", client, kind), "raw")) for kind in KINDS),
+        )
+        for client in results.clients(floor=True)
+    ]
+    heads = ("", "sync, µs", "async, µs", "sync, x raw", "async, x raw")
+    return _table("One stream of 10,000 tokens at once: CPU for each token", heads, rows)
+
+
+def _streams(results: Results) -> str:
+    def row(client: str) -> Iterable[str]:
+        keys = [Key("streams", client, number=number) for number in STREAMS]
+        yield _name(client)
+        yield from (_cell(results, "ideal", key) for key in keys)
+        yield from (_cell(results, "cpu", key) for key in keys)
+        yield _number(results.most("kib", keys[-1]))
+        yield str(results.failures(client))
+
+    heads = (
+        "",
+        *(f"time / ideal, {number}" for number in STREAMS),
+        *(f"CPU µs a token, {number}" for number in STREAMS),
+        "KiB a stream, 1000",
+        "failed",
+    )
+    rows = [tuple(row(client)) for client in results.clients()]
+    title = "1, 32, 256 and 1000 streams at a time, 100 tokens each, one every 10 ms (async)"
+    return _table(title, heads, rows)
+
+
+def _requests(results: Results) -> str:
+    rows = [
+        (
+            _name(client),
+            *(_cell(results, "rate", Key("requests", client, kind, 64)) for kind in KINDS),
+            *(
+                _number(results.ratio("rate", Key("requests", client, kind, 64), "plain_httpx"))
+                for kind in KINDS
+            ),
+            *(_cell(results, "cpu", Key("calls", client, kind, 2000)) for kind in KINDS),
+        )
+        for client in results.clients()
+    ]
+    heads = (
+        "",
+        "64 threads, requests/s",
+        "64 tasks, requests/s",
+        "threads, x httpx",
+        "tasks, x httpx",
+        "one by one, sync, CPU µs",
+        "one by one, async, CPU µs",
+    )
+    return _table("Answers of 20 tokens with details, not streamed", heads, rows)
+
+
+def _memory(results: Results) -> str:
+    rows = []
+    for client in results.clients():
+        kind = SYNC if results.asked(Key("construct", client, SYNC, 20)) else ASYNC
+        made = [
+            _cell(results, name, Key("construct", client, kind, 20))
+            for name in ("first", "further", "contexts")
+        ]
+        growth = _cell(results, "mib", Key("calls", client, kind, 2000))
+        imports = [_number(results.startup(name, client)) for name in ("ms", "mib")]
+        rows.append((_name(client), *imports, *made, growth))
+    heads = (
+        "",
+        "import, ms",
+        "import, MiB",
+        "first client, ms",
+        "further client, ms",
+        "SSL contexts for http://",
+        "growth in 2,000 calls, MiB",
+    )
+    return _table("Start and memory", heads, rows)
+
+
+def _name(client: str) -> str:
+    return f"**{LABELS[client]}**" if client == "ours" else LABELS[client]
+
+
+def _verdict(reached: object) -> str:
+    return "reached" if reached else "**not reached**"
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _cell(results: Results, name: str, key: Key) -> str:
+    if not results.asked(key):
+        return ""
+    value = results.value(name, key)
+    return "no result in 30 s" if value is None else _number(value)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    shown: Callable[[float], str] = "{:,.0f}".format if abs(value) >= 100 else "{:.3g}".format
+    return shown(value)
+
+
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return f"## {title}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
