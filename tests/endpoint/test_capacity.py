@@ -149,7 +149,7 @@ def test_leaving_stops_the_generation(
 ) -> None:
     """Closing the connection in the middle of a stream ends it long before its last token."""
     where = {"answers": "word " * 1000} if source == "answers" else {"model": tiny_llama}
-    endpoint = emulated_endpoint(**where, tokens_per_second=500)
+    endpoint = emulated_endpoint(**where, tokens_per_second=50)
     body = {"inputs": "Hi", "parameters": {"temperature": 50.0, "stop": ["."], "seed": 1}}
 
     with http.stream("POST", f"{endpoint.url}/generate_stream", json=body) as response:
