@@ -167,6 +167,7 @@ class _LoopPool:
         _keepers.add(self.keeper)
 
     def close_soon(self) -> None:
+        # Kept, because an event loop itself holds its tasks only weakly.
         self._closing = asyncio.ensure_future(self.close())
 
     async def close(self) -> None:
