@@ -7,8 +7,9 @@ So a chain catches one provider's overload as it catches every other's, and who 
 finds all its fields. Errors that no class of LangChain's fits stay as they are.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -23,6 +24,7 @@ from langchain_core.exceptions import (
 )
 
 from datacrunch_tgi import (
+    APIError,
     AuthenticationError,
     ConnectError,
     ConnectTimeoutError,
@@ -38,15 +40,40 @@ from datacrunch_tgi import (
 )
 
 
-class DataCrunchAuthenticationError(AuthenticationError, ModelAuthenticationError):
+@dataclass(frozen=True)
+class ErrorResponse:
+    """What LangChain looks for in an error and shows in traces: of the response's headers one alone."""
+
+    status_code: int
+    text: str
+    """The server's own words."""
+    error_type: str | None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def json(self) -> dict[str, str | None]:
+        """The server's words and its name for the error, as TGI sends them."""
+        return {"error": self.text, "error_type": self.error_type}
+
+
+class _RespondedError(APIError):
+    @property
+    def response(self) -> ErrorResponse:
+        """The server's response."""
+        asked = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
+        return ErrorResponse(self.status, self.server_message, self.error_type, asked)
+
+
+class DataCrunchAuthenticationError(_RespondedError, AuthenticationError, ModelAuthenticationError):
     """The server does not know the key: 401."""
 
 
-class DataCrunchPermissionDeniedError(AuthenticationError, ModelPermissionDeniedError):
+class DataCrunchPermissionDeniedError(
+    _RespondedError, AuthenticationError, ModelPermissionDeniedError
+):
     """The key is not good for this request: 403."""
 
 
-class DataCrunchInvalidRequestError(InvalidRequestError, ModelInvalidRequestError):
+class DataCrunchInvalidRequestError(_RespondedError, InvalidRequestError, ModelInvalidRequestError):
     """The server refused the request itself."""
 
 
@@ -54,19 +81,19 @@ class DataCrunchContextOverflowError(DataCrunchInvalidRequestError, ContextOverf
     """The prompt, or prompt and answer together, have more tokens than the server takes."""
 
 
-class DataCrunchNotFoundError(NotFoundError, ModelNotFoundError):
+class DataCrunchNotFoundError(_RespondedError, NotFoundError, ModelNotFoundError):
     """The server has no such route or model."""
 
 
-class DataCrunchOverloadedError(OverloadedError, ModelRateLimitError):
+class DataCrunchOverloadedError(_RespondedError, OverloadedError, ModelRateLimitError):
     """The server has too many requests."""
 
 
-class DataCrunchGenerationError(GenerationError, ModelAPIError):
+class DataCrunchGenerationError(_RespondedError, GenerationError, ModelAPIError):
     """The model failed while it generated."""
 
 
-class DataCrunchServerError(ServerError, ModelAPIError):
+class DataCrunchServerError(_RespondedError, ServerError, ModelAPIError):
     """The server or a gateway before it failed."""
 
 

@@ -25,14 +25,14 @@ from langchain_core.outputs import LLMResult
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
-from datacrunch_tgi._adapter import Endpoint
+from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._outputs import joined
 
 _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
 """What `generate` takes beside the parameters of a call."""
 
 
-class RunPerPrompt(Endpoint, LLM):
+class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
     """An `LLM` whose calls have parameters, and whose prompts are generated side by side."""
 
     # LLM.batch makes one run of all prompts, which fails as a whole: the default is the better one.

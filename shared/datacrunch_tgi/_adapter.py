@@ -5,7 +5,7 @@ No framework is imported here. A model inherits from `Endpoint` and then from it
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -26,14 +26,18 @@ from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import HIDDEN, ArgumentError
 from datacrunch_tgi._fields import refuse_unknown
 from datacrunch_tgi._parameters import Parameters, check_parameters
+from datacrunch_tgi._schema import Answer
 from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._streams import AsyncStream, Stream
 
 PARAMETERS = tuple(Parameters.__annotations__)
 SETTINGS = tuple(item.name for item in fields(Settings))
-ALIASES = {"max_tokens": "max_new_tokens"}
-"""What the frameworks' users call a parameter, and its name in the API."""
+ALIASES = {"max_tokens": "max_new_tokens", "timeout": "first_token_timeout"}
+"""What the frameworks' users call a parameter or setting, and its name here."""
 
-_NOT_DUMPED = {"api_key", "client_certificate", "headers", "proxy", "tokenizer"}
+_SECRET = {"api_key", "client_certificate", "headers", "proxy"}
+"""Settings that no call can have: the frameworks show a call's arguments to tracers."""
+_NOT_DUMPED = {*_SECRET, "tokenizer"}
 """Settings that no dump of a model holds: secrets, and what is no data."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -87,6 +91,11 @@ class Endpoint(BaseModel):
         arbitrary_types_allowed=True, hide_input_in_errors=True, protected_namespaces=()
     )
 
+    of_calls: ClassVar[frozenset[str]] = frozenset(
+        {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - _SECRET
+    )
+    """What a call may have of its own."""
+
     extra_parameters: dict[str, Any] = Field(
         default_factory=dict, description="Sent unchecked beside the parameters, for newer servers."
     )
@@ -96,6 +105,10 @@ class Endpoint(BaseModel):
     if TYPE_CHECKING:  # the listed fields are added at run time
 
         def __getattr__(self, name: str) -> Any: ...
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Let the framework's class do what it does there: pydantic's own would end with this one."""
+        super().model_post_init(context)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Show what is set."""
@@ -118,13 +131,17 @@ class Endpoint(BaseModel):
         given = cast("Mapping[str, Any]", given)
         aliases = [info.alias for info in cls.model_fields.values() if info.alias]
         refuse_unknown(given, [*ALIASES, *cls.model_fields, *aliases])
-        given = _renamed(given)
+        given = renamed(given)
         meant = translated({name: given[name] for name in PARAMETERS if name in given})
         check_parameters(meant, streaming=False)
         return given
 
     @model_validator(mode="after")
     def _resolve_settings(self) -> Self:
+        return self._resolved()
+
+    def _resolved(self) -> Self:
+        """Have the settings read back as the clients have them."""
         _, client, async_client = self._connected()
         resolved = {name: getattr(client, name) for name in SETTINGS}
         vars(self).update(resolved)
@@ -148,33 +165,73 @@ class Endpoint(BaseModel):
             {name: getattr(self, name) for name in PARAMETERS} | {"stop": _texts(self.stop)}
         )
 
-    def for_call(self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None) -> Self:
-        """A copy of this model, on the same connections, whose own parameters are those of one call.
+    @property
+    def max_tokens(self) -> int | None:
+        """What the frameworks call `max_new_tokens`."""
+        most: int | None = self.max_new_tokens
+        return most
 
-        The call's stand over the model's; stop strings and extra parameters are added to them.
+    @property
+    def timeout(self) -> float:
+        """What the frameworks call `first_token_timeout`, in seconds."""
+        seconds: float = self.first_token_timeout
+        return seconds
+
+    def for_call(self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None) -> Self:
+        """A copy of this model whose own parameters and settings are those of one call.
+
+        The call's stand over the model's; stop strings and extra parameters are added to them. It has
+        the same connections, unless the call changes where they lead.
 
         Raises:
-            ArgumentError: The call names a parameter that there is not.
+            ArgumentError: The call has what no call can have, or a setting that breaks its rule.
         """
-        refuse_unknown(call, {*PARAMETERS, *ALIASES, "extra_parameters"})
+        for name in _SECRET & call.keys():
+            raise ArgumentError(name, "is for the model: tracers are told what a call is given")
+        refuse_unknown(call, self.of_calls)
         self._connected()  # before it is copied, so that every copy has the same clients
-        given = _renamed(call)
+        given = renamed(call)
         extra: Any = given.get("extra_parameters") or {}
         if not isinstance(extra, Mapping):
             raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
-        return self.model_copy(
+        model = self.model_copy(
             update={
                 **given,
                 "stop": [*_texts(self.stop), *_texts(given.get("stop")), *_texts(stop)] or None,
                 "extra_parameters": {**self.extra_parameters, **extra},
             }
         )
+        return model._resolved() if given.keys() & SETTINGS else model
 
     def _connected(self) -> tuple[dict[str, Any], Client, AsyncClient]:
         settings = {name: getattr(self, name) for name in SETTINGS}
-        if self._clients is None or self._clients[0] != settings:
+        if self._clients is None:
             self._clients = (settings, Client(**settings), AsyncClient(**settings))
+        elif self._clients[0] != settings:
+            before, client, async_client = self._clients
+            new = {name: value for name, value in settings.items() if value != before[name]}
+            self._clients = (
+                settings,
+                client.with_settings(**new),
+                async_client.with_settings(**new),
+            )
         return self._clients
+
+    def _answered(self, prompt: str) -> Answer:
+        return self.client.generate(prompt, self.parameters, extra_parameters=self.extra_parameters)
+
+    async def _aanswered(self, prompt: str) -> Answer:
+        return await self.async_client.generate(
+            prompt, self.parameters, extra_parameters=self.extra_parameters
+        )
+
+    def _events(self, prompt: str) -> Stream:
+        return self.client.stream(prompt, self.parameters, extra_parameters=self.extra_parameters)
+
+    def _aevents(self, prompt: str) -> AsyncStream:
+        return self.async_client.stream(
+            prompt, self.parameters, extra_parameters=self.extra_parameters
+        )
 
 
 def translated(given: Mapping[str, Any]) -> Parameters:
@@ -195,16 +252,23 @@ def translated(given: Mapping[str, Any]) -> Parameters:
     return {"details": True, **meant}  # type: ignore[typeddict-item]  # the names were checked
 
 
-def _renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    renamed = dict(given)
+def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under their names here, without settings that are None, which are not set.
+
+    Raises:
+        ArgumentError: An argument is given under both names, with two values.
+    """
+    names = dict(given)
     for alias, name in ALIASES.items():
-        if alias in renamed:
-            value = renamed.pop(alias)
-            if renamed.setdefault(name, value) != value:
+        if alias in names:
+            value = names.pop(alias)
+            if names.setdefault(name, value) != value:
                 raise ArgumentError(alias, f"means {name}, which is given too", value=repr(value))
-    if "stop" in renamed:
-        renamed["stop"] = _texts(renamed["stop"])
-    return renamed
+    if "stop" in names:
+        names["stop"] = _texts(names["stop"])
+    return {
+        name: value for name, value in names.items() if not (value is None and name in SETTINGS)
+    }
 
 
 def _texts(stop: Sequence[str] | str | None) -> Sequence[str]:

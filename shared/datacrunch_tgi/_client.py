@@ -26,12 +26,41 @@ from datacrunch_tgi._protocol import (
 from datacrunch_tgi._schema import Answer, Info, PromptToken
 from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._streams import AsyncStream, Stream
+from datacrunch_tgi._tokenizers import as_function
+
+_OF_CONNECTIONS = {
+    "base_url",
+    "api_key",
+    "headers",
+    "proxy",
+    "ca_bundle",
+    "client_certificate",
+    "max_connections",
+    "deadline",
+}
+"""Settings that connections, and the turns on them, are made with."""
 
 
 class _Client(Settings):
     """What both clients share: everything but the waiting."""
 
     of_calls = tuple(Parameters.__annotations__)
+    _pool: ClassVar[Any]
+
+    def with_settings(self, **changed: Any) -> Self:
+        """The same client with some settings changed; on the same connections, unless those change.
+
+        Args:
+            **changed: See `Settings`.
+
+        Raises:
+            ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
+        """
+        settings = {item.name: getattr(self, item.name) for item in fields(Settings)}
+        other = type(self)(**{**settings, **changed})
+        if not _OF_CONNECTIONS & changed.keys():
+            object.__setattr__(other, "_pool", self._pool)
+        return other
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
@@ -71,9 +100,10 @@ class _Client(Settings):
 
     def _count(self, inputs: str, truncate: int | None) -> int | None:
         # Before the request, so that a tokenizer that fails costs no answer.
-        if self.tokenizer is None:
+        encode = as_function(self.tokenizer)
+        if encode is None:
             return None
-        tokens = self.tokenizer(inputs)
+        tokens = encode(inputs)
         if isinstance(tokens, Mapping):  # a transformers tokenizer; its method encode is meant
             raise ArgumentError("tokenizer", "must return the tokens themselves: pass its encode")
         return len(tokens) if truncate is None else min(len(tokens), truncate)

@@ -6,7 +6,7 @@ and the standard proxy variables; the standard certificate variables are httpx's
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache, wraps
 from ipaddress import IPv4Address, IPv6Address
@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._fields import Text, checked, checker, refuse_unknown
+from datacrunch_tgi._tokenizers import Encode, Encoder, as_function
 
 DEFAULT_BASE_URL = "https://inference.datacrunch.io/v1/completions"
 
@@ -130,9 +131,11 @@ class Settings:
         ),
     ] = field(default=None, repr=False)
     tokenizer: Annotated[
-        Callable[[str], Sequence[Any]] | None,
+        Encode | Encoder | str | os.PathLike[str] | None,
         Field(
-            description="Text to tokens: counts the prompt where the server does not tell its tokens."
+            description="Counts a prompt where the server does not tell its tokens: a function from "
+            "text to tokens, a tokenizers.Tokenizer, or the path of a tokenizer.json. Reads back as "
+            "the function."
         ),
     ] = field(default=None, repr=False)
 
@@ -211,6 +214,7 @@ def _resolved(settings: dict[str, Any], variables: dict[str, str]) -> dict[str, 
         "proxy": proxy,
         "proxy_url": _proxy_url(reveal(proxy) or _environment_proxy(url, variables)),
         "ca_bundle": settings["ca_bundle"] and os.fspath(settings["ca_bundle"]),
+        "tokenizer": as_function(settings["tokenizer"]),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._adapter import PARAMETERS
+from datacrunch_tgi._adapter import PARAMETERS, SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
 
@@ -33,7 +33,27 @@ TWO_VALUES: dict[str, tuple[Any, Any]] = {
     "grammar": (None, REGEX),
     "adapter_id": ("one", "two"),
 }
-EACH_PARAMETER = pytest.mark.parametrize("name", PARAMETERS)
+TWO_SETTINGS: dict[str, tuple[Any, Any]] = {
+    "model": ("one", "two"),
+    "connect_timeout": (5.0, 6.0),
+    "first_token_timeout": (50.0, 60.0),
+    "idle_timeout": (50.0, 60.0),
+    "deadline": (50.0, 60.0),
+    "max_retries": (0, 1),
+    "max_connections": (5, 6),
+    "max_stop_sequences": (2, 3),
+    "ca_bundle": (None, "authorities.pem"),
+    "streaming": (False, True),
+    "extra_parameters": ({"new": 1}, {"new": 2}),
+}
+SECRET = {"api_key", "client_certificate", "headers", "proxy"}
+EACH_FIELD = pytest.mark.parametrize("name", [*PARAMETERS, *TWO_SETTINGS])
+TWO_VALUES |= TWO_SETTINGS
+
+
+def test_every_field_is_tried_that_is_no_secret_and_can_alter_an_answer() -> None:
+    apart = SECRET | {"base_url", "tokenizer"}  # base_url is below; a tokenizer only counts
+    assert {*TWO_VALUES} == {*PARAMETERS, *SETTINGS, "streaming", "extra_parameters"} - apart
 
 
 @pytest.fixture
@@ -41,8 +61,8 @@ def cache() -> InMemoryCache:
     return InMemoryCache()
 
 
-@EACH_PARAMETER
-async def test_models_that_differ_in_one_parameter_share_no_answer(
+@EACH_FIELD
+async def test_models_that_differ_in_one_field_share_no_answer(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
     for value in TWO_VALUES[name] * 2:
@@ -51,8 +71,8 @@ async def test_models_that_differ_in_one_parameter_share_no_answer(
     assert len(endpoint.requests) == 2
 
 
-@EACH_PARAMETER
-async def test_calls_that_differ_in_one_parameter_share_no_answer(
+@EACH_FIELD
+async def test_calls_that_differ_in_one_field_share_no_answer(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
     llm = DataCrunchLLM(base_url=endpoint.url, cache=cache)

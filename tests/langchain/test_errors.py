@@ -69,6 +69,10 @@ async def test_a_status_is_both_errors_with_all_its_fields(
     assert error.is_retryable == error.retryable
     assert (error.status, error.server_message, error.retry_after) == (status, "no", 7.0)
     assert error.requests == 1
+    response: Any = error.response  # type: ignore[attr-defined]  # LangChain's tracers look for it
+    assert (response.status_code, response.text) == (status, "no")
+    assert response.json() == body
+    assert response.headers == {"retry-after": "7"}
 
 
 @pytest.mark.parametrize(
@@ -216,6 +220,19 @@ async def test_what_is_refused_before_a_request_is_a_value_error(
     assert isinstance(caught.value, tgi.ArgumentError)
     assert [error for _, error, _ in remembering.errors] == [caught.value]
     assert not endpoint.requests
+
+
+async def test_langchain_tries_again_where_its_error_is_named(
+    endpoint: EmulatedEndpoint, impatient: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
+) -> None:
+    endpoint.fail_next(2, status=429)
+    patient = impatient.with_retry(
+        retry_if_exception_type=(core.ModelRateLimitError,),
+        wait_exponential_jitter=False,
+        stop_after_attempt=3,
+    )
+    assert await call(patient, "invoke", "Hi") == "Hello there, my friend"
+    assert [request.status for request in endpoint.requests] == [429, 429, 200]
 
 
 async def test_a_fallback_takes_over_where_langchains_error_is_named(

@@ -1,7 +1,9 @@
 """The model itself: its fields, what it tells of itself, and how it counts tokens."""
 
 import json
+import pickle
 from collections.abc import Awaitable, Callable
+from inspect import isfunction
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +12,11 @@ import yaml
 from langchain_core.language_models.llms import LLM
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import ConfigurableField
+from langchain_core.version import VERSION
 from pydantic import ValidationError
+from tokenizers import Tokenizer
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import ArgumentError, OverloadedError, RequestTimeoutError
 from datacrunch_tgi._adapter import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM, __version__
@@ -21,6 +25,80 @@ from langchain_datacrunch import DataCrunchLLM, __version__
 def test_it_is_an_llm_with_a_version() -> None:
     assert issubclass(DataCrunchLLM, LLM)
     assert __version__
+
+
+def test_traces_carry_the_versions_of_core_and_package() -> None:
+    llm = DataCrunchLLM(base_url="http://localhost", metadata={"mine": 1})
+    versions = {"langchain-core": VERSION, "datacrunch-tgi": __version__}
+    assert llm.metadata == {"mine": 1, "lc_versions": versions}
+
+
+async def test_langchains_standard_names_work(
+    endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
+) -> None:
+    llm = DataCrunchLLM(
+        model="m",
+        api_key="sk-1",
+        base_url=endpoint.url,
+        timeout=7,
+        max_retries=0,
+        max_tokens=2,
+        temperature=0.5,
+        stop=["x"],
+    )
+    assert (llm.timeout, llm.first_token_timeout, llm.max_tokens) == (7.0, 7.0, 2)
+    assert await call(llm, "invoke", "Hi") == "Hello there"
+    (request,) = endpoint.requests
+    assert request.headers["authorization"] == "Bearer sk-1"
+    assert request.json == {
+        "model": "m",
+        "inputs": "Hi",
+        "parameters": {"max_new_tokens": 2, "temperature": 0.5, "stop": ["x"], "details": True},
+    }
+    unset = DataCrunchLLM(base_url=endpoint.url, timeout=None, max_retries=None, max_tokens=None)
+    assert (unset.timeout, unset.max_retries, unset.max_tokens) == (120.0, 2, None)
+    with pytest.raises(ValidationError, match=r"timeout=5.*means first_token_timeout"):
+        DataCrunchLLM(base_url=endpoint.url, timeout=5, first_token_timeout=6)
+
+
+async def test_a_call_may_have_settings_of_its_own(
+    llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
+) -> None:
+    for method in ("invoke", "stream", "generate"):
+        prompt = ["Hi"] if method == "generate" else "Hi"
+        result = await call(llm, method, prompt, model="other", max_retries=0)
+        if method == "generate":
+            ((generation,),) = result.generations
+            assert generation.generation_info["model_name"] == "other"
+        await call(llm.bind(model="bound"), "invoke", "Hi")
+        sent = [request.json["model"] for request in endpoint.requests[-2:]]
+        assert sent == ["other", "bound"]
+    endpoint.fail_next(status=429)
+    with pytest.raises(OverloadedError):
+        await call(llm, "invoke", "Hi", max_retries=0)
+    endpoint.fail_next(delay=0.5)
+    with pytest.raises(RequestTimeoutError, match=r"first_token_timeout is 0\.1 seconds"):
+        await call(llm, "invoke", "Hi", timeout=0.1)
+    with pytest.raises(ArgumentError, match="idle_timeout=-1"):
+        await call(llm, "invoke", "Hi", idle_timeout=-1)
+    assert llm.model == "llama"
+
+
+async def test_calls_with_settings_of_their_own_take_the_models_connection(
+    llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
+) -> None:
+    for name in ("one", "two", "three"):
+        await call(llm, "invoke", "Hi", model=name)
+    assert endpoint.peak_open_connections == 1
+
+
+@pytest.mark.parametrize("name", ["api_key", "headers", "proxy", "client_certificate"])
+async def test_a_secret_is_no_argument_of_a_call_which_tracers_are_shown(
+    llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], name: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}: is for the model") as caught:
+        await call(llm, "invoke", "Hi", **{name: "sk-secret-too"})
+    assert "sk-secret-too" not in f"{caught.value!r}"
 
 
 def test_a_mistyped_argument_is_refused_with_the_nearest_name() -> None:
@@ -95,10 +173,11 @@ async def test_tracers_are_told_what_is_sent(
 async def test_what_the_user_configures_is_sent(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
-    field = ConfigurableField(id="most")
-    chain = PromptTemplate.from_template("{text}") | llm.configurable_fields(max_new_tokens=field)
     config = {"configurable": {"most": 2}}
-    assert await call(chain, "invoke", {"text": "Hi"}, config=config) == "Hello there"
+    for name in ("max_new_tokens", "max_tokens"):
+        configurable = llm.configurable_fields(**{name: ConfigurableField(id="most")})
+        chain = PromptTemplate.from_template("{text}") | configurable
+        assert await call(chain, "invoke", {"text": "Hi"}, config=config) == "Hello there"
 
 
 def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> None:
@@ -177,12 +256,45 @@ def _bytes(text: str) -> list[int]:
     return [*text.encode()]
 
 
-def test_tokens_are_counted_by_the_users_tokenizer_or_not_at_all() -> None:
-    llm = DataCrunchLLM(base_url="http://localhost", tokenizer=_bytes)
+def test_tokens_are_counted_by_the_users_tokenizer_without_a_request(
+    endpoint: EmulatedEndpoint,
+) -> None:
+    llm = DataCrunchLLM(base_url=endpoint.url, tokenizer=_bytes)
     assert llm.get_token_ids("abc") == [97, 98, 99]
     assert llm.get_num_tokens("abc") == 3
     llm.custom_get_token_ids = lambda _: [1]
     assert llm.get_num_tokens("abc") == 1
-    without = DataCrunchLLM(base_url="http://localhost")
-    with pytest.raises(ArgumentError, match="tokenizer="):
-        without.get_num_tokens("abc")
+    assert not endpoint.requests
+
+
+def test_the_tokenizer_may_be_an_object_or_a_file(tiny_llama: Path) -> None:
+    file = tiny_llama / "tokenizer.json"
+    encode = Tokenizer.from_file(str(file)).encode
+    for given in (file, str(file), Tokenizer.from_file(str(file)), lambda text: encode(text).ids):
+        llm = DataCrunchLLM(base_url="http://localhost", tokenizer=given)
+        assert llm.get_token_ids("What is TGI?") == encode("What is TGI?").ids
+        if not isfunction(given):
+            again = pickle.loads(pickle.dumps(llm))
+            assert again.get_num_tokens("What is TGI?") == llm.get_num_tokens("What is TGI?")
+
+
+@pytest.mark.parametrize("content", [None, "{}", "no JSON"])
+def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "tokenizer.json"
+    if content is not None:
+        file.write_text(content, encoding="utf-8")
+    llm = DataCrunchLLM(base_url="http://localhost", tokenizer=file)
+    with pytest.raises(ArgumentError, match=r"tokenizer='.*tokenizer\.json': must be a tokenizer"):
+        llm.get_num_tokens("abc")
+
+
+def test_without_a_tokenizer_the_server_is_asked_or_an_error_says_what_to_do(
+    serve: Callable[..., EmulatedEndpoint], tiny_llama: Path
+) -> None:
+    llm = DataCrunchLLM(base_url=serve(model=tiny_llama).url)
+    ids = Tokenizer.from_file(str(tiny_llama / "tokenizer.json")).encode("What is TGI?").ids
+    assert llm.get_token_ids("What is TGI?") == ids
+    assert llm.get_num_tokens("") == 0
+    old = DataCrunchLLM(base_url=serve(answers="", dialect="1.1.1").url)
+    with pytest.raises(ArgumentError, match=r"no /tokenize: pass tokenizer="):
+        old.get_num_tokens("abc")

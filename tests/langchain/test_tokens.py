@@ -1,10 +1,11 @@
 """Tokens reach whoever listens: in a chain, in callbacks, in time, once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import GenerationChunk
 from langchain_core.runnables import RunnableLambda
@@ -91,18 +92,33 @@ async def test_an_asynchronous_callback_hears_of_a_token_before_the_stream_yield
         assert len(remembering.chunks) == count
 
 
-async def test_the_first_token_arrives_while_the_server_generates(
-    serve: Callable[..., EmulatedEndpoint],
+@pytest.mark.parametrize(("method", "streaming"), [("stream", False), ("invoke", True)])
+async def test_a_callback_gets_the_first_tokens_before_the_server_has_sent_the_third(
+    endpoint: EmulatedEndpoint,
+    llm: DataCrunchLLM,
+    call: Callable[..., Awaitable[Any]],
+    method: str,
+    streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
-    endpoint = serve(answers="word " * 1000, tokens_per_second=20)  # it would take 50 seconds
-    llm = DataCrunchLLM(base_url=endpoint.url, max_tokens=1000)
-    stream = llm.stream("Hi")
-    next(stream)
-    astream = llm.astream("Hi")
-    await anext(astream)
-    assert [request.finished for request in endpoint.requests] == [False, False]
-    stream.close()  # type: ignore[attr-defined]  # LangChain calls its generator an Iterator
-    await astream.aclose()  # type: ignore[attr-defined]  # likewise
+    class Leaving(BaseCallbackHandler):
+        """Leaves at the second token; the server, silent after it, would never send a third."""
+
+        raise_error = True
+        run_inline = True
+        heard = 0
+
+        def on_llm_new_token(self, *_: Any, **__: Any) -> None:
+            self.heard += 1
+            if self.heard == 2:
+                raise EOFError
+
+    llm.streaming = streaming
+    endpoint.fail_next(silence=600, silence_after=2)
+    with pytest.raises(EOFError):
+        await call(llm, method, "Hi", config={"callbacks": [Leaving()]})
+    await asyncio.to_thread(endpoint.wait_until_idle)
+    (request,) = endpoint.requests
+    assert (request.events, request.left_early) == (2, True)
 
 
 async def test_an_answer_without_words_is_still_a_chunk(

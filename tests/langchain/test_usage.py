@@ -1,6 +1,8 @@
 """Usage, finish reason, seed and log probabilities are the same on every path, and never guessed."""
 
 from collections.abc import Awaitable, Callable
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
@@ -137,10 +139,14 @@ async def test_a_stream_of_many_chunks_adds_up_to_its_answer(
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
 ) -> None:
-    llm = DataCrunchLLM(base_url=serve(answers="word " * 119).url)
-    info = _info(await _asked(call, llm, remembering, "stream", max_tokens=200))
-    assert info["finish_reason"] == "eos_token"
-    assert info["token_usage"]["completion_tokens"] == len(info["tokens"]) == 121
+    llm = DataCrunchLLM(base_url=serve(answers="word " * 999).url)
+    info = _info(await _asked(call, llm, remembering, "stream", max_tokens=1500))
+    tokens = info["tokens"]
+    assert (info["finish_reason"], info["model_name"]) == ("eos_token", "tgi")
+    assert info["token_usage"]["completion_tokens"] == len(tokens) == 1001
+    added = reduce(add, remembering.chunks)
+    assert added.generation_info == info
+    assert added.text == "word " * 999
 
 
 async def test_the_prompts_tokens_and_rejected_answers_are_told_where_asked_for(

@@ -76,7 +76,7 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"idle_timeout": "60"}, "idle_timeout='60': must be a valid number"),
         ({"deadline": float("nan")}, "deadline=nan: must be"),
         ({"headers": {"a b": "c"}}, "headers: a name must be made of letters"),
-        ({"tokenizer": "tiktoken"}, "tokenizer='tiktoken': must be callable"),
+        ({"tokenizer": "tiktoken"}, "tokenizer='tiktoken': must be the path of a tokenizer.json"),
         ({"base_uri": URL}, "base_uri: no such setting; did you mean 'base_url'?"),
         ({"max_retry": 1}, "max_retry: no such setting; did you mean 'max_retries'?"),
         ({"temperatur": 1}, "temperatur: no such setting"),

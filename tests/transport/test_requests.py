@@ -1,5 +1,6 @@
 """What is sent is what the user means, and what fails before it costs no request."""
 
+import json
 from collections import UserDict
 from typing import Any
 
@@ -42,3 +43,24 @@ def test_a_tokenizer_that_returns_no_tokens_is_told_what_to_return(http: Any, se
     ):
         client.generate("Hello")
     assert server.requests == []
+
+
+def test_a_client_with_other_settings_shares_connections_unless_they_lead_elsewhere(
+    http: Any, serve: Any
+) -> None:
+    server = serve(http.answer())
+    with Client(base_url=server.url, api_key="sk-1", model="one") as client:
+        other = client.with_settings(model="two", max_retries=0, first_token_timeout=5)
+        for each in (client, other, client.with_settings(api_key="sk-2")):
+            each.generate("Hello")
+    assert [json.loads(request.body)["model"] for request in server.requests] == [
+        "one",
+        "two",
+        "one",
+    ]
+    keys = [request.headers["authorization"] for request in server.requests]
+    assert keys == ["Bearer sk-1", "Bearer sk-1", "Bearer sk-2"]
+    assert (client.model, client.max_retries, other.max_retries) == ("one", 2, 0)
+    assert server.accepted == 2
+    with pytest.raises(ArgumentError, match="max_retrys: no such setting; did you mean"):
+        client.with_settings(max_retrys=1)

@@ -1,0 +1,124 @@
+"""What `DataCrunchLLM` and `ChatDataCrunch` have in common beside their fields.
+
+    prompt ─▶ _answer ─▶ client.generate ─▶ Answer
+    prompt ─▶ _chunks ─▶ client.stream ───▶ StreamEvents ─▶ callbacks ─▶ chunks
+
+Each stands here twice, for threads and for event loops, because LangChain has it twice.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Self, TypeVar
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.base import BaseLanguageModel, LangSmithParams
+from langchain_core.load import dumpd
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+from langchain_core.runnables import RunnableSerializable
+from langchain_core.runnables.utils import AnyConfigurableField
+from pydantic import model_validator
+
+from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
+from datacrunch_tgi._adapter import Endpoint, renamed
+from langchain_datacrunch._errors import as_langchains_errors
+
+Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
+ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
+
+
+class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
+    """A model of LangChain's behind an endpoint."""
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Whether `dumpd` can write it: yes, without the key."""
+        return True
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The variable that stands for the key in a dump."""
+        return {"api_key": "DATACRUNCH_API_KEY"}
+
+    @property
+    def _serialized(self) -> dict[str, Any]:
+        # Made anew each time: LangChain's is kept in copies too, whose fields differ.
+        written: dict[str, Any] = dumpd(self)
+        return written
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        """What is set, secrets apart: the key of LangChain's cache, and what tracers are told."""
+        fields = type(self).model_fields
+        ours = {name for name in self.of_calls if name in fields and name != "tokenizer"}
+        unset = {name for name in ours if getattr(self, name) in (fields[name].default, {}, [])}
+        return self.model_dump(mode="json", include=ours - unset, exclude_none=True, fallback=repr)
+
+    @model_validator(mode="after")
+    def _set_datacrunch_version(self) -> Self:
+        self._add_version("datacrunch-tgi", __version__)
+        return self
+
+    def configurable_fields(self, **fields: AnyConfigurableField) -> RunnableSerializable[Any, Any]:
+        """Let the fields be set in a call's config, under LangChain's names for them too."""
+        return super().configurable_fields(**renamed(fields))
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        if "max_new_tokens" in kwargs:
+            kwargs["max_tokens"] = kwargs["max_new_tokens"]
+        ends = list(dict.fromkeys([*(self.stop or ()), *(stop or ())]))
+        params = super()._get_ls_params(stop=ends, **kwargs)
+        params["ls_provider"] = "datacrunch"  # of subclasses with another name too
+        return params
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """The tokens of a text: by `custom_get_token_ids`, else by `tokenizer`, else by the server.
+
+        Raises:
+            ArgumentError: There is neither, and the server has no `/tokenize` (TGI before 1.4).
+            datacrunch_tgi.DataCrunchError: The server did not answer; its class tells why.
+        """
+        if count := self.custom_get_token_ids or self.tokenizer:
+            return list(count(text))
+        if not text:
+            return []
+        with as_langchains_errors():
+            try:
+                return [token.id for token in self.client.tokenize(text)]
+            except NotFoundError:
+                pass
+        raise ArgumentError(
+            "tokenizer",
+            "is needed to count tokens, since the server has no /tokenize: pass tokenizer=, "
+            "a function from text to tokens, a tokenizers.Tokenizer or the path of a tokenizer.json",
+        )
+
+    def _answer(self, prompt: str) -> Answer:
+        with as_langchains_errors():
+            return self._answered(prompt)
+
+    async def _aanswer(self, prompt: str) -> Answer:
+        with as_langchains_errors():
+            return await self._aanswered(prompt)
+
+    def _chunks(
+        self, prompt: str, to_chunk: ToChunk[Chunk], run_manager: CallbackManagerForLLMRun | None
+    ) -> Iterator[Chunk]:
+        with as_langchains_errors(), self._events(prompt) as events:
+            for event in events:
+                chunk = to_chunk(event, events.answer if events.ended else None, self.model)
+                if run_manager:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                yield chunk
+
+    async def _achunks(
+        self,
+        prompt: str,
+        to_chunk: ToChunk[Chunk],
+        run_manager: AsyncCallbackManagerForLLMRun | None,
+    ) -> AsyncIterator[Chunk]:
+        with as_langchains_errors():
+            async with self._aevents(prompt) as events:
+                async for event in events:
+                    chunk = to_chunk(event, events.answer if events.ended else None, self.model)
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk

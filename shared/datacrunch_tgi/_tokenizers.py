@@ -1,0 +1,75 @@
+"""Whatever a user has of a model's tokenizer, as a function from text to tokens."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol, runtime_checkable
+
+from datacrunch_tgi._errors import ArgumentError
+
+Encode = Callable[[str], Sequence[Any]]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """A tokenizer of the packages tokenizers, transformers or tiktoken."""
+
+    def encode(self, text: str, /) -> Any:
+        """The tokens themselves, or an object that has them as `ids`."""
+        ...
+
+
+def as_function(tokenizer: "Encode | Encoder | str | os.PathLike[str] | None") -> Encode | None:
+    """Make the function; a file is read when its first text comes.
+
+    Raises:
+        ArgumentError: It is a text, but no path of such a file.
+    """
+    if isinstance(tokenizer, str | os.PathLike):  # first: texts have a method `encode` too
+        path: str = os.fspath(tokenizer)  # pyright: ignore[reportUnknownArgumentType]  # as declared
+        if not path.endswith(".json"):
+            raise ArgumentError(
+                "tokenizer", "must be the path of a tokenizer.json", value=repr(path)
+            )
+        return _OfFile(path)
+    return _OfObject(tokenizer) if isinstance(tokenizer, Encoder) else tokenizer
+
+
+# Classes, not closures: they can be compared and pickled.
+
+
+@dataclass(frozen=True)
+class _OfObject:
+    tokenizer: Encoder
+
+    def __call__(self, text: str) -> Sequence[Any]:
+        tokens = self.tokenizer.encode(text)
+        ids: Sequence[Any] = getattr(tokens, "ids", tokens)
+        return ids
+
+
+@dataclass(frozen=True)
+class _OfFile:
+    path: str
+
+    def __call__(self, text: str) -> Sequence[Any]:
+        return _read(self.path)(text)
+
+
+@lru_cache(maxsize=8)
+def _read(path: str) -> Encode:
+    try:
+        import tokenizers  # noqa: PLC0415 -- only who names a file needs it
+    except ModuleNotFoundError:
+        raise ArgumentError(
+            "tokenizer", "a file needs the package tokenizers: pip install tokenizers", value=path
+        ) from None
+    try:
+        return _OfObject(tokenizers.Tokenizer.from_file(path))
+    except Exception as error:
+        if type(error) is not Exception:  # the package raises nothing narrower
+            raise
+        raise ArgumentError(
+            "tokenizer", f"must be a tokenizer.json: {error}", value=repr(path)
+        ) from None
