@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datacrunch_tgi.testing._dialect import find_dialect
+from datacrunch_tgi.testing._scanner import RejectedBodyError
 from datacrunch_tgi.testing._schema import GenerateRequest, read_request
-from datacrunch_tgi.testing._serde import JsonReader, RejectedBodyError
+from datacrunch_tgi.testing._serde import JsonReader
 
 UPSTREAM = find_dialect("3.3.7")
 

@@ -17,8 +17,8 @@ from starlette.routing import Route
 from datacrunch_tgi.testing import _wire
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import ServerError, UnhealthyError
+from datacrunch_tgi.testing._scanner import RejectedBodyError
 from datacrunch_tgi.testing._schema import GenerateRequest, read_request
-from datacrunch_tgi.testing._serde import RejectedBodyError
 from datacrunch_tgi.testing._service import Service
 from datacrunch_tgi.testing._streaming import EventStream
 
