@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datacrunch_tgi.testing._dialect import find_dialect
 from datacrunch_tgi.testing._scanner import RejectedBodyError
-from datacrunch_tgi.testing._schema import GenerateRequest, read_request
+from datacrunch_tgi.testing._schema import GenerateRequest, Grammar, read_request
 from datacrunch_tgi.testing._serde import JsonReader
 
 UPSTREAM = find_dialect("3.3.7")
@@ -46,6 +46,21 @@ def test_numbers_come_back(seed: int, top_p: float) -> None:
     parameters = read_request(body.encode(), UPSTREAM).parameters
 
     assert (parameters.seed, parameters.top_p) == (seed, number)
+
+
+@given(value=JSON, is_ascii=st.booleans(), type_first=st.booleans())
+def test_any_value_comes_back(value: Any, is_ascii: bool, type_first: bool) -> None:  # noqa: FBT001
+    """A schema is read whole, whichever stands first, it or the type that tells how to read it."""
+    grammar = {"type": "json", "value": value}
+    if not type_first:
+        grammar = dict(reversed(grammar.items()))
+    body = {"inputs": "Hi", "parameters": {"grammar": grammar, "details": True}}
+
+    text = json.dumps(body, ensure_ascii=is_ascii, indent=1)
+    parameters = read_request(text.encode(), UPSTREAM).parameters
+
+    assert parameters.grammar == Grammar("json", value)
+    assert parameters.details
 
 
 @given(body=st.binary())
@@ -113,6 +128,18 @@ def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
         (
             '{"parameters": {"grammar": {"type": "regex"}}}',
             "parameters.grammar: missing field `value`",
+        ),
+        (
+            '{"parameters": {"grammar": {"value": {}, "type": "regex"}}}',
+            "parameters.grammar.value: invalid type: map, expected a string",
+        ),
+        (
+            '{"parameters": {"grammar": {"type": "json_schema", "value": "{}"}}}',
+            'parameters.grammar.value: invalid type: string "{}", expected struct JsonSchemaConfig',
+        ),
+        (
+            '{"parameters": {"grammar": {"type": "json_schema", "value": {"name": null}}}}',
+            "parameters.grammar.value: missing field `schema`",
         ),
     ],
 )

@@ -21,11 +21,13 @@ class RejectedBodyError(Exception):
     """The body is not what the server reads.
 
     Attributes:
+        reason: What is wrong and where, without the field that it is wrong in.
         is_json: It is JSON, but of another shape; the servers answer 422 then, else 400.
     """
 
-    def __init__(self, message: str, *, is_json: bool) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, path: str, *, is_json: bool) -> None:
+        super().__init__(f"{path}: {reason}" if path else reason)
+        self.reason = reason
         self.is_json = is_json
 
 
@@ -36,6 +38,12 @@ class Scanner:
         self._data = data
         self._at: int = 0
         self._path = ""
+
+    def end(self) -> None:
+        """Refuse whatever follows."""
+        if self._data[self._at :].strip(b" \t\n\r"):
+            self._peek()
+            self._malformed("trailing characters")
 
     def _peek(self, what: str = "a value") -> bytes:
         """The next byte that is no white space."""
@@ -135,5 +143,5 @@ class Scanner:
     def _rejected(self, message: str, at: int, *, is_json: bool) -> RejectedBodyError:
         line = self._data.count(b"\n", 0, at) + 1
         column = at - (self._data.rfind(b"\n", 0, at) + 1)
-        path = f"{self._path}: " if self._path else ""
-        return RejectedBodyError(f"{path}{message} at line {line} column {column}", is_json=is_json)
+        reason = f"{message} at line {line} column {column}"
+        return RejectedBodyError(reason, self._path, is_json=is_json)

@@ -6,13 +6,22 @@ makes sense is not asked here: that is the next layer's.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._serde import JsonReader
 
 _STRUCT = "struct GenerateParameters"
 _GRAMMARS = ("json", "json_object", "regex", "json_schema")
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What an answer is to match."""
+
+    kind: Literal["json", "json_schema", "regex"]
+    value: Any
+    """A regular expression, or a JSON schema; of the kind "json" it may be written in a string."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +45,7 @@ class Parameters:
     decoder_input_details: bool = False
     seed: int | None = None
     top_n_tokens: int | None = None
-    grammar: str | None = None
-    """The kind of grammar alone: none is obeyed."""
+    grammar: Grammar | None = None
     adapter_id: str | None = None
 
 
@@ -70,8 +78,7 @@ def read_request(body: bytes, dialect: Dialect, *, root: bool = False) -> Genera
     if root:
         readers["stream"] = reader.boolean
     values = reader.struct("struct GenerateRequest", readers)
-    if "inputs" not in values:
-        reader.refuse("missing field `inputs`")
+    _require(reader, values, "inputs")
     values.setdefault("parameters", Parameters(do_sample=dialect.samples_without_parameters))
     return GenerateRequest(**values)
 
@@ -111,7 +118,7 @@ def _read_parameters(reader: JsonReader, dialect: Dialect) -> Parameters:
     return Parameters(**reader.struct(_STRUCT, readers))
 
 
-def _read_grammar(reader: JsonReader) -> str:
+def _read_grammar(reader: JsonReader) -> Grammar:
     def kind() -> str:
         name = reader.string()
         if name not in _GRAMMARS:
@@ -121,9 +128,29 @@ def _read_grammar(reader: JsonReader) -> str:
 
     values = reader.struct(
         "adjacently tagged enum GrammarType",
-        {"type": kind, "value": reader.skip},
+        {"type": kind, "value": reader.postpone},
     )
-    for name in ("type", "value"):
+    _require(reader, values, "type", "value")
+    read = values["value"]
+    match values["type"]:
+        case "regex":
+            return Grammar("regex", read(reader.string))
+        case "json_schema":
+            return Grammar("json_schema", read(lambda: _read_json_schema(reader)))
+        case _:
+            return Grammar("json", read(reader.value))
+
+
+def _read_json_schema(reader: JsonReader) -> Any:
+    values = reader.struct(
+        "struct JsonSchemaConfig",
+        {"name": lambda: reader.optional(reader.string), "schema": reader.value},
+    )
+    _require(reader, values, "schema")
+    return values["schema"]
+
+
+def _require(reader: JsonReader, values: dict[str, Any], *names: str) -> None:
+    for name in names:
         if name not in values:
             reader.refuse(f"missing field `{name}`")
-    return str(values["type"])

@@ -30,7 +30,7 @@ def round_to_f32(number: float) -> float:
 
 
 class JsonReader(Scanner):
-    """Reads one JSON value from the front, part by part; what follows it is not looked at."""
+    """Reads one JSON value from the front, part by part; what follows is not looked at."""
 
     def __init__(self, data: bytes, *, debug_floats: bool) -> None:
         super().__init__(data)
@@ -101,6 +101,32 @@ class JsonReader(Scanner):
         if not self._at_number():
             self.refuse_type("f32")
         return round_to_f32(self._number())
+
+    def value(self) -> Any:
+        """Read a value of any kind."""
+        self._peek()
+        start = self._at
+        self.skip()
+        return json.loads(self._data[start : self._at])
+
+    def postpone(self) -> Callable[[Callable[[], Any]], Any]:
+        """Read over a value of which another field tells the type.
+
+        Returns:
+            What reads it after all, when given how.
+        """
+        self._peek()
+        start = self._at, self._path
+        self.skip()
+
+        def read(how: Callable[[], Any]) -> Any:
+            here = self._at, self._path
+            self._at, self._path = start
+            value = how()
+            self._at, self._path = here
+            return value
+
+        return read
 
     def skip(self) -> None:
         """Read over a value of any kind."""
