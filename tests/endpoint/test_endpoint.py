@@ -163,7 +163,8 @@ def test_scripts_need_no_model_packages() -> None:
         "import sys\n"
         "from datacrunch_tgi.testing import EmulatedEndpoint\n"
         "EmulatedEndpoint(answers='Hello').start().stop()\n"
-        "heavy = {'numpy', 'tokenizers', 'safetensors'} & set(sys.modules)\n"
+        "models = {'numpy', 'outlines_core', 'tokenizers', 'safetensors'}\n"
+        "heavy = models & set(sys.modules)\n"
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
 
@@ -171,7 +172,12 @@ def test_scripts_need_no_model_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments"), [("uvicorn", "answers='Hello'"), ("numpy", "model='folder'")]
+    ("missing", "arguments"),
+    [
+        ("uvicorn", "answers='Hello'"),
+        ("numpy", "model='folder'"),
+        ("outlines_core", "model='folder'"),
+    ],
 )
 def test_a_missing_extra_is_named(missing: str, arguments: str) -> None:
     """Without the extra, the error is the command that installs it."""

@@ -209,22 +209,6 @@ def test_a_seed_is_told_only_if_it_counted(
     assert seed(do_sample=True) != seed(do_sample=True)
 
 
-def test_grammars_are_refused_not_ignored(
-    emulated_endpoint: Start, ask: Ask, tiny_llama: Path
-) -> None:
-    """3.3.7 answers as with grammars switched off; 1.1.1 does not know the word."""
-    grammar = {"type": "regex", "value": "[0-9]+"}
-
-    refused = ask(emulated_endpoint(model=tiny_llama), grammar=grammar)
-    ignored = ask(
-        emulated_endpoint(model=tiny_llama, dialect="1.1.1"), grammar=grammar, max_new_tokens=2
-    )
-
-    assert refused.status_code == 422
-    assert refused.json()["error"] == "Input validation error: grammar is not supported"
-    assert ignored.status_code == 200
-
-
 def write(folder: Path, config: dict[str, Any], weights: Weights) -> Path:
     """A model's folder, of a configuration that differs from the tiny Llama's in `config`."""
     (folder / "config.json").write_text(json.dumps(config))

@@ -64,9 +64,11 @@ class EmulatedEndpoint:
             answers: One text for all prompts; several, given in turn, and the last again and again;
                 texts by prompt, or by a compiled pattern that is searched for in the prompt (a
                 prompt without an answer is refused with 422); or a function from prompt to text,
-                which runs in a thread. Tokens are words with the space before them.
+                which runs in a thread. Tokens are words with the space before them. Whether a
+                text matches the `grammar` of a request is up to you.
             model: A folder with a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
-                `tokenizer_config.json`. Exactly one of `answers` and `model` is to be given.
+                `tokenizer_config.json`. It obeys `grammar` where the dialect knows it. Exactly
+                one of `answers` and `model` is to be given.
             dialect: The server that is emulated: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
             base_path: What stands before `/generate`, such as `/v1/completions`.
             api_key: Asked for as a bearer key where TGI asks; None asks for none.

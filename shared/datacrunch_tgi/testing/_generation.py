@@ -66,13 +66,12 @@ class Engine(Protocol):
         """What texts are made of here."""
         ...
 
-    @property
-    def takes_grammar(self) -> bool:
-        """Whether a request may have a `grammar`."""
-        ...
-
     async def start(self, request: ValidRequest) -> Sequence:
-        """Read the prompt."""
+        """Read the prompt and what the answer must match.
+
+        Raises:
+            ServerError: There is no answer.
+        """
         ...
 
     def close(self) -> None:

@@ -23,9 +23,14 @@ class Sampler:
         self._top_n_tokens = top_n_tokens
         self._generator = np.random.default_rng(sampling.seed)
 
-    def choose(self, ids: Sequence[int], logits: Array) -> Choice:
-        """Choose the token that follows `ids`, of logits `[vocabulary]`."""
-        scores = self._warp(self._penalise(ids, logits.copy()))
+    def choose(
+        self, ids: Sequence[int], logits: Array, allowed: Sequence[int] | None = None
+    ) -> Choice:
+        """Choose the token that follows `ids`, of logits `[vocabulary]`; None allows all."""
+        scores = self._penalise(ids, logits.copy())
+        if allowed is not None:
+            scores = _keep(scores, allowed)
+        scores = self._warp(scores)
         logprobs = log_softmax(scores)
         if self._sampling.samples:
             cumulated = np.cumsum(np.exp(logprobs), dtype=np.float64)
@@ -95,6 +100,12 @@ def _keep_typical(scores: Array, mass: float) -> Array:
     last = int((np.cumsum(probabilities[order]) < np.float32(mass)).sum())
     furthest = surprise[order[min(last, len(order) - 1)]]
     return _drop(scores, np.flatnonzero(surprise > furthest))
+
+
+def _keep(scores: Array, ids: Sequence[int]) -> Array:
+    kept = np.full_like(scores, -np.inf)
+    kept[ids] = scores[ids]
+    return kept
 
 
 def _drop(scores: Array, ids: NDArray[np.int64]) -> Array:

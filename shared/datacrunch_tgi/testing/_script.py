@@ -111,10 +111,7 @@ class ScriptedSequence:
 
 
 class ScriptedEngine:
-    """Gives the user's answers."""
-
-    takes_grammar = True
-    """Whether an answer obeys it is up to who wrote the answer."""
+    """Gives the user's answers; whether one matches a request's grammar is up to who wrote it."""
 
     def __init__(self, answers: Answers) -> None:
         self.tokenizer = WordTokenizer()

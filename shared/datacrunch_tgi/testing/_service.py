@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from datacrunch_tgi.testing._detokenizer import Tokenizer
 from datacrunch_tgi.testing._dialect import Dialect
-from datacrunch_tgi.testing._errors import InvalidRequestError, OverloadedError
+from datacrunch_tgi.testing._errors import OverloadedError
 from datacrunch_tgi.testing._generation import Engine, Generation
 from datacrunch_tgi.testing._schema import GenerateRequest
 from datacrunch_tgi.testing._validation import (
@@ -123,10 +123,7 @@ class Service:
             yield generation
 
     def _validate(self, request: GenerateRequest) -> ValidRequest:
-        valid = validate(request, self._limits, self._dialect, self.tokenizer)
-        if request.parameters.grammar is not None and not self._engine.takes_grammar:
-            raise InvalidRequestError("grammar is not supported")
-        return valid
+        return validate(request, self._limits, self._dialect, self.tokenizer)
 
     @contextmanager
     def _permits(self, count: int) -> Generator[None]:

@@ -4,14 +4,19 @@ The order of the checks and the words are the servers' own (router/src/validatio
 and 3.3.7); the first failure is the answer.
 """
 
+import json
 import secrets
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from datacrunch_tgi.testing._detokenizer import Tokenizer
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import InvalidRequestError
-from datacrunch_tgi.testing._schema import GenerateRequest, Parameters
+from datacrunch_tgi.testing._scanner import RejectedBodyError
+from datacrunch_tgi.testing._schema import GenerateRequest, Grammar, Parameters
+from datacrunch_tgi.testing._serde import JsonReader
 
+_META_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _PENALTY_RANGE = 2.0
 
 
@@ -53,6 +58,15 @@ class Sampling:
         )
 
 
+@dataclass(frozen=True)
+class ValidGrammar:
+    """What an answer must match."""
+
+    kind: Literal["regex", "schema"]
+    text: str
+    """A regular expression, or a JSON schema with `properties`, as JSON."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ValidRequest:
     """A request that can be generated."""
@@ -66,6 +80,7 @@ class ValidRequest:
     prefill: bool
     """Logprobs of the prompt's tokens are asked for."""
     sampling: Sampling
+    grammar: ValidGrammar | None
 
 
 def check_stream(parameters: Parameters) -> None:
@@ -132,6 +147,7 @@ def validate(
         top_n_tokens=top_n_tokens,
         prefill=parameters.decoder_input_details,
         sampling=sampling,
+        grammar=_check_grammar(parameters.grammar, dialect),
     )
 
 
@@ -203,3 +219,40 @@ def _check_length(
             f"`inputs` must have less than {limits.max_input_tokens} tokens. Given: {input_length}"
         )
     return min(wanted, room)
+
+
+def _check_grammar(grammar: Grammar | None, dialect: Dialect) -> ValidGrammar | None:
+    """Refuse what is no JSON schema. A regular expression is looked at by the model server only."""
+    if grammar is None:
+        return None
+    if grammar.kind == "regex":
+        return ValidGrammar("regex", grammar.value)
+    schema = grammar.value
+    if grammar.kind == "json" and isinstance(schema, str):
+        schema = _parse_schema(schema, dialect)
+    elif grammar.kind == "json" and not isinstance(schema, dict):
+        raise InvalidRequestError("grammar is not supported")
+    _check_schema(schema)
+    return ValidGrammar("schema", json.dumps(schema))
+
+
+def _parse_schema(text: str, dialect: Dialect) -> Any:
+    reader = JsonReader(text.encode(), debug_floats=dialect.debug_floats)
+    try:
+        schema = reader.value()
+        reader.end()
+    except RejectedBodyError as rejected:
+        raise InvalidRequestError(f"grammar is not valid: {rejected.reason}") from rejected
+    return schema
+
+
+def _check_schema(schema: Any) -> None:
+    # Slow to import, and few requests have a schema.
+    from jsonschema_rs import Draft202012Validator, ValidationError  # noqa: PLC0415
+
+    try:
+        Draft202012Validator({"$ref": _META_SCHEMA}).validate(schema)
+    except ValidationError as invalid:
+        raise InvalidRequestError(f"grammar is not valid: {invalid.message}") from invalid
+    if not isinstance(schema, dict) or "properties" not in schema:
+        raise InvalidRequestError("grammar is not valid: Grammar must have a 'properties' field")

@@ -1,0 +1,72 @@
+"""Grammars: what may come next in an answer that must match one.
+
+A JSON schema becomes a regular expression, and that, for the tokens of a tokenizer, an index: what
+was generated so far leads to the tokens that are allowed now, at the end the one that ends an
+answer. All of it is done by outlines-core, as in TGI 3.3.7. Knows nothing of probabilities.
+"""
+
+# pyright: basic
+# outlines-core has no types. mypy is strict here all the same.
+
+from functools import cached_property, lru_cache
+from typing import Protocol
+
+from outlines_core import Guide as IndexGuide
+from outlines_core import Index, Vocabulary, json_schema
+
+from datacrunch_tgi.testing._errors import GenerationFailedError, InvalidRequestError
+from datacrunch_tgi.testing._tokenizer import ModelTokenizer
+from datacrunch_tgi.testing._validation import ValidGrammar
+
+_KEPT_INDEXES = 32
+"""As in TGI 3.3.7."""
+
+
+class Guide(Protocol):
+    """One answer's way through an index."""
+
+    def get_tokens(self) -> list[int]:
+        """Return the tokens that are allowed now."""
+        ...
+
+    def advance(self, token_id: int) -> object:
+        """Take the next token: one that is allowed and does not end the answer."""
+        ...
+
+
+class Grammars:
+    """What one tokenizer can be bound by; an index that was made is kept for the next answer."""
+
+    def __init__(self, tokenizer: ModelTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._index = lru_cache(_KEPT_INDEXES)(self._compile)
+
+    def guide(self, grammar: ValidGrammar) -> Guide:
+        """Return what guides one answer; may take seconds for a new grammar.
+
+        Raises:
+            InvalidRequestError: The schema has no regular expression.
+            GenerationFailedError: The regular expression is none.
+        """
+        guide: Guide = IndexGuide(self._index(grammar))
+        return guide
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self._tokenizer.end_id, self._tokenizer.ids_by_bytes())
+
+    def _compile(self, grammar: ValidGrammar) -> Index:
+        pattern = _to_regex(grammar.text) if grammar.kind == "schema" else grammar.text
+        try:
+            return Index(pattern, self._vocabulary)
+        except ValueError as refused:
+            # The model server has no words for it: so it was recorded.
+            raise GenerationFailedError("") from refused
+
+
+def _to_regex(schema: str) -> str:
+    try:
+        pattern: str = json_schema.build_regex_from_schema(schema)
+    except ValueError as refused:
+        raise InvalidRequestError(f"cannot compile regex from schema: {refused}") from refused
+    return pattern
