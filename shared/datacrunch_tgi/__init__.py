@@ -4,6 +4,7 @@
 `generate`, `stream`, `info`, `health` and `tokenize`.
 """
 
+from datacrunch_tgi._chat import ChatTemplate, ControlTokenWarning
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import (
     APIError,
@@ -49,9 +50,11 @@ __all__ = [
     "AsyncStream",
     "AuthenticationError",
     "BestOfSequence",
+    "ChatTemplate",
     "Client",
     "ConnectError",
     "ConnectTimeoutError",
+    "ControlTokenWarning",
     "DataCrunchError",
     "Details",
     "DisconnectedError",

@@ -1,0 +1,147 @@
+"""Where chat templates come from: the formats that have a name, and a model's own files. It only reads.
+
+What each function returns are the arguments of a `ChatTemplate`.
+"""
+
+import re
+import tomllib
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from datacrunch_tgi._errors import ArgumentError
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+
+
+def is_name(name: str) -> bool:
+    """Whether a format has this name."""
+    return _letters(name) in _names()
+
+
+def named(name: str) -> dict[str, Any]:
+    """Read the format of this name, in any spelling.
+
+    Raises:
+        ArgumentError: There is none.
+    """
+    names, letters = _names(), _letters(name)
+    if letters not in names:
+        near = [names[known] for known in get_close_matches(letters, names, n=1)]
+        more = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_families())}"
+        rule = f"no such chat template, model or file; {more}"
+        raise ArgumentError("chat_template", rule, value=repr(name))
+    family = _families()[names[letters]]
+    return {
+        "template": (_TEMPLATES / f"{names[letters]}.jinja").read_text(encoding="utf-8"),
+        "bos_token": family.get("bos_token"),
+        "eos_token": family["eos_token"],
+    }
+
+
+def name_for(model: str) -> str | None:
+    """Return the name of the format that goes with a model's name, None where that tells none."""
+    last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+    dashed = re.sub(r"[^a-z0-9]+", "-", last.lower())
+    families = _families().items()
+    return next((n for n, f in families if re.match(rf"({f['models']})(-|$)", dashed)), None)
+
+
+@cache
+def _families() -> dict[str, dict[str, str]]:
+    return tomllib.loads((_TEMPLATES / "families.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _names() -> dict[str, str]:
+    also = {family["also"]: name for name, family in _families().items() if "also" in family}
+    return {_letters(name): name for name in _families()} | also
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True, hide_input_in_errors=True)
+
+
+class _Named(_Model):
+    name: str
+    template: str
+
+
+class _Token(_Model):
+    content: str
+    special: bool = True
+
+
+class _Config(_Model):
+    """What a tokenizer_config.json or chat_template.json tells of chats."""
+
+    chat_template: str | list[_Named] | None = None
+    bos_token: str | _Token | None = None
+    eos_token: str | _Token | None = None
+    unk_token: str | _Token | None = None
+    pad_token: str | _Token | None = None
+    added_tokens_decoder: dict[str, _Token] = {}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a model's own format.
+
+    Args:
+        path: The model's folder, or one of its files.
+
+    Raises:
+        ArgumentError: It cannot be read, or holds no chat template.
+    """
+    beside = (path if path.is_dir() else path.parent) / _FILES[-1]
+    if path.is_dir():
+        path = next(filter(Path.is_file, map(path.joinpath, _FILES)), beside)
+    if path.suffix == ".json":
+        held = _config(path).chat_template
+        named = held if isinstance(held, list) else [_Named(name="default", template=held or "")]
+        templates = {one.name: one.template for one in named}
+    else:
+        others = (path.parent / "additional_chat_templates").glob("*.jinja")
+        templates = {"default": _text(path), **{other.stem: _text(other) for other in others}}
+    if not templates.get("default"):
+        raise ArgumentError("chat_template", "holds no chat template", value=repr(str(path)))
+    config = _config(beside) if beside.is_file() else _Config()
+    tokens = {
+        name: token.content if isinstance(token, _Token) else token
+        for name, token in config
+        if name.endswith("_token") and token is not None
+    }
+    added = [token.content for token in config.added_tokens_decoder.values() if token.special]
+    return {
+        "template": templates["default"],
+        "tool_template": templates.get("tool_use"),
+        "control_tokens": (*tokens.values(), *added),
+        "bos_token": tokens.pop("bos_token", None),
+        "eos_token": tokens.pop("eos_token", None),
+        "variables": tokens,
+    }
+
+
+def _config(path: Path) -> _Config:
+    try:
+        return _Config.model_validate_json(_text(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        rule = f"cannot be read: {' '.join(map(str, first['loc']))} {first['msg']}"
+        raise ArgumentError("chat_template", rule, value=repr(str(path))) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArgumentError(
+            "chat_template", f"cannot be read: {error}", value=repr(str(path))
+        ) from None

@@ -1,0 +1,192 @@
+"""`prompt`: nothing of a conversation is lost on its way to the server, or it is refused before."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, ChatTemplate
+
+TEMPLATES = Path(__file__).parent / "templates"
+ALTERNATING = ["llama-2", "mistral", "mistral-v3", "gemma", "vicuna"]
+NAMED = [*ALTERNATING, "llama-3", "chatml", "zephyr", "phi-3"]
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CALL: list[dict[str, Any]] = [
+    {"role": "user", "content": "Weather?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {
+                "id": "call00001",
+                "type": "function",
+                "function": {"name": "weather", "arguments": {"text": "Oulu", "content": "now"}},
+            }
+        ],
+    },
+    {"role": "tool", "tool_call_id": "call00001", "content": "snow"},
+]
+
+
+def _chat(*turns: str) -> list[dict[str, Any]]:
+    """Messages of `role: content`."""
+    return [dict(zip(("role", "content"), turn.split(": ", 1), strict=True)) for turn in turns]
+
+
+def _own(name: str) -> ChatTemplate:
+    text = (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+    return ChatTemplate(text, bos_token="<s>", eos_token="</s>")
+
+
+@pytest.mark.parametrize("name", ALTERNATING)
+def test_neighbours_of_one_role_are_merged_where_turns_must_alternate(name: str) -> None:
+    template = ChatTemplate.named(name)
+    given = template.prompt(_chat("user: A", "user: B", "assistant: C", "assistant: D", "user: E"))
+    assert given == template.prompt(_chat("user: A\n\nB", "assistant: C\n\nD", "user: E"))
+
+
+@pytest.mark.parametrize("name", ["llama-3", "chatml", "zephyr", "phi-3"])
+def test_neighbours_stay_apart_where_a_template_takes_them(name: str) -> None:
+    template, chat = ChatTemplate.named(name), _chat("user: A", "user: B")
+    assert template.prompt(chat) == template.render(chat).removeprefix(template.bos_token or "")
+
+
+@pytest.mark.parametrize("name", ["gemma", "mistral"])
+def test_a_system_message_stands_before_the_users_where_a_template_knows_none(name: str) -> None:
+    template = ChatTemplate.named(name)
+    given = template.prompt(_chat("system: S", "user: A", "assistant: B", "user: C"))
+    assert given == template.prompt(_chat("user: S\n\nA", "assistant: B", "user: C"))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_no_message_is_lost_wherever_it_stands(name: str) -> None:
+    chats = [
+        _chat("system: one", "system: two", "user: three"),
+        _chat("user: one", "assistant: two", "system: three", "user: four"),
+        _chat("system: one", "user: two", "assistant: three", "system: four", "system: five"),
+        _chat("system: one"),
+        _chat("system: one", "assistant: two", "user: three"),
+        _chat("user: one", "user: two", "system: three", "user: four"),
+    ]
+    for chat in chats:
+        prompt = ChatTemplate.named(name).prompt(chat)
+        words = [message["content"] for message in chat]
+        if name != "mistral-v3":  # which tells the system message last
+            assert words == sorted(words, key=prompt.index)
+        assert all(prompt.count(word) == 1 for word in words)
+
+
+def test_what_a_models_own_template_drops_is_told_in_another_form(tiny_llama: Path) -> None:
+    template = ChatTemplate.from_file(tiny_llama)
+    chat = _chat("system: S", "system: T", "user: A")
+    assert template.render(chat) == "<s>[INST] A [/INST]"
+    assert template.prompt(chat) == "[INST] <<SYS>>\nS\n\nT\n<</SYS>>\n\nA [/INST]"
+    late = _chat("user: A", "assistant: B", "system: S", "user: C")
+    assert template.prompt(late) == "[INST] A [/INST] B </s><s>[INST] S\n\nC [/INST]"
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_last_answer_is_continued(name: str) -> None:
+    template = ChatTemplate.named(name)
+    begun = template.prompt(_chat("user: Count.", "assistant: One, two,"))
+    assert begun.endswith("One, two,")
+    assert begun.startswith(template.prompt(_chat("user: Count.")))
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_text_blocks_become_one_text(name: str) -> None:
+    template = ChatTemplate.named(name)
+    blocks = [{"type": "text", "text": "Hel"}, "lo ", {"type": "text", "text": "there"}]
+    given = template.prompt([{"role": "user", "content": blocks}])
+    assert given == template.prompt(_chat("user: Hello there"))
+
+
+def test_a_template_that_knows_blocks_gets_them() -> None:
+    chat = [{"role": "user", "content": [{"type": "text", "text": t} for t in ("One ", "two")]}]
+    assert _own("blocks").prompt(chat) == "\n<USER>\nOne\ntwo\n</USER>\n<ASSISTANT>\n"
+
+
+@pytest.mark.parametrize(
+    "form", ["{{ m.content }}", "{{ m.content | tojson }}", "{{ m.content | string }}"]
+)
+def test_no_list_of_blocks_is_taken_for_a_text(form: str) -> None:
+    template = ChatTemplate(f"{{% for m in messages %}}{form}{{% endfor %}}")
+    chat = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    assert template.prompt(chat) == template.prompt(_chat("user: Hello"))
+
+
+@pytest.mark.parametrize("kind", ["image_url", "image", "audio", None])
+def test_a_block_that_is_no_text_is_refused_by_its_type(kind: str | None) -> None:
+    chat = [{"role": "user", "content": [{"type": "text", "text": "secret"}, {"type": kind}]}]
+    for template in (ChatTemplate.named("llama-2"), _own("blocks")):
+        with pytest.raises(ArgumentError) as caught:
+            template.prompt(chat)
+        assert (
+            str(caught.value) == f"messages: a prompt holds text alone, no block of type {kind!r}"
+        )
+
+
+def test_tools_calls_and_results_reach_a_template_that_knows_them() -> None:
+    for name in ("tools", "checks"):
+        prompt = _own(name).prompt(CALL, tools=[TOOL])
+        for told in ("weather", "Oulu", "now", "snow", '"parameters"'):
+            assert told in prompt
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_template_without_a_place_for_tools_calls_or_results_refuses_them(name: str) -> None:
+    template = ChatTemplate.named(name)
+    with pytest.raises(ArgumentError, match=r"^tools: the chat template has no place for tools$"):
+        template.prompt(CALL[:1], tools=[TOOL])
+    with pytest.raises(ArgumentError, match=r"^messages: "):
+        template.prompt(CALL)
+
+
+def test_the_error_says_what_would_be_lost_or_what_the_template_says() -> None:
+    deaf = ChatTemplate("{% for m in messages if m.role != 'tool' %}{{ m.content }}{% endfor %}")
+    with pytest.raises(ArgumentError) as caught:
+        deaf.prompt(_chat("user: A", "tool: B"))
+    assert str(caught.value) == "messages: the chat template leaves out what the tool says"
+    with pytest.raises(ArgumentError) as caught:
+        ChatTemplate.named("gemma").prompt(
+            _chat("system: S", "assistant: A", "assistant: B", "tool: C")
+        )
+    assert (
+        str(caught.value)
+        == "messages: refused by the chat template: User and assistant must take turns"
+    )
+
+
+def test_the_same_words_twice_are_told_twice() -> None:
+    once = ChatTemplate("{% for m in messages if m.role != 'system' %}{{ m.content }};{% endfor %}")
+    assert once.prompt(_chat("system: yes", "user: yes")) == "yes\n\nyes;"
+    assert _own("checks").prompt(_chat("user: yes", "assistant: no", "user: yes")) == (
+        "[INST] * yes [/INST]no</s>[INST] * yes [/INST]"
+    )
+
+
+def test_reasoning_that_a_template_leaves_out_is_no_loss() -> None:
+    chat = [
+        {"role": "user", "content": "2+2?"},
+        {"role": "assistant", "content": "<think>hm</think>4", "reasoning_content": "hm"},
+        {"role": "user", "content": "3+3?"},
+    ]
+    assert _own("reasoning").prompt(chat) == (
+        "<|User|>2+2?<|Assistant|>4</s><|User|>3+3?<|Assistant|><think>\n"
+    )
+
+
+def test_only_the_templates_own_bos_token_is_dropped() -> None:
+    without = ChatTemplate("{{ messages[0].content }}", bos_token="<s>")
+    chat = _chat("user: <s>A")
+    assert without.prompt(chat, allow_control_tokens=True) == "<s>A"
+    doubled = ChatTemplate(
+        "{{ bos_token }}{{ bos_token }}{{ messages[0].content }}", bos_token="<s>"
+    )
+    assert doubled.prompt(_chat("user: A")) == "<s>A"
+
+
+def test_a_template_keeps_variables_of_its_own() -> None:
+    text = (TEMPLATES / "reasoning.jinja").read_text(encoding="utf-8")
+    quiet = ChatTemplate(text, eos_token="</s>", variables={"enable_thinking": False})
+    assert quiet.prompt(_chat("user: A")) == "<|User|>A<|Assistant|>"
