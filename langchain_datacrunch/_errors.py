@@ -21,6 +21,7 @@ from langchain_core.exceptions import (
     ModelPermissionDeniedError,
     ModelRateLimitError,
     ModelTimeoutError,
+    OutputParserException,
 )
 
 from datacrunch_tgi import (
@@ -36,6 +37,7 @@ from datacrunch_tgi import (
     OverloadedError,
     RequestTimeoutError,
     ServerError,
+    StructuredOutputError,
     TLSError,
 )
 
@@ -121,6 +123,18 @@ class DataCrunchRequestTimeoutError(RequestTimeoutError, ModelTimeoutError):
     is_retryable = False
 
 
+class DataCrunchStructuredOutputError(StructuredOutputError, OutputParserException):
+    """An answer is not the JSON that was asked for."""
+
+    observation = None
+    send_to_llm = False
+
+    @property
+    def llm_output(self) -> str:  # type: ignore[override]  # LangChain's is an attribute
+        """The answer."""
+        return self.text
+
+
 _AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
     AuthenticationError: DataCrunchAuthenticationError,
     InvalidRequestError: DataCrunchInvalidRequestError,
@@ -133,6 +147,7 @@ _AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
     ConnectTimeoutError: DataCrunchConnectTimeoutError,
     DisconnectedError: DataCrunchDisconnectedError,
     RequestTimeoutError: DataCrunchRequestTimeoutError,
+    StructuredOutputError: DataCrunchStructuredOutputError,
 }
 _FORBIDDEN = 403
 _TOO_LONG = ("`inputs` tokens + `max_new_tokens` must be <=", "`inputs` must have less than")

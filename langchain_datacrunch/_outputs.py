@@ -31,7 +31,7 @@ from datacrunch_tgi import Answer, StreamEvent, Token
 
 def to_generation(answer: Answer, model: str) -> Generation:
     """Make the generation of an answer that was not streamed."""
-    info = _about(answer, model)
+    info = about(answer, model)
     if details := answer.details:
         info["tokens"] = [
             _token(token, alternatives)
@@ -44,7 +44,7 @@ def to_generation(answer: Answer, model: str) -> Generation:
 
 def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
     """Make the chunk of one event; `answer` is the whole one, if this is its last event."""
-    info: dict[str, Any] = _about(answer, model) if answer else {}
+    info: dict[str, Any] = about(answer, model) if answer else {}
     info["tokens"] = [_token(event.token, event.top_tokens)]
     return GenerationChunk(text=event.text, generation_info=info)
 
@@ -69,19 +69,24 @@ def joined(results: Sequence[LLMResult]) -> LLMResult:
 
     A sum is left out where one of the prompts has no such number.
     """
-    outputs = [result.llm_output for result in results if result.llm_output]
-    usages: list[dict[str, int]] = [output["token_usage"] for output in outputs]
-    known = set[str]().union(*usages).intersection(*usages)
-    total = {name: sum(usage[name] for usage in usages) for name in sorted(known)}
     return LLMResult(
         generations=[generations for result in results for generations in result.generations],
-        llm_output={**outputs[-1], "token_usage": total} if outputs else None,
+        llm_output=summed([result.llm_output for result in results]),
         run=[run for result in results for run in result.run or ()] or None,
     )
 
 
-def _about(answer: Answer, model: str) -> dict[str, Any]:
-    """What there is to know about an answer as a whole."""
+def summed(outputs: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Add up the tokens of several prompts' `llm_output`; None if none was generated for any."""
+    told = [output for output in outputs if output]
+    usages: list[dict[str, int]] = [output["token_usage"] for output in told]
+    known = set[str]().union(*usages).intersection(*usages)
+    total = {name: sum(usage[name] for usage in usages) for name in sorted(known)}
+    return {**told[-1], "token_usage": total} if told else None
+
+
+def about(answer: Answer, model: str) -> dict[str, Any]:
+    """Tell what there is to know about an answer as a whole, but for its tokens."""
     details = answer.details
     told = {
         "finish_reason": answer.finish_reason,

@@ -9,6 +9,7 @@ from datacrunch_tgi import Parameters, Settings, _errors
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PROMISED = ("Client", "EmulatedEndpoint", "DataCrunchLLM", "ChatDataCrunch", "DataCrunch")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -33,10 +34,13 @@ def test_each_snippet_runs_as_it_stands(
 
 
 def test_there_are_the_snippets_that_were_promised() -> None:
-    assert [
-        next(n for n in ("Client", "EmulatedEndpoint", "DataCrunchLLM", "DataCrunch") if n in code)
-        for code in SNIPPETS
-    ] == ["Client", "DataCrunchLLM", "DataCrunch", "EmulatedEndpoint"]
+    assert [next(n for n in PROMISED if n in code) for code in SNIPPETS] == [
+        "Client",
+        "DataCrunchLLM",
+        "ChatDataCrunch",
+        "DataCrunch",
+        "EmulatedEndpoint",
+    ]
 
 
 def test_the_table_of_parameters_has_each_of_them_in_order() -> None:

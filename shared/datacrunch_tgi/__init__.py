@@ -22,6 +22,7 @@ from datacrunch_tgi._errors import (
     RequestTimeoutError,
     ServerError,
     StreamNotEndedError,
+    StructuredOutputError,
     TLSError,
     TransportError,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "StreamDetails",
     "StreamEvent",
     "StreamNotEndedError",
+    "StructuredOutputError",
     "TLSError",
     "Token",
     "TransportError",

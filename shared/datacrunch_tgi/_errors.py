@@ -3,6 +3,7 @@
     DataCrunchError
     ├── ArgumentError (a ValueError)   a setting or parameter was refused, before any request
     ├── StreamNotEndedError            a stream was asked for its answer too early
+    ├── StructuredOutputError          an answer is not the JSON that was asked for (a ValueError)
     ├── TransportError                 no whole answer arrived
     │   ├── ConnectError               no connection: name, port or proxy
     │   │   ├── TLSError               no secure connection: certificates
@@ -83,6 +84,10 @@ class StreamNotEndedError(DataCrunchError):
     def __init__(self, message: str, text: str = "") -> None:
         super().__init__(message)
         self.text = text
+
+
+class StructuredOutputError(DataCrunchError, ValueError):
+    """An answer is not the JSON that was asked for; `text` is the answer."""
 
 
 class TransportError(DataCrunchError):

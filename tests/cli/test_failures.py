@@ -23,6 +23,7 @@ from datacrunch_tgi import (
     RequestTimeoutError,
     ServerError,
     StreamNotEndedError,
+    StructuredOutputError,
     TLSError,
 )
 from datacrunch_tgi._cli._failures import EXIT_CODES, exit_code, hint_of, message_of
@@ -168,6 +169,7 @@ def test_an_unknown_command_is_told(run: Run) -> None:
         (DisconnectedError("no"), 7),
         (MalformedResponseError("no"), 7),
         (StreamNotEndedError("no"), 7),
+        (StructuredOutputError("no"), 7),
     ],
 )
 def test_every_error_has_an_exit_code(error: DataCrunchError, code: int) -> None:

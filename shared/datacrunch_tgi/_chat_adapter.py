@@ -1,0 +1,52 @@
+"""What the chat models of both frameworks have in common: their chat template, and the prompt it makes."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, Field
+
+from datacrunch_tgi._adapter import Endpoint
+from datacrunch_tgi._chat import ChatTemplate
+
+
+@lru_cache(maxsize=32)  # a template is looked for once, and keeps what it finds out about itself
+def _template(given: ChatTemplate | str | None, model: str) -> ChatTemplate | None:
+    return ChatTemplate.for_model(model) if given is None else ChatTemplate.of(given)
+
+
+def _as_text(given: Any) -> Any:
+    return str(given) if isinstance(given, Path) else given
+
+
+class ChatEndpoint(Endpoint):
+    """A model behind an endpoint that is told a conversation."""
+
+    chat_template: Annotated[ChatTemplate | str | None, BeforeValidator(_as_text)] = Field(
+        default=None,
+        description="The model's chat template: its name, a file or folder that has it "
+        "(tokenizer_config.json, chat_template.json, chat_template.jinja), its Jinja text, or a "
+        "ChatTemplate. Default: by the model's name.",
+    )
+    allow_control_tokens: bool = Field(
+        default=False,
+        description="Whether control tokens in the text of a message are sent as such, not broken up.",
+    )
+    of_calls: ClassVar = Endpoint.of_calls | {"chat_template", "allow_control_tokens"}
+
+    @property
+    def template(self) -> ChatTemplate | None:
+        """The chat template in use; None where none is given and the model's name tells none.
+
+        Raises:
+            ArgumentError: What is given is no chat template.
+        """
+        return _template(self.chat_template, self.model)
+
+    def _for_messages(
+        self, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]
+    ) -> tuple[Self, str]:
+        """A copy that stops at the template's ends of turns too, and the prompt to send."""
+        prompt = template.prompt(messages, allow_control_tokens=self.allow_control_tokens)
+        return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]}), prompt

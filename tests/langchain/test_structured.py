@@ -1,0 +1,173 @@
+"""Structured answers: what was asked for comes back, or an error that shows what came instead."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
+
+import pytest
+from langchain_core.exceptions import OutputParserException
+from pydantic import BaseModel, Field
+
+from datacrunch_tgi import ArgumentError, StructuredOutputError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import ChatDataCrunch
+
+Call = Callable[..., Awaitable[Any]]
+SAID = '{"name": "Helsinki", "people": 684018}'
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int = Field(ge=0)
+
+
+class CityDict(TypedDict):
+    """A city."""
+
+    name: Annotated[str, ..., "Its name"]
+    people: int
+
+
+SCHEMAS = pytest.mark.parametrize("schema", [City, CityDict, City.model_json_schema()])
+
+
+@pytest.fixture
+def chat(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataCrunch]:
+    """Make a chat model whose server says what it is told to."""
+
+    def make(said: str, dialect: str = "3.3.7", **options: Any) -> ChatDataCrunch:
+        url = serve(answers=said, dialect=dialect).url
+        return ChatDataCrunch(base_url=url, model="llama-2-13b-chat", **options)
+
+    return make
+
+
+async def ask(call: Call, chain: Any, method: str = "invoke") -> Any:
+    """What the chain gives; a stream gives it once."""
+    answer = await call(chain, method, "Which city?")
+    if method == "stream":
+        (answer,) = answer
+    return answer
+
+
+@SCHEMAS
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+@pytest.mark.parametrize("by", ["json_schema", "function_calling", "json_mode"])
+async def test_an_answer_is_of_the_schema(
+    chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, method: str, by: Any
+) -> None:
+    chain = chat(SAID).with_structured_output(schema, method=by, strict=True)
+    city = await ask(call, chain, method)
+    assert city == (
+        City(name="Helsinki", people=684018)
+        if schema is City
+        else City.model_validate_json(SAID).model_dump()
+    )
+
+
+@pytest.mark.parametrize("dialect", ["1.1.1", "3.3.7"])
+@SCHEMAS
+@pytest.mark.parametrize("said", ["Helsinki!", SAID[:-1], '{"name": "Helsinki"}', "[]"])
+async def test_what_is_not_of_the_schema_is_an_error_that_shows_it(
+    chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, said: str, dialect: str
+) -> None:
+    chain = chat(said, dialect).with_structured_output(schema)
+    for method in ("invoke", "stream"):
+        with pytest.raises(StructuredOutputError, match=re.escape(repr(said))) as caught:
+            await ask(call, chain, method)
+        error: Any = caught.value
+        assert error.llm_output == error.text == said
+        assert 'method="json_mode" asks in words' in str(error)
+        assert isinstance(error, OutputParserException)
+
+
+async def test_an_answer_that_was_cut_says_what_to_raise(
+    chat: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    chain = chat(SAID, max_tokens=4).with_structured_output(City)
+    with pytest.raises(StructuredOutputError, match="max_new_tokens ended it"):
+        await ask(call, chain)
+
+
+async def test_with_the_raw_message_an_error_is_told_beside_it(
+    chat: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    for said, parsed in ((SAID, City.model_validate_json(SAID)), ("Helsinki!", None)):
+        chain = chat(said).with_structured_output(City, include_raw=True)
+        told = await call(chain, "invoke", "Which city?")
+        assert (told["raw"].text, told["parsed"]) == (said, parsed)
+        assert isinstance(told["parsing_error"], StructuredOutputError) is (parsed is None)
+
+
+async def test_a_grammar_or_words_are_sent(
+    serve: Callable[..., EmulatedEndpoint], call: Call
+) -> None:
+    endpoint = serve(answers=SAID)
+    chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat")
+    await ask(call, chat.with_structured_output(City))
+    await ask(call, chat.with_structured_output(City, method="json_mode"))
+    by_grammar, in_words = (request.json for request in endpoint.requests)
+    assert by_grammar["inputs"] == "[INST] Which city? [/INST]"
+    assert by_grammar["parameters"]["grammar"]["value"]["required"] == ["name", "people"]
+    assert "grammar" not in in_words["parameters"]
+    assert "JSON schema" in in_words["inputs"]
+    assert in_words["inputs"].endswith("Which city? [/INST]")
+
+
+async def test_words_around_the_object_pass_where_it_was_asked_for_in_words(
+    chat: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    model = chat(f"Sure:\n```json\n{SAID}\n```", "1.1.1")
+    assert (
+        await ask(call, model.with_structured_output(City, method="json_mode"))
+    ).people == 684018
+    with pytest.raises(StructuredOutputError):
+        await ask(call, model.with_structured_output(City))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"method": "magic"}, "method='magic': must be one of json_schema"),
+        ({"tools": []}, "knows no tools"),
+    ],
+)
+def test_an_argument_that_there_is_not_is_refused(
+    chat: Callable[..., ChatDataCrunch], arguments: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        chat("").with_structured_output(City, **arguments)
+
+
+def test_a_schema_that_is_no_objects_is_refused(chat: Callable[..., ChatDataCrunch]) -> None:
+    with pytest.raises(ArgumentError, match="must be an object's with properties"):
+        chat("").with_structured_output({"title": "Names", "description": "", "type": "array"})
+
+
+class Colour(BaseModel):
+    """A colour."""
+
+    kind: Literal["red", "green", "blue"]
+    dark: bool
+
+
+@pytest.fixture(scope="module")
+def obedient(tiny_llama: Path) -> Iterator[EmulatedEndpoint]:
+    with EmulatedEndpoint(model=tiny_llama) as endpoint:
+        yield endpoint
+
+
+async def test_a_model_under_a_grammar_can_say_nothing_else(
+    obedient: EmulatedEndpoint, call: Call
+) -> None:
+    """The tiny Llama knows no JSON: without the grammar it answers in words."""
+    chat = ChatDataCrunch(base_url=obedient.url, model="llama-2-13b-chat", max_tokens=60)
+    for method in ("invoke", "stream"):
+        colour = await ask(call, chat.with_structured_output(Colour), method)
+        assert isinstance(colour, Colour)
+    in_words = chat.with_structured_output(Colour, method="json_mode")
+    with pytest.raises(StructuredOutputError):
+        await ask(call, in_words)
