@@ -1,5 +1,6 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
 # make test         run all tests
+# make lowest       run them with the lowest versions that pyproject.toml allows
 # make check        lint, types and layers
 # make bench        compare speed and memory with other clients
 # make notebooks    run the cookbook's notebooks and store what they print
@@ -10,14 +11,20 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test check bench notebooks record
+.PHONY: quickstart test lowest check bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
 
 test: $(VENV)/test
 	@$(RUN) -m pytest
+
+# Copied, not linked: nltk refuses files that have several links.
+lowest: $(VENV)/check
+	@$(MAKE) test VENV=.venv-lowest INSTALL='$(VENV)/bin/uv pip install --quiet \
+	  --python .venv-lowest/bin/python --resolution lowest-direct --link-mode copy'
 
 check: $(VENV)/check
 	$(VENV)/bin/ruff check
@@ -31,7 +38,7 @@ notebooks: $(VENV)/test
 
 # text-generation asks for an old huggingface_hub, which is compared too: it works with the new one.
 bench: $(VENV)/bench
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps text-generation
+	@$(INSTALL) --no-deps text-generation
 	@$(RUN) -m tests.benchmarks.run
 
 record: $(VENV)/test
@@ -44,7 +51,7 @@ $(VENV)/check: GROUPS = --group test --group check
 $(VENV)/bench: GROUPS = --group bench
 $(VENV)/quickstart $(VENV)/test $(VENV)/check $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $@: about a minute, once."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
+	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
 	@touch $@
 
 $(VENV)/bin/python:
