@@ -147,6 +147,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         self, messages: Sequence[BaseMessage], stop: list[str] | None = None, **call: Any
     ) -> tuple[Self, str]:
         """The model with the call's parameters, and the prompt."""
+        call.pop("stream", None)  # LangChain has looked at it already
         model = self.for_call(call, stop)
         template = model.template
         if template is None:

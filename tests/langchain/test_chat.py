@@ -157,6 +157,15 @@ async def test_the_protocols_events_reach_callbacks_too(
     assert [*remembering.tokens.values()] == [WORDS]
 
 
+async def test_a_call_may_ask_to_be_streamed_or_not(
+    chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call
+) -> None:
+    await call(chat, "invoke", "Hi", stream=True)
+    streaming = ChatDataCrunch(base_url=endpoint.url, model=chat.model, streaming=True)
+    await call(streaming, "invoke", "Hi", stream=False)
+    assert [request.path for request in endpoint.requests] == ["/generate_stream", "/generate"]
+
+
 async def test_a_thousand_chunks_add_up_to_their_message(
     serve: Callable[..., EmulatedEndpoint], call: Call
 ) -> None:
