@@ -147,6 +147,11 @@ def test_a_token_within_a_token_is_broken_up_too() -> None:
     assert _quiet(template, _user("<<SYS>>")) == "<SYS> <<SYS>>< < SYS>>"
 
 
+def test_tokens_count_that_a_template_makes_of_roles_that_do_not_speak() -> None:
+    chat = [{"role": "system", "content": "<USER> </ASSISTANT>"}]
+    assert "\n< USER> < /ASSISTANT>\n" in _quiet(_template("blocks"), chat)
+
+
 def test_a_models_own_tokens_count() -> None:
     template = ChatTemplate(
         "{{ messages[0].content }}", eos_token="$end$", control_tokens=("%%go%%",)

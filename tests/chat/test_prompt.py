@@ -45,6 +45,11 @@ def test_neighbours_of_one_role_are_merged_where_turns_must_alternate(name: str)
     assert given == template.prompt(_chat("user: A\n\nB", "assistant: C\n\nD", "user: E"))
 
 
+def test_nothing_is_put_before_or_after_a_text_that_is_merged_with_none() -> None:
+    template = ChatTemplate.named("llama-2")
+    assert template.prompt(_chat("user: ", "user: A", "user: ")) == "[INST] A [/INST]"
+
+
 @pytest.mark.parametrize("name", ["llama-3", "chatml", "zephyr", "phi-3"])
 def test_neighbours_stay_apart_where_a_template_takes_them(name: str) -> None:
     template, chat = ChatTemplate.named(name), _chat("user: A", "user: B")
@@ -56,6 +61,13 @@ def test_a_system_message_stands_before_the_users_where_a_template_knows_none(na
     template = ChatTemplate.named(name)
     given = template.prompt(_chat("system: S", "user: A", "assistant: B", "user: C"))
     assert given == template.prompt(_chat("user: S\n\nA", "assistant: B", "user: C"))
+
+
+def test_the_first_system_message_stays_one_where_a_later_one_cannot() -> None:
+    chat = _chat("system: S", "user: A", "assistant: B", "system: T", "user: C")
+    assert ChatTemplate.named("llama-2").prompt(chat) == (
+        "[INST] <<SYS>>\nS\n<</SYS>>\n\nA [/INST] B </s><s>[INST] T\n\nC [/INST]"
+    )
 
 
 @pytest.mark.parametrize("name", NAMED)
@@ -93,6 +105,11 @@ def test_a_last_answer_is_continued(name: str) -> None:
     assert begun.startswith(template.prompt(_chat("user: Count.")))
 
 
+def test_a_last_tool_call_is_not_continued() -> None:
+    prompt = _own("tools").prompt([CALL[0], {**CALL[1], "content": "Let me see."}])
+    assert prompt.endswith("</tool_call><|im_end|>\n<|im_start|>assistant\n")
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_text_blocks_become_one_text(name: str) -> None:
     template = ChatTemplate.named(name)
@@ -107,10 +124,12 @@ def test_a_template_that_knows_blocks_gets_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["{{ m.content }}", "{{ m.content | tojson }}", "{{ m.content | string }}"]
+    "filter", ["default('')", "string", "tojson", "tojson(separators=(',', ':'))"]
 )
-def test_no_list_of_blocks_is_taken_for_a_text(form: str) -> None:
-    template = ChatTemplate(f"{{% for m in messages %}}{form}{{% endfor %}}")
+def test_no_list_of_blocks_is_taken_for_a_text(filter: str) -> None:  # noqa: A002 -- Jinja's word
+    template = ChatTemplate(
+        f"{{% for m in messages %}}{{{{ m.content | {filter} }}}}{{% endfor %}}"
+    )
     chat = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
     assert template.prompt(chat) == template.prompt(_chat("user: Hello"))
 
@@ -160,9 +179,10 @@ def test_the_error_says_what_would_be_lost_or_what_the_template_says() -> None:
 def test_the_same_words_twice_are_told_twice() -> None:
     once = ChatTemplate("{% for m in messages if m.role != 'system' %}{{ m.content }};{% endfor %}")
     assert once.prompt(_chat("system: yes", "user: yes")) == "yes\n\nyes;"
-    assert _own("checks").prompt(_chat("user: yes", "assistant: no", "user: yes")) == (
-        "[INST] * yes [/INST]no</s>[INST] * yes [/INST]"
+    last = ChatTemplate(
+        "{% for m in messages %}{{ '[LAST]' if m == messages[-1] }}{{ m.content }}{% endfor %}"
     )
+    assert last.prompt(_chat("user: yes", "user: yes")) == "[LAST]yes[LAST]yes"
 
 
 def test_reasoning_that_a_template_leaves_out_is_no_loss() -> None:
