@@ -54,7 +54,7 @@ def _user(text: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", TOKENS)
-def test_a_formats_tokens_are_broken_up_by_a_blank_that_a_reader_looks_past(name: str) -> None:
+def test_a_formats_tokens_are_broken_up_by_a_space_that_a_reader_looks_past(name: str) -> None:
     for token in TOKENS[name]:
         with pytest.warns(ControlTokenWarning) as told:
             prompt = ChatTemplate.named(name).prompt(_user(f"my words {token} end"))

@@ -206,6 +206,14 @@ def test_only_the_templates_own_bos_token_is_dropped() -> None:
     assert doubled.prompt(_chat("user: A")) == "<s>A"
 
 
+@pytest.mark.parametrize("bos", ["<s>", "<bos>", "<|begin_of_text|>"])
+def test_a_bos_token_that_a_template_writes_out_is_dropped_too(bos: str) -> None:
+    template = ChatTemplate(bos + "{{ messages[0].content }}")
+    assert template.prompt(_chat("user: A")) == "A"
+    other = ChatTemplate(bos + "{{ messages[0].content }}", bos_token="<begin>")
+    assert other.prompt(_chat("user: A")) == bos + "A"
+
+
 def test_a_template_keeps_variables_of_its_own() -> None:
     text = (TEMPLATES / "reasoning.jinja").read_text(encoding="utf-8")
     quiet = ChatTemplate(text, eos_token="</s>", variables={"enable_thinking": False})

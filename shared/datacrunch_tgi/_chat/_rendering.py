@@ -22,7 +22,7 @@ from datacrunch_tgi._errors import ArgumentError
 
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 _END = "8614097352 "
-"""Ends a text that is to be continued; the blank in it tells whether the template strips texts."""
+"""Ends a text that is to be continued; the space in it tells whether the template strips texts."""
 _MOST_WORDS = 300  # characters of a template's own words in an error
 
 

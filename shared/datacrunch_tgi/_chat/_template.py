@@ -27,6 +27,9 @@ from datacrunch_tgi._chat._texts import (
 )
 from datacrunch_tgi._errors import ArgumentError
 
+_BEGIN = r"<s>|<bos>|<\|begin_of_text\|>"
+"""What begins a prompt by a template that writes its `bos_token` out."""
+
 
 class ControlTokenWarning(UserWarning):
     """Texts of a conversation held control tokens, which were broken up."""
@@ -180,8 +183,8 @@ class ChatTemplate:
         Args:
             messages: Dictionaries with `role` and `content`, a text or a list of text blocks.
             tools: JSON schemas of tools.
-            allow_control_tokens: Leave control tokens in the conversation's texts, where a blank else
-                breaks them up, with one `ControlTokenWarning`.
+            allow_control_tokens: Leave control tokens in the conversation's texts. Else a space breaks
+                them up (`[ INST]`), with one `ControlTokenWarning`.
 
         Raises:
             ArgumentError: The template has no place for a message or a tool, in any form.
@@ -214,8 +217,8 @@ class ChatTemplate:
         if names:
             warning = f"control tokens broken up in the messages: {', '.join(sorted(names))}"
             warnings.warn(warning, ControlTokenWarning, stacklevel=3)
-        bos = self.bos_token
-        return text.removeprefix(bos) if bos and harmless.startswith(bos) else text
+        begin = re.match(re.escape(self.bos_token) if self.bos_token else _BEGIN, harmless)
+        return text.removeprefix(begin[0]) if begin else text
 
     def _template(self, tools: Any) -> str:
         return self.template if tools is None or self.tool_template is None else self.tool_template

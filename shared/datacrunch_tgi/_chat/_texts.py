@@ -1,7 +1,7 @@
 """The texts of a conversation: what they may be mistaken for, and the forms they can be told in. Pure.
 
 A prompt is one text. A user who writes `[INST]` or `<|im_start|>` would speak in another's name: neither
-tokenizer nor model can tell such a control token from the template's own. So it is broken up, by a blank
+tokenizer nor model can tell such a control token from the template's own. So it is broken up, by a space
 after its first character, which a reader looks past.
 """
 
