@@ -1,6 +1,7 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
 # make test         run all tests
 # make lowest       run them with the lowest versions that pyproject.toml allows
+# make browser      click through the cookbook's web page in a headless Chromium
 # make check        lint, types and layers
 # make bench        compare speed and memory with other clients
 # make notebooks    run the cookbook's notebooks and store what they print
@@ -13,7 +14,7 @@ VENV ?= .venv
 RUN = $(VENV)/bin/python
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lowest check bench notebooks record
+.PHONY: quickstart test lowest browser check bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -25,6 +26,9 @@ test: $(VENV)/test
 lowest: $(VENV)/check
 	@$(MAKE) test VENV=.venv-lowest INSTALL='$(VENV)/bin/uv pip install --quiet \
 	  --python .venv-lowest/bin/python --resolution lowest-direct --link-mode copy'
+
+browser: $(VENV)/browser
+	@$(RUN) -m pytest tests/browser
 
 check: $(VENV)/check
 	$(VENV)/bin/ruff check
@@ -47,9 +51,10 @@ record: $(VENV)/test
 # A set-up is done when its file is newer than what it was made from.
 $(VENV)/quickstart: GROUPS = --group cookbook
 $(VENV)/test: GROUPS = --group test
+$(VENV)/browser: GROUPS = --group test --group browser
 $(VENV)/check: GROUPS = --group test --group check
 $(VENV)/bench: GROUPS = --group bench
-$(VENV)/quickstart $(VENV)/test $(VENV)/check $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
+$(VENV)/quickstart $(VENV)/test $(VENV)/browser $(VENV)/check $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
 	@echo "Setting up $@: about a minute, once."
 	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
 	@touch $@
