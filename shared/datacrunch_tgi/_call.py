@@ -40,6 +40,9 @@ logger = logging.getLogger("datacrunch_tgi")
 
 LARGEST_BODY = 256 * 1024 * 1024
 """Bytes that a body may have, so that a server cannot fill this process's memory."""
+FEW = 16
+"""Events that are read before the first of them is handed on. Many more are together in one read when a
+server is fast; to have them all in memory would give Python's garbage collector work."""
 END_OF_BODY_TIMEOUT = 1.0
 """Seconds to wait for the body's end after the last event: with it the connection can be used again."""
 SHORTEST_SECRET = 8
@@ -206,6 +209,9 @@ class WholeCall(Call[Result]):
 class StreamCall(Call[Answer]):
     """A call whose response is a stream of events; each is handed on as soon as it is whole."""
 
+    ended = False
+    """Whether the last event has been handed on."""
+
     def __init__(
         self,
         request: Request,
@@ -225,11 +231,6 @@ class StreamCall(Call[Answer]):
         return self._answer.text
 
     @property
-    def ended(self) -> bool:
-        """Whether the last event has been handed on."""
-        return hasattr(self, "result")
-
-    @property
     def answer(self) -> Answer:
         """The answer, once its last event has been handed on."""
         if not self.ended:
@@ -247,20 +248,27 @@ class StreamCall(Call[Answer]):
             chunk = yield idle if answer.begun else Read(self._left())
             if not chunk:
                 raise DisconnectedError("the stream ended without its last event")
-            events, error = self._events(decoder.feed(chunk))
-            if answer.ended:
-                if not answer.complete:  # at a stop string that the server did not see: stop it now
-                    yield Close()
-                if events[:-1]:
-                    yield events[:-1]
-                self.result, events = answer.finish(), events[-1:]
-            if events:
-                yield events
-            if error:
-                raise error
+            found = decoder.feed(chunk)
+            while found and not answer.ended:
+                yield from self._hand_on(found[:FEW])
+                del found[:FEW]
         if answer.complete:
             yield from self._end_of_body()
             yield Close()
+
+    def _hand_on(self, found: list[bytes]) -> Steps:
+        answer = self._answer
+        events, error = self._events(found)
+        if answer.ended:
+            if not answer.complete:  # at a stop string that the server did not see: stop it now
+                yield Close()
+            if events[:-1]:
+                yield events[:-1]
+            self.result, self.ended, events = answer.finish(), True, events[-1:]
+        if events:
+            yield events
+        if error:
+            raise error
 
     def _events(self, found: list[bytes]) -> tuple[list[StreamEvent], DataCrunchError | None]:
         """Read events up to the last one, or up to an error, which comes after those before it."""

@@ -26,13 +26,12 @@ from datacrunch_tgi._errors import (
     TransportError,
 )
 from datacrunch_tgi._protocol import Head, Request
+from datacrunch_tgi._reads import Reads
 from datacrunch_tgi._settings import Settings, reveal
 from datacrunch_tgi._version import __version__
 
 IDLE_SECONDS = 15.0
 """How long a connection waits for its next request."""
-SHORTEST_TIMEOUT = 0.001
-"""Seconds given where no time is left: a socket takes 0 for "do not wait", which fails in another way."""
 
 
 class ThreadConnection:
@@ -41,7 +40,7 @@ class ThreadConnection:
     def __init__(self, settings: Settings, tls: "Certificates") -> None:
         self._settings = settings
         self._transport = httpx.HTTPTransport(**_transport_options(settings, tls))
-        self._limits = _Limits()
+        self._reads = Reads()
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
         self._doing: dict[type[Step], Callable[[Any], Any]] = {
@@ -77,16 +76,16 @@ class ThreadConnection:
             response.close()
 
     def _open(self, step: Open) -> Head:
-        self._limits.start(step.connect_timeout, step.timeout)
-        request = _http_request(self._settings, step.request, self._limits)
-        request.extensions["trace"] = self._limits.trace
+        self._reads.start(step.connect_timeout, step.timeout)
+        request = _http_request(self._settings, step.request, self._reads)
+        request.extensions["trace"] = self._reads.trace
         self._response = response = self._transport.handle_request(request)
         encoded = "content-encoding" in response.headers
         self._chunks = response.iter_bytes() if encoded else response.iter_raw()
         return _head(response)
 
     def _read(self, step: Read) -> bytes:
-        self._limits.end = time.monotonic() + step.timeout
+        self._reads.end = time.monotonic() + step.timeout
         return next(self._chunks, b"")
 
 
@@ -96,7 +95,7 @@ class LoopConnection:
     def __init__(self, settings: Settings, tls: "Certificates") -> None:
         self._settings = settings
         self._transport = httpx.AsyncHTTPTransport(**_transport_options(settings, tls))
-        self._limits = _Limits()
+        self._reads = Reads()
         self._response: httpx.Response | None = None
         self._whole = True
         self._chunks: AsyncGenerator[bytes, None]
@@ -134,9 +133,9 @@ class LoopConnection:
             await response.aclose()
 
     async def _open(self, step: Open) -> Head:
-        self._limits.start(step.connect_timeout, step.timeout)
-        request = _http_request(self._settings, step.request, self._limits)
-        request.extensions["trace"] = self._limits.async_trace
+        self._reads.start(step.connect_timeout, step.timeout)
+        request = _http_request(self._settings, step.request, self._reads)
+        request.extensions["trace"] = self._reads.async_trace
         self._whole = False
         self._response = response = await self._transport.handle_async_request(request)
         encoded = "content-encoding" in response.headers
@@ -145,43 +144,10 @@ class LoopConnection:
         return _head(response)
 
     async def _read(self, step: Read) -> bytes:
-        self._limits.end = time.monotonic() + step.timeout
+        self._reads.end = time.monotonic() + step.timeout
         chunk = await anext(self._chunks, b"")
         self._whole = not chunk
         return chunk
-
-
-class _Limits:
-    """The time limits of one connection, in the form that httpx takes them.
-
-    httpcore looks a limit up once for a head and once for a body, and lets each read take so long. But
-    a limit here holds for a whole step, however many reads it takes. So what is left until the step's
-    end is put on each read of the connection's stream, from the moment there is one.
-    """
-
-    connected = end = 0.0
-
-    def start(self, connect: float, seconds: float) -> None:
-        """Limit the next connection and head, from now on."""
-        now = time.monotonic()
-        self.connected, self.end = now + connect, now + seconds
-
-    def get(self, key: str, _: object = None) -> float:  # what httpcore calls
-        left = (self.connected if key == "connect" else self.end) - time.monotonic()
-        return max(left, SHORTEST_TIMEOUT)
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:  # what httpcore tells each event
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            stream = info["return_value"]
-            read = stream.read
-
-            def limited(max_bytes: int, timeout: float | None = None) -> Any:  # noqa: ARG001 -- httpcore's
-                return read(max_bytes, timeout=self.get("read"))
-
-            stream.read = limited
-
-    async def async_trace(self, event: str, info: dict[str, Any]) -> None:  # what it awaits
-        self.trace(event, info)
 
 
 class Certificates:
@@ -246,13 +212,13 @@ def _proxy(settings: Settings, tls: Certificates) -> httpx.Proxy | None:
     return httpx.Proxy(f"{reveal(settings.proxy_url)}", ssl_context=context) if scheme else None
 
 
-def _http_request(settings: Settings, request: Request, limits: Any) -> httpx.Request:
+def _http_request(settings: Settings, request: Request, reads: Reads) -> httpx.Request:
     http_request = httpx.Request(
         request.method,
         f"{settings.base_url}{request.path}",
         headers={"Accept": "*/*", "User-Agent": f"datacrunch-tgi/{__version__}"},
         content=request.body,
-        extensions={"timeout": limits},
+        extensions={"timeout": reads},
     )
     if request.body is not None:
         http_request.headers["Content-Type"] = "application/json"
