@@ -1,15 +1,15 @@
 """The LLM.
 
-    prompt ───▶ completion_to_prompt, unless formatted ─┐                    ┌─▶ CompletionResponse
-                                                        ├─▶ generate, stream ┤
-    messages ─▶ messages_to_prompt ─────────────────────┘                    └─▶ ChatResponse
+    prompt ───▶ completion_to_prompt, unless formatted ─┐                      ┌─▶ CompletionResponse
+                                                        ├─▶ answer, or events ─┤
+    messages ─▶ messages_to_prompt ─────────────────────┘                      └─▶ ChatResponse
 
 LlamaIndex wants eight methods, each with one start and one end event. So the eight are decorated, and
 what they share is not: methods that call each other would count every token twice.
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
 from llama_index.core.base.llms.types import (
@@ -22,7 +22,6 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     LLMMetadata,
 )
-from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import (
     llm_chat_callback,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
@@ -30,10 +29,8 @@ from llama_index.core.llms.callbacks import (
 )
 from pydantic import Field, model_validator
 
-from datacrunch_tgi import Answer, ArgumentError
-from datacrunch_tgi._adapter import Endpoint
-from datacrunch_tgi._parameters import MAX_NEW_TOKENS
 from llamaindex_datacrunch._responses import chat, chunk, completion
+from llamaindex_datacrunch._window import Window
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Response = TypeVar("Response", CompletionResponse, ChatResponse)
@@ -49,25 +46,22 @@ def _chat_events(method: Method) -> Method:
     return cast("Method", llm_chat_callback()(method))
 
 
-class DataCrunch(Endpoint, CustomLLM):
+class DataCrunch(Window, CustomLLM):
     """A language model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
 
     Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
     (`max_tokens`, `temperature`, `stop`, …) are keyword arguments: see `datacrunch_tgi.Settings` and
-    `datacrunch_tgi.Parameters`. Parameters can also be given to each call: they stand over the model's,
-    stop strings and `extra_parameters` are added to them. Constructing a model opens no connection.
+    `datacrunch_tgi.Parameters`. Parameters, and settings that are no secret, can also be given to each
+    call: they stand over the model's, stop strings and `extra_parameters` are added to them.
+    Constructing a model opens no connection.
 
-    LlamaIndex cuts documents into prompts with a tokenizer of its own, which is not the model's. So
-    that they fit, give it the model's, which is then also what counts the prompts' tokens where the
-    server does not tell:
+    LlamaIndex cuts documents into prompts by a window and a tokenizer, neither of which is the model's
+    unless it is told. So that every prompt fits, give it the server's window and the model's tokenizer,
+    before any index or engine is made:
 
-        tokenizer = Tokenizer.from_file("tokenizer.json")  # of the package tokenizers
-
-        def encode(text: str) -> list[int]:
-            return tokenizer.encode(text).ids
-
-        Settings.tokenizer = encode
-        Settings.llm = DataCrunch(model="llama-2-13b-chat", context_window=4096, tokenizer=encode)
+        llm = DataCrunch(model="llama-2-13b-chat", tokenizer="tokenizer.json").with_server_limits()
+        llm.set_global_tokenizer()
+        Settings.llm = llm
 
     A query engine puts `Settings.callback_manager` in the place of the model's: set that one.
 
@@ -87,12 +81,6 @@ class DataCrunch(Endpoint, CustomLLM):
         pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
     """
 
-    context_window: int = Field(
-        DEFAULT_CONTEXT_WINDOW,
-        gt=0,
-        description="Tokens that prompt and answer may have together: the server's max_total_tokens, "
-        "or its max_input_tokens and max_new_tokens together where that is less.",
-    )
     is_chat_model: bool = Field(
         default=False,
         description="Whether query engines and programs send messages, through messages_to_prompt, "
@@ -113,17 +101,6 @@ class DataCrunch(Endpoint, CustomLLM):
             del named["class_name"]
         return named
 
-    @model_validator(mode="after")
-    def _check_window(self) -> Self:
-        answer = self.metadata.num_output
-        if answer >= self.context_window:
-            raise ArgumentError(
-                "max_new_tokens",
-                f"must be less than context_window={self.context_window}, which has to hold the prompt too",
-                value=repr(answer),
-            )
-        return self
-
     @classmethod
     def class_name(cls) -> str:
         """The name in dumps and events."""
@@ -133,12 +110,21 @@ class DataCrunch(Endpoint, CustomLLM):
         """Dump what is no secret and no function, in plain JSON types."""
         return super().to_dict(**({"mode": "json"} | kwargs))
 
+    def to_payload(self) -> dict[str, Any]:
+        """What events tell of the model; instrumentors look for `model` and `temperature`."""
+        sampled = {"model": self.model, "temperature": self.temperature}
+        return {"class_name": self.class_name(), **self.metadata.model_dump(), **sampled}
+
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex sizes its prompts by; the server is not asked."""
+        """What LlamaIndex sizes its prompts by; the server is not asked.
+
+        Where there is a tokenizer, the window is smaller than `context_window` by the tokens that a
+        template adds to each prompt: LlamaIndex does not count those.
+        """
         return LLMMetadata(
-            context_window=self.context_window,
-            num_output=self.max_new_tokens or MAX_NEW_TOKENS,
+            context_window=self.context_window - self._added_tokens(),
+            num_output=self._num_output,
             is_chat_model=self.is_chat_model,
             is_function_calling_model=False,
             model_name=self.model,
@@ -156,7 +142,8 @@ class DataCrunch(Endpoint, CustomLLM):
         Raises:
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
-        return completion(self._generate(self._prompt(prompt, formatted=formatted), kwargs))
+        text = self._prompt(prompt, formatted=formatted)
+        return completion(self.for_call(kwargs)._answered(text))
 
     @_completion_events
     def stream_complete(
@@ -169,7 +156,8 @@ class DataCrunch(Endpoint, CustomLLM):
 
         An error that comes after some tokens is raised after their chunks.
         """
-        return self._stream(self._prompt(prompt, formatted=formatted), kwargs, _as_it_is)
+        text = self._prompt(prompt, formatted=formatted)
+        return self.for_call(kwargs)._stream(text, _as_it_is)
 
     @_completion_events
     async def acomplete(
@@ -179,7 +167,8 @@ class DataCrunch(Endpoint, CustomLLM):
         **kwargs: Any,
     ) -> CompletionResponse:
         """Generate the answer to a prompt: see `complete`."""
-        return completion(await self._agenerate(self._prompt(prompt, formatted=formatted), kwargs))
+        text = self._prompt(prompt, formatted=formatted)
+        return completion(await self.for_call(kwargs)._aanswered(text))
 
     @_completion_events
     async def astream_complete(
@@ -189,7 +178,8 @@ class DataCrunch(Endpoint, CustomLLM):
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         """Generate the answer to a prompt token by token: see `stream_complete`."""
-        return self._astream(self._prompt(prompt, formatted=formatted), kwargs, _as_it_is)
+        text = self._prompt(prompt, formatted=formatted)
+        return self.for_call(kwargs)._astream(text, _as_it_is)
 
     @_chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -202,24 +192,25 @@ class DataCrunch(Endpoint, CustomLLM):
         Raises:
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
-        return chat(completion(self._generate(self._chat_prompt(messages), kwargs)))
+        return chat(completion(self.for_call(kwargs)._answered(self._chat_prompt(messages))))
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
-        return self._stream(self._chat_prompt(messages), kwargs, chat)
+        return self.for_call(kwargs)._stream(self._chat_prompt(messages), chat)
 
     @_chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message: see `chat`."""
-        return chat(completion(await self._agenerate(self._chat_prompt(messages), kwargs)))
+        answer = await self.for_call(kwargs)._aanswered(self._chat_prompt(messages))
+        return chat(completion(answer))
 
     @_chat_events
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
-        return self._astream(self._chat_prompt(messages), kwargs, chat)
+        return self.for_call(kwargs)._astream(self._chat_prompt(messages), chat)
 
     def close(self) -> None:
         """Close the connections of threads that wait for their next request."""
@@ -236,37 +227,28 @@ class DataCrunch(Endpoint, CustomLLM):
     def _chat_prompt(self, messages: Sequence[ChatMessage]) -> str:
         return (self.messages_to_prompt or messages_to_prompt)(messages)
 
-    def _generate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
-        model = self.for_call(call)
-        return model.client.generate(
-            prompt, model.parameters, extra_parameters=model.extra_parameters
-        )
-
-    async def _agenerate(self, prompt: str, call: Mapping[str, Any]) -> Answer:
-        model = self.for_call(call)
-        return await model.async_client.generate(
-            prompt, model.parameters, extra_parameters=model.extra_parameters
-        )
+    def _added_tokens(self) -> int:
+        if self.tokenizer is None:
+            return 0
+        if self.is_chat_model:
+            return len(self.tokenizer(self._chat_prompt([ChatMessage(content="")])))
+        return len(self.tokenizer(self._prompt("", formatted=False)))
 
     def _stream(
-        self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
+        self, prompt: str, made: Callable[[CompletionResponse], Response]
     ) -> Generator[Response, None, None]:
-        model, text = self.for_call(call), ""
-        with model.client.stream(
-            prompt, model.parameters, extra_parameters=model.extra_parameters
-        ) as events:
+        text = ""
+        with self._events(prompt) as events:
             for event in events:
                 text += event.text
                 yield made(chunk(event, text))
             yield made(completion(events.answer, delta=""))
 
     async def _astream(
-        self, prompt: str, call: Mapping[str, Any], made: Callable[[CompletionResponse], Response]
+        self, prompt: str, made: Callable[[CompletionResponse], Response]
     ) -> AsyncGenerator[Response, None]:
-        model, text = self.for_call(call), ""
-        async with model.async_client.stream(
-            prompt, model.parameters, extra_parameters=model.extra_parameters
-        ) as events:
+        text = ""
+        async with self._aevents(prompt) as events:
             async for event in events:
                 text += event.text
                 yield made(chunk(event, text))

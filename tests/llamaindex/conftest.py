@@ -3,10 +3,13 @@
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import llama_index.core
 import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, CompletionResponse, LogProb
+from tokenizers import Tokenizer
 
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
@@ -101,3 +104,20 @@ def endpoint(serve: Callable[..., EmulatedEndpoint]) -> EmulatedEndpoint:
 @pytest.fixture
 def model(endpoint: EmulatedEndpoint) -> DataCrunch:
     return DataCrunch(base_url=endpoint.url, api_key="sk-secret", model="llama")
+
+
+@pytest.fixture(scope="session")
+def encode(tiny_llama: Path) -> Callable[[str], list[int]]:
+    """The tiny Llama's own tokenizer: text to tokens, with one in front of every text."""
+    tokenizer = Tokenizer.from_file(str(tiny_llama / "tokenizer.json"))
+
+    def encode(text: str) -> list[int]:
+        return [*tokenizer.encode(text).ids]
+
+    return encode
+
+
+@pytest.fixture(autouse=True)
+def _own_tokenizer_of_llamaindex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves its tokenizer to the next."""
+    monkeypatch.setattr(llama_index.core, "global_tokenizer", None)

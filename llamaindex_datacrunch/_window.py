@@ -1,0 +1,100 @@
+"""The window: how many tokens a prompt and its answer may have, and how LlamaIndex counts them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from llama_index.core import (
+    set_global_tokenizer,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
+)
+from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
+from pydantic import Field, model_validator
+
+from datacrunch_tgi import ArgumentError, Info, MalformedResponseError
+from datacrunch_tgi._adapter import Endpoint
+from datacrunch_tgi._parameters import MAX_NEW_TOKENS
+
+_BEFORE = "\0"
+"""Stands before a piece of text, and merges with none into one token."""
+
+
+class Window(Endpoint):
+    """An endpoint, and how many tokens a prompt for it and the answer may have together."""
+
+    context_window: int = Field(
+        DEFAULT_CONTEXT_WINDOW,
+        gt=0,
+        description="Tokens that prompt and answer may have together: the server's max_total_tokens, "
+        "or its max_input_tokens and max_new_tokens together where that is less.",
+    )
+
+    @model_validator(mode="after")
+    def _check_window(self) -> Self:
+        _check_room(self.context_window, self._num_output)
+        return self
+
+    @property
+    def _num_output(self) -> int:
+        return self.max_new_tokens or MAX_NEW_TOKENS
+
+    def with_server_limits(self) -> Self:
+        """Ask the server's `/info` for its limits, and copy this model with the window that is safe.
+
+        That is `max_total_tokens`, or `max_input_tokens` and `max_tokens` together where that is less.
+        `max_tokens`, where it is not set, becomes what the server leaves beside its longest prompt,
+        and at least its default.
+
+        Raises:
+            NotFoundError: The server, or a gateway before it, has no `/info`.
+            MalformedResponseError: It tells no limits.
+            ArgumentError: `max_tokens` leaves no room for a prompt.
+            DataCrunchError: As in `complete`.
+        """
+        return self._within(self.client.info())
+
+    async def awith_server_limits(self) -> Self:
+        """Ask the server's `/info` for its limits: see `with_server_limits`."""
+        return self._within(await self.async_client.info())
+
+    def set_global_tokenizer(self) -> None:
+        """Let LlamaIndex count tokens as this model does, everywhere in this process.
+
+        What counts tokens keeps the tokenizer that it finds when it is made, so this comes before any
+        index, engine and memory. LlamaIndex adds up the tokens of single words: each is counted as it
+        stands within a text, without what a tokenizer puts in front of every text.
+
+        Raises:
+            ArgumentError: This model has no tokenizer.
+        """
+        if self.tokenizer is None:
+            raise ArgumentError("tokenizer", "is needed to count tokens as the model does")
+        set_global_tokenizer(_within_text(self.tokenizer))
+
+    def _within(self, info: Info) -> Self:
+        longest, total = info.max_input_tokens, info.max_total_tokens
+        if not longest or not total:
+            told = f"max_input_tokens={longest} and max_total_tokens={total}"
+            error = MalformedResponseError(f"/info tells {told}, no limits to keep to")
+            error.hint = "pass context_window and max_tokens"
+            raise error
+        answer = self.max_new_tokens or max(MAX_NEW_TOKENS, total - longest)
+        window = min(total, longest + answer)
+        _check_room(window, answer)
+        return self.model_copy(update={"context_window": window, "max_new_tokens": answer})
+
+
+def _check_room(context_window: int, num_output: int) -> None:
+    if num_output >= context_window:
+        raise ArgumentError(
+            "max_new_tokens",
+            f"must be less than context_window={context_window}, which has to hold the prompt too",
+            value=repr(num_output),
+        )
+
+
+def _within_text(encode: Callable[[str], Sequence[Any]]) -> Callable[[str], list[Any]]:
+    before = len(encode(_BEFORE))
+
+    def encode_within_text(text: str) -> list[Any]:
+        return [*encode(_BEFORE + text)[before:]]
+
+    return encode_within_text
