@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from llamaindex_datacrunch import DataCrunch
 
 Ask = Callable[..., Awaitable[list[Any]]]
 TEXT = "Hello there, my friend"
+LOOPS = Path(__file__).with_name("loops.py")
 SILENT = 600.0
 """Seconds that nobody waits for: a test that did would hang."""
 
@@ -73,6 +77,19 @@ def test_one_model_serves_many_threads_and_their_event_loops(model: DataCrunch) 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(ask, range(8))) == [[TEXT] * 5] * 8
     gc.collect()
+
+
+@pytest.mark.parametrize("patched", [[], ["nest_asyncio"]], ids=["as it is", "nest_asyncio"])
+def test_a_query_engine_answers_or_fails_the_same_in_every_thread_and_event_loop_of_a_program(
+    endpoint: EmulatedEndpoint, patched: list[str]
+) -> None:
+    ran = subprocess.run(  # noqa: S603 -- our own script
+        [sys.executable, LOOPS, endpoint.url, *patched], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    ways = 18 + 3 * len(patched)
+    answers = [f"Response 1: {TEXT}"] * ways
+    assert ran.stdout.splitlines() == answers + ["NotFoundError"] * ways
 
 
 async def test_one_call_after_another_takes_the_same_connection(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from llama_index.core import get_response_synthesizer
-from llama_index.core.response_synthesizers import BaseSynthesizer, ResponseMode
+from llama_index.core.response_synthesizers import ResponseMode
 
 from datacrunch_tgi import (
     APIError,
@@ -45,12 +45,6 @@ FAULTS = [
 ]
 
 
-def summarizer(model: DataCrunch, *, use_async: bool) -> BaseSynthesizer:
-    return get_response_synthesizer(
-        llm=model, response_mode=ResponseMode.TREE_SUMMARIZE, use_async=use_async
-    )
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_has_its_class_and_is_sent_again_only_where_that_helps(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask, fault: Fault
@@ -70,12 +64,15 @@ async def test_it_goes_through_a_query_unchanged(
     fault: Fault,
     use_async: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
-    synthesizer = summarizer(model, use_async=use_async)
+    synthesizer = get_response_synthesizer(
+        llm=model, response_mode=ResponseMode.ACCUMULATE, use_async=use_async
+    )
+    question = "Why?", ["Because."]
     endpoint.fail_next(2 * fault.requests, **fault.what)
     with pytest.raises(fault.error):
-        await synthesizer.aget_response("Why?", ["Because."])
+        await synthesizer.aget_response(*question)
     with pytest.raises(fault.error):  # in a thread, and so in an event loop of its own
-        await asyncio.to_thread(synthesizer.get_response, "Why?", ["Because."])
+        await asyncio.to_thread(synthesizer.get_response, *question)
     assert len(endpoint.requests) == 2 * fault.requests
 
 

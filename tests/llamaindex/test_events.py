@@ -1,16 +1,17 @@
 """One call is one event, one turn of the rate limiter, and its tokens are counted once."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 from llama_index.core import PromptTemplate
-from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler, TokenCountingHandler
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.rate_limiter import BaseRateLimiter
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from datacrunch_tgi import AuthenticationError
 from datacrunch_tgi.testing import EmulatedEndpoint
@@ -43,6 +44,12 @@ class Log(BaseEventHandler):
 
     def named(self, end: str) -> list[BaseEvent]:
         return [event for event in self.events if event.class_name().endswith(end)]
+
+
+class Home(BaseModel):
+    """Where an animal lives."""
+
+    place: str
 
 
 @pytest.fixture
@@ -112,6 +119,52 @@ async def test_so_it_is_when_a_prompt_is_predicted(
     assert turns.taken == 4
 
 
+@pytest.mark.parametrize("kind", ["Completion", "Chat"])
+async def test_so_it_is_when_an_object_is_predicted(
+    serve: Callable[..., EmulatedEndpoint], model: DataCrunch, log: Log, turns: Turns, kind: str
+) -> None:
+    endpoint = serve(answers='{"place": "Finland"}')
+    counter = TokenCountingHandler(tokenizer=lambda _: [])
+    model = model.model_copy(
+        update={"base_url": endpoint.url, "is_chat_model": kind == "Chat"}
+        | {"callback_manager": CallbackManager([counter])}
+    )
+    # Each has a prompt of its own: LlamaIndex's programs write into the one that they are given.
+    assert model.structured_predict(Home, PromptTemplate("Where?")) == Home(place="Finland")
+    assert await model.astructured_predict(Home, PromptTemplate("Where?")) == Home(place="Finland")
+    ends = log.named(f"LLM{kind}EndEvent")
+    assert len(log.named(f"LLM{kind}StartEvent")) == len(ends) == 2
+    usages = [end.model_dump()["response"]["raw"]["usage"] for end in ends]
+    assert counter.total_llm_token_count == sum(usage["total_tokens"] for usage in usages)
+    structured = model.as_structured_llm(Home)  # which tells of its own calls in events of its own
+    assert structured.complete("Where?").raw == Home(place="Finland")
+    assert (await structured.acomplete("Where?")).raw == Home(place="Finland")
+    assert turns.taken == len(endpoint.requests) == len(counter.llm_token_counts) == 4
+
+
+@pytest.mark.parametrize("options", [{}, {"details": False}], ids=["details", "no details"])
+async def test_a_counter_counts_itself_what_the_server_does_not_tell(
+    serve: Callable[..., EmulatedEndpoint], ask: Ask, options: dict[str, Any]
+) -> None:
+    counter = TokenCountingHandler(tokenizer=str.split)
+    model = DataCrunch(
+        base_url=serve(answers="Hello there, my friend", dialect="1.1.1").url,
+        callback_manager=CallbackManager([counter]),
+    )
+    await ask(model, "one two", **options)
+    (told,) = counter.llm_token_counts
+    assert told.prompt_token_count > 0
+    assert told.completion_token_count > 0
+
+
+async def test_a_budget_of_tokens_is_kept(model: DataCrunch, ask: Ask) -> None:
+    budget = TokenCountingHandler(tokenizer=lambda _: [], token_budget=9)
+    model.callback_manager = CallbackManager([budget])
+    await ask(model, "one two")
+    with pytest.raises(ValueError, match="Token budget exceeded"):
+        await ask(model, "one two")
+
+
 async def test_the_end_event_holds_the_whole_answer(model: DataCrunch, log: Log, ask: Ask) -> None:
     last = (await ask(model))[-1]
     (end,) = log.named("EndEvent")
@@ -130,7 +183,29 @@ async def test_a_failed_call_ends_its_event_with_the_error(
     assert [payload["exception"] for payload in ended] == [caught.value]
 
 
-async def test_no_event_holds_a_secret(model: DataCrunch, log: Log, ask: Ask) -> None:
-    await ask(model)
-    assert log.events
-    assert "sk-" not in repr(log.events) + "".join(map(str, (e.model_dump() for e in log.events)))
+async def test_events_name_the_model_and_its_temperature(
+    model: DataCrunch, log: Log, ask: Ask
+) -> None:
+    listening = LlamaDebugHandler(print_trace_on_end=False)
+    warm = model.model_copy(update={"temperature": 0.5})
+    warm.callback_manager = CallbackManager([listening])
+    await ask(warm)
+    ((start, _),) = listening.get_llm_inputs_outputs()
+    (event,) = log.named("StartEvent")
+    for told in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
+        assert told["class_name"] == "DataCrunch"
+        assert (told["model"], told["temperature"]) == ("tgi", 0.5)
+
+
+async def test_nobody_who_listens_is_told_a_secret(
+    model: DataCrunch, log: Log, ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    listening = LlamaDebugHandler(print_trace_on_end=False)
+    model.callback_manager = CallbackManager([listening])
+    with caplog.at_level(logging.DEBUG):
+        await ask(model)
+    told = f"{log.events}{[event.model_dump() for event in log.events]}"
+    called = f"{[event.payload for event in listening.get_events()]}"
+    for heard in (told, called, caplog.text):
+        assert len(heard) > 100
+        assert "sk-" not in heard

@@ -76,19 +76,30 @@ def test_a_chat_model_has_the_system_prompt_in_its_template(endpoint: EmulatedEn
     assert _prompt(endpoint) == "<|system|>Be brief.<|end|><|user|>Say yes<|end|>"
 
 
-def test_structured_prediction_reads_json_and_takes_parameters(
+@pytest.mark.parametrize("is_chat_model", [False, True], ids=["prompt", "messages"])
+async def test_structured_prediction_reads_json_and_takes_parameters(
     serve: Callable[..., EmulatedEndpoint],
+    is_chat_model: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
     class Song(BaseModel):
         title: str
 
     endpoint = serve(answers='{"title": "Finlandia"}')
-    model = DataCrunch(base_url=endpoint.url, completion_to_prompt=instruction)
+    model = DataCrunch(
+        base_url=endpoint.url,
+        completion_to_prompt=instruction,
+        messages_to_prompt=lambda messages: f"[INST] {messages[-1].content} [/INST]",
+        is_chat_model=is_chat_model,
+    )
     grammar = {"type": "json", "value": Song.model_json_schema()}
-    song = model.structured_predict(Song, PromptTemplate("A song"), llm_kwargs={"grammar": grammar})
-    assert song == Song(title="Finlandia")
-    assert endpoint.requests[-1].json["parameters"]["grammar"] == grammar
-    assert _prompt(endpoint).count("[INST]") == 1
+    parameters = {"llm_kwargs": {"grammar": grammar}}
+    for song in (
+        model.structured_predict(Song, PromptTemplate("A song"), **parameters),
+        await model.astructured_predict(Song, PromptTemplate("A song"), **parameters),
+    ):
+        assert song == Song(title="Finlandia")
+        assert endpoint.requests[-1].json["parameters"]["grammar"] == grammar
+        assert _prompt(endpoint).count("[INST]") == 1
 
 
 def test_what_is_known_of_an_answer_stays_out_of_the_next_prompt(
@@ -192,9 +203,13 @@ async def test_a_missing_prompt_is_a_value_error(model: DataCrunch) -> None:
             await asynchronous()  # type: ignore[call-arg]  # which is the point
 
 
-def test_a_prompt_given_twice_is_a_type_error(model: DataCrunch) -> None:
-    with pytest.raises(TypeError, match="multiple values"):
-        model.complete("Hi", prompt="Hi")  # type: ignore[misc]  # which is the point
+async def test_a_prompt_given_twice_is_a_type_error(model: DataCrunch) -> None:
+    for method in (model.complete, model.stream_complete):
+        with pytest.raises(TypeError, match="multiple values"):
+            method("Hi", prompt="Hi")  # type: ignore[misc]  # which is the point
+    for asynchronous in (model.acomplete, model.astream_complete):
+        with pytest.raises(TypeError, match="multiple values"):
+            await asynchronous("Hi", prompt="Hi")  # type: ignore[misc]  # which is the point
 
 
 def _prompt(endpoint: EmulatedEndpoint) -> str:
