@@ -1,8 +1,8 @@
 """The LLM.
 
-    prompt ───▶ completion_to_prompt, unless formatted ─┐                      ┌─▶ CompletionResponse
-                                                        ├─▶ answer, or events ─┤
-    messages ─▶ messages_to_prompt ─────────────────────┘                      └─▶ ChatResponse
+    prompt ───▶ _for_completion ─┐                      ┌─▶ CompletionResponse
+                                 ├─▶ answer, or events ─┤
+    messages ─▶ _for_chat ───────┘                      └─▶ ChatResponse
 
 LlamaIndex wants eight methods, each with one start and one end event. So the eight are decorated, and
 what they share is not: methods that call each other would count every token twice.
@@ -11,7 +11,6 @@ what they share is not: methods that call each other would count every token twi
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from llama_index.core.base.llms.generic_utils import messages_to_prompt
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
@@ -27,9 +26,11 @@ from llama_index.core.llms.callbacks import (
     llm_chat_callback,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
     llm_completion_callback,  # pyright: ignore[reportUnknownVariableType]  # likewise
 )
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from llamaindex_datacrunch._prompts import Prompts
 from llamaindex_datacrunch._responses import chat, chunk, completion
+from llamaindex_datacrunch._structured import Structured
 from llamaindex_datacrunch._window import Window
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -46,7 +47,7 @@ def _chat_events(method: Method) -> Method:
     return cast("Method", llm_chat_callback()(method))
 
 
-class DataCrunch(Window, CustomLLM):
+class DataCrunch(Window, Prompts, Structured, CustomLLM):
     """A language model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
 
     Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
@@ -54,6 +55,11 @@ class DataCrunch(Window, CustomLLM):
     `datacrunch_tgi.Parameters`. Parameters, and settings that are no secret, can also be given to each
     call: they stand over the model's, stop strings and `extra_parameters` are added to them.
     Constructing a model opens no connection.
+
+    Chats become a prompt by the model's chat template, which is found by the model's name or given as
+    `chat_template`, and with `template_completions` completions do too. Where there is one, query engines
+    send chats (`is_chat_model`). Your own `messages_to_prompt` and `completion_to_prompt` stand over one
+    that the name tells. Structured answers are made by grammar, where the server has it, and checked.
 
     LlamaIndex cuts documents into prompts by a window and a tokenizer, neither of which is the model's
     unless it is told. So that every prompt fits, give it the server's window and the model's tokenizer,
@@ -80,12 +86,6 @@ class DataCrunch(Window, CustomLLM):
     Raises:
         pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
     """
-
-    is_chat_model: bool = Field(
-        default=False,
-        description="Whether query engines and programs send messages, through messages_to_prompt, "
-        "instead of a prompt.",
-    )
 
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
@@ -125,7 +125,7 @@ class DataCrunch(Window, CustomLLM):
         return LLMMetadata(
             context_window=self.context_window - self._added_tokens(),
             num_output=self._num_output,
-            is_chat_model=self.is_chat_model,
+            is_chat_model=self._chats,
             is_function_calling_model=False,
             model_name=self.model,
         )
@@ -142,8 +142,8 @@ class DataCrunch(Window, CustomLLM):
         Raises:
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
-        text = self._prompt(prompt, formatted=formatted)
-        return completion(self.for_call(kwargs)._answered(text))
+        model, text = self._for_completion(prompt, kwargs, formatted=formatted)
+        return completion(model._answered(text))
 
     @_completion_events
     def stream_complete(
@@ -156,8 +156,8 @@ class DataCrunch(Window, CustomLLM):
 
         An error that comes after some tokens is raised after their chunks.
         """
-        text = self._prompt(prompt, formatted=formatted)
-        return self.for_call(kwargs)._stream(text, _as_it_is)
+        model, text = self._for_completion(prompt, kwargs, formatted=formatted)
+        return model._stream(text, _as_it_is)
 
     @_completion_events
     async def acomplete(
@@ -167,8 +167,8 @@ class DataCrunch(Window, CustomLLM):
         **kwargs: Any,
     ) -> CompletionResponse:
         """Generate the answer to a prompt: see `complete`."""
-        text = self._prompt(prompt, formatted=formatted)
-        return completion(await self.for_call(kwargs)._aanswered(text))
+        model, text = self._for_completion(prompt, kwargs, formatted=formatted)
+        return completion(await model._aanswered(text))
 
     @_completion_events
     async def astream_complete(
@@ -178,39 +178,42 @@ class DataCrunch(Window, CustomLLM):
         **kwargs: Any,
     ) -> CompletionResponseAsyncGen:
         """Generate the answer to a prompt token by token: see `stream_complete`."""
-        text = self._prompt(prompt, formatted=formatted)
-        return self.for_call(kwargs)._astream(text, _as_it_is)
+        model, text = self._for_completion(prompt, kwargs, formatted=formatted)
+        return model._astream(text, _as_it_is)
 
     @_chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message.
 
         Args:
-            messages: The conversation; `messages_to_prompt` makes the prompt of it.
+            messages: The conversation; the chat template, or `messages_to_prompt`, makes the prompt.
             **kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
 
         Raises:
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
-        return chat(completion(self.for_call(kwargs)._answered(self._chat_prompt(messages))))
+        model, text = self._for_chat(messages, kwargs)
+        return chat(completion(model._answered(text)))
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
-        return self.for_call(kwargs)._stream(self._chat_prompt(messages), chat)
+        model, text = self._for_chat(messages, kwargs)
+        return model._stream(text, chat)
 
     @_chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message: see `chat`."""
-        answer = await self.for_call(kwargs)._aanswered(self._chat_prompt(messages))
-        return chat(completion(answer))
+        model, text = self._for_chat(messages, kwargs)
+        return chat(completion(await model._aanswered(text)))
 
     @_chat_events
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
-        return self.for_call(kwargs)._astream(self._chat_prompt(messages), chat)
+        model, text = self._for_chat(messages, kwargs)
+        return model._astream(text, chat)
 
     def close(self) -> None:
         """Close the connections of threads that wait for their next request."""
@@ -220,19 +223,14 @@ class DataCrunch(Window, CustomLLM):
         """Close the connections of this event loop that wait for their next request."""
         await self.async_client.aclose()
 
-    def _prompt(self, prompt: str, *, formatted: bool) -> str:
-        to_prompt = None if formatted else self.completion_to_prompt
-        return to_prompt(prompt) if to_prompt else prompt
-
-    def _chat_prompt(self, messages: Sequence[ChatMessage]) -> str:
-        return (self.messages_to_prompt or messages_to_prompt)(messages)
-
     def _added_tokens(self) -> int:
         if self.tokenizer is None:
             return 0
-        if self.is_chat_model:
-            return len(self.tokenizer(self._chat_prompt([ChatMessage(content="")])))
-        return len(self.tokenizer(self._prompt("", formatted=False)))
+        if self._chats:
+            _, text = self._for_chat([ChatMessage(content="")], {})
+        else:
+            _, text = self._for_completion("", {}, formatted=False)
+        return len(self.tokenizer(text))
 
     def _stream(
         self, prompt: str, made: Callable[[CompletionResponse], Response]

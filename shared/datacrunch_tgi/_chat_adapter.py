@@ -47,6 +47,9 @@ class ChatEndpoint(Endpoint):
     def _for_messages(
         self, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]
     ) -> tuple[Self, str]:
-        """A copy that stops at the template's ends of turns too, and the prompt to send."""
+        """A copy that stops where turns end, and the prompt to send."""
         prompt = template.prompt(messages, allow_control_tokens=self.allow_control_tokens)
-        return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]}), prompt
+        return self._stopping(template), prompt
+
+    def _stopping(self, template: ChatTemplate) -> Self:
+        return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]})

@@ -1,0 +1,103 @@
+"""The prompt that is sent: by the model's chat template, by the user's own functions, or as it is.
+
+chat      messages ─┬─▶ chat template, or else messages_to_prompt ─▶ prompt
+complete  prompt ───┼─▶ chat template, with `template_completions` ─▶ prompt
+└─▶ else completion_to_prompt, unless formatted ─▶ prompt
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from llama_index.core.base.llms.generic_utils import messages_to_prompt
+from llama_index.core.base.llms.types import ChatMessage, TextBlock
+from llama_index.core.llms import LLM
+from llama_index.core.llms.llm import default_completion_to_prompt
+from pydantic import Field, model_validator
+
+from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi._chat_adapter import ChatEndpoint
+
+
+class Prompts(ChatEndpoint, LLM):
+    """An LLM behind an endpoint, and how it makes prompts."""
+
+    is_chat_model: bool | None = Field(
+        default=None,
+        description="Whether query engines and programs send messages instead of a prompt. Default: "
+        "where there is a chat template.",
+    )
+    template_completions: bool = Field(
+        default=False,
+        description="Whether `complete` and its like put a prompt into the chat template, as the only "
+        "message of a user.",
+    )
+
+    @property
+    def template(self) -> ChatTemplate | None:
+        """The chat template in use; the user's own functions stand over one that the name tells."""
+        if self.chat_template is None and self._has_own_functions:
+            return None
+        return super().template
+
+    @model_validator(mode="after")
+    def _check_template(self) -> Self:
+        if self.chat_template is not None and self._has_own_functions:
+            raise ArgumentError(
+                "chat_template", "must not stand beside messages_to_prompt or completion_to_prompt"
+            )
+        if self.template_completions and self.chat_template is None and self.template is None:
+            raise ArgumentError(
+                "template_completions",
+                f"needs a chat_template: model={self.model!r} is not a name that tells it",
+                value="True",
+            )
+        return self
+
+    @property
+    def _has_own_functions(self) -> bool:
+        given = (self.messages_to_prompt, self.completion_to_prompt)
+        return any(
+            one not in (None, messages_to_prompt, default_completion_to_prompt) for one in given
+        )
+
+    @property
+    def _chats(self) -> bool:
+        return self.template is not None if self.is_chat_model is None else self.is_chat_model
+
+    def _for_chat(
+        self, messages: Sequence[ChatMessage], call: Mapping[str, Any]
+    ) -> tuple[Self, str]:
+        """The model with the call's parameters, and the prompt."""
+        model = self.for_call(call)
+        if template := model.template:
+            return model._for_messages(template, [_to_dict(message) for message in messages])
+        return model, (model.messages_to_prompt or messages_to_prompt)(messages)
+
+    def _for_completion(
+        self, prompt: str, call: Mapping[str, Any], *, formatted: bool
+    ) -> tuple[Self, str]:
+        model = self.for_call(call)
+        template = model.template if model.template_completions else None
+        if template and formatted:
+            return model._stopping(template), prompt
+        if template:
+            return model._for_messages(template, [{"role": "user", "content": prompt}])
+        to_prompt = None if formatted else model.completion_to_prompt
+        return model, to_prompt(prompt) if to_prompt else prompt
+
+    def _extend_prompt(self, formatted_prompt: str) -> str:
+        # `predict` calls it last, and then `complete` with what it made, as formatted.
+        extended = super()._extend_prompt(formatted_prompt)
+        if not self.template_completions:
+            return extended
+        _, prompt = self._for_completion(extended, {}, formatted=False)
+        return prompt
+
+
+def _to_dict(message: ChatMessage) -> dict[str, Any]:
+    for block in message.blocks:
+        if not isinstance(block, TextBlock):
+            raise ArgumentError(
+                "messages", "must hold text alone", value=f"a block {block.block_type!r}"
+            )
+    return {"role": message.role.value, "content": message.content or ""}

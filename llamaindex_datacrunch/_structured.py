@@ -1,0 +1,138 @@
+"""Answers that are JSON of a Pydantic class: `structured_predict`, `as_structured_llm` and their like.
+
+    prompt ─▶ + schema in words ─▶ complete or chat, with a `grammar` ─▶ read ─▶ instance
+
+LlamaIndex's own asks in words alone, and lets a stream end in whatever came.
+"""
+
+from collections.abc import AsyncGenerator, Generator
+from copy import deepcopy
+from typing import Any
+
+from llama_index.core.instrumentation import (
+    get_dispatcher,  # pyright: ignore[reportPrivateImportUsage]  # where LlamaIndex's own code has it from
+)
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictStartEvent,
+)
+from llama_index.core.llms import LLM
+from llama_index.core.output_parsers import PydanticOutputParser
+from llama_index.core.program import LLMTextCompletionProgram
+from llama_index.core.prompts import PromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel
+
+from datacrunch_tgi._structured import grammar_of, instructions, read
+
+_dispatcher = get_dispatcher(__name__)
+_ADVICE = (
+    "max_tokens may have ended it; or the server has no grammars, such as TGI before 1.4.1 or "
+    "DataCrunch's fork, which ignores them"
+)
+
+
+class _Parser(PydanticOutputParser[Any]):
+    """Asks in words for what the grammar demands, and checks what came."""
+
+    def format(self, query: str) -> str:
+        return f"{query}\n\n{instructions(self.output_cls.model_json_schema())}"
+
+    def parse(self, text: str) -> Any:
+        return read(text, self.output_cls.model_validate_json, anywhere=True, advice=_ADVICE)
+
+
+class Structured(LLM):
+    """An LLM whose structured answers are made by grammar, and checked.
+
+    With `pydantic_program_mode="llm"` they are asked for in words alone, for servers without grammars.
+    """
+
+    @_dispatcher.span
+    def structured_predict(
+        self,
+        output_cls: type[BaseModel],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Any:
+        """Generate an instance of a Pydantic class.
+
+        Args:
+            output_cls: The class.
+            prompt: The prompt; its variables are `prompt_args`.
+            llm_kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
+            **prompt_args: The values of the prompt's variables.
+
+        Raises:
+            datacrunch_tgi.StructuredOutputError: The answer is no such instance; it shows the answer.
+            datacrunch_tgi.DataCrunchError: No answer; its class tells why.
+        """
+        _started(output_cls, prompt, prompt_args)
+        program = self._program(output_cls, prompt)
+        return _ended(program(self._by_grammar(output_cls, llm_kwargs), **prompt_args))
+
+    @_dispatcher.span
+    async def astructured_predict(
+        self,
+        output_cls: type[BaseModel],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Any:
+        """Generate an instance of a Pydantic class: see `structured_predict`."""
+        _started(output_cls, prompt, prompt_args)
+        program = self._program(output_cls, prompt)
+        return _ended(await program.acall(self._by_grammar(output_cls, llm_kwargs), **prompt_args))
+
+    # A stream gives the instance once, when it is whole: half of one may yet turn out to be none.
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[BaseModel],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Any, None, None]:
+        program = self._program(output_cls, prompt)
+        yield program(self._by_grammar(output_cls, llm_kwargs), **prompt_args)
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[BaseModel],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Any, None]:
+        program = self._program(output_cls, prompt)
+
+        async def once() -> AsyncGenerator[Any, None]:
+            yield await program.acall(self._by_grammar(output_cls, llm_kwargs), **prompt_args)
+
+        return once()
+
+    def _program(
+        self, output_cls: type[BaseModel], prompt: PromptTemplate
+    ) -> LLMTextCompletionProgram[Any]:
+        # Of a copy, since it changes its prompt for good.
+        parser = _Parser(output_cls=output_cls)
+        return LLMTextCompletionProgram(parser, output_cls, deepcopy(prompt), self)
+
+    def _by_grammar(
+        self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        if self.pydantic_program_mode == PydanticProgramMode.LLM:
+            return llm_kwargs or {}
+        return {"grammar": grammar_of(output_cls.model_json_schema()), **(llm_kwargs or {})}
+
+
+def _started(output_cls: type[BaseModel], prompt: PromptTemplate, values: dict[str, Any]) -> None:
+    event = LLMStructuredPredictStartEvent(
+        output_cls=output_cls, template=prompt, template_args=values
+    )
+    _dispatcher.event(event)
+
+
+def _ended(made: BaseModel) -> BaseModel:
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
+    return made

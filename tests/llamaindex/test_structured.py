@@ -1,0 +1,142 @@
+"""Structured answers: by grammar and in words, checked, once; and nothing is left on the caller's prompt."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from llama_index.core import PromptTemplate
+from llama_index.core.base.llms.types import ChatMessage
+from pydantic import BaseModel
+
+from datacrunch_tgi import StructuredOutputError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from llamaindex_datacrunch import DataCrunch
+
+SAID = '{"name": "Helsinki", "sea": {"name": "Baltic"}}'
+PROMPT = PromptTemplate("Which city is by the {sea}?")
+
+
+class Sea(BaseModel):
+    name: str
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    sea: Sea
+
+
+HELSINKI = City(name="Helsinki", sea=Sea(name="Baltic"))
+
+
+async def _streamed(model: DataCrunch, prompt: PromptTemplate, **kwargs: Any) -> list[Any]:
+    stream = await model.astream_structured_predict(City, prompt, sea="Baltic", **kwargs)
+    return [made async for made in stream]
+
+
+WAYS: dict[str, Callable[..., Any]] = {
+    "structured_predict": lambda m, p, **k: m.structured_predict(City, p, sea="Baltic", **k),
+    "astructured_predict": lambda m, p, **k: m.astructured_predict(City, p, sea="Baltic", **k),
+    "stream": lambda m, p, **k: [*m.stream_structured_predict(City, p, sea="Baltic", **k)],
+    "astream": _streamed,
+}
+
+
+@pytest.fixture(params=WAYS)
+def predict(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Each way to a structured answer, with a stream's only value."""
+
+    async def predicted(model: DataCrunch, prompt: PromptTemplate = PROMPT, **kwargs: Any) -> Any:
+        made = WAYS[request.param](model, prompt, **kwargs)
+        made = await made if hasattr(made, "__await__") else made
+        if isinstance(made, list):
+            (made,) = made
+        return made
+
+    return predicted
+
+
+@pytest.mark.parametrize("name", ["mine", "llama-2-13b-chat"])
+async def test_an_answer_is_of_the_class_and_asked_for_by_grammar_and_in_words(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any], name: str
+) -> None:
+    endpoint = serve(answers=SAID)
+    model = DataCrunch(base_url=endpoint.url, model=name)
+    assert await predict(model, llm_kwargs={"max_tokens": 99}) == HELSINKI
+    (request,) = endpoint.requests
+    parameters = request.json["parameters"]
+    assert parameters["max_new_tokens"] == 99
+    assert parameters["grammar"]["value"]["properties"]["sea"]["properties"].keys() == {"name"}
+    prompt = request.json["inputs"]
+    assert "Which city is by the Baltic?" in prompt
+    assert '"required": ["name", "sea"]' in prompt
+    assert "{{" not in prompt
+
+
+@pytest.mark.parametrize("dialect", ["1.1.1", "3.3.7"])
+@pytest.mark.parametrize("said", ["Helsinki!", SAID[:-1], '{"name": "Helsinki"}'])
+async def test_what_is_not_of_the_class_is_an_error_that_shows_it(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any], said: str, dialect: str
+) -> None:
+    model = DataCrunch(base_url=serve(answers=said, dialect=dialect).url)
+    with pytest.raises(StructuredOutputError) as caught:
+        await predict(model)
+    assert caught.value.text == said
+    assert repr(said) in str(caught.value)
+
+
+async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
+) -> None:
+    endpoint = serve(answers=f"Sure:\n```json\n{SAID}\n```", dialect="1.1.1")
+    model = DataCrunch(base_url=endpoint.url, pydantic_program_mode="llm")
+    assert await predict(model) == HELSINKI
+    assert "grammar" not in endpoint.requests[0].json["parameters"]
+
+
+async def test_the_callers_prompt_stays_as_it_was(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
+) -> None:
+    """LlamaIndex's own leaves a parser on it, with which no stream begins any more."""
+    model = DataCrunch(base_url=serve(answers=SAID).url)
+    prompt = PromptTemplate("Which city is by the {sea}?")
+    await predict(model, prompt)
+    assert prompt.output_parser is None
+    assert "".join(model.stream(prompt, sea="Baltic")) == SAID
+
+
+# LlamaIndex's StructuredLLM calls a method that pydantic deprecates.
+@pytest.mark.filterwarnings("ignore::pydantic.PydanticDeprecatedSince20")
+async def test_a_structured_llm_answers_with_instances(
+    serve: Callable[..., EmulatedEndpoint],
+) -> None:
+    model = DataCrunch(base_url=serve(answers=SAID).url, model="llama-2-13b-chat")
+    structured = model.as_structured_llm(City)
+    hello = [ChatMessage("Which city, {if any}?")]
+    assert structured.complete("Which city?").raw == HELSINKI
+    assert structured.chat(hello).raw == HELSINKI
+    assert (await structured.achat(hello)).raw == HELSINKI
+    assert [response.raw for response in structured.stream_chat(hello)] == [HELSINKI]
+    streamed = await structured.astream_chat(hello)
+    assert [response.raw async for response in streamed] == [HELSINKI]
+
+
+class Colour(BaseModel):
+    kind: Literal["red", "green", "blue"]
+    dark: bool
+
+
+@pytest.fixture(scope="module")
+def obedient(tiny_llama: Path) -> Iterator[EmulatedEndpoint]:
+    with EmulatedEndpoint(model=tiny_llama) as endpoint:
+        yield endpoint
+
+
+async def test_a_model_under_a_grammar_can_say_nothing_else(obedient: EmulatedEndpoint) -> None:
+    model = DataCrunch(base_url=obedient.url, model="llama-2-13b-chat", max_tokens=60)
+    assert isinstance(model.structured_predict(Colour, PromptTemplate("A colour")), Colour)
+    model.pydantic_program_mode = "llm"  # type: ignore[assignment]  # an enumeration of texts
+    with pytest.raises(StructuredOutputError):
+        model.structured_predict(Colour, PromptTemplate("A colour"))
