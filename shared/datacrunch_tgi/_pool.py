@@ -177,10 +177,14 @@ class _LoopPool:
 
 
 async def _close_at_end(idle: "_Idle[LoopConnection]") -> AsyncGenerator[None, None]:
+    loop = asyncio.get_running_loop()
     try:
         yield
     finally:
-        await _close_all(idle)
+        # Of a loop that keeps no watch over its generators, as nest_asyncio's do, the garbage collector
+        # ends this one, wherever that runs: only in its loop can a connection be closed.
+        if asyncio._get_running_loop() is loop:  # noqa: SLF001 -- get_running_loop, but None where there is none
+            await _close_all(idle)
 
 
 async def _close_all(idle: "_Idle[LoopConnection]") -> None:
