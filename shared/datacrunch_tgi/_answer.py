@@ -74,6 +74,10 @@ class StreamedAnswer:
         """What has been shown so far."""
         return "".join(self._shown)
 
+    def text_of(self, events: int) -> str:
+        """What so many events have shown."""
+        return "".join(self._shown[:events])
+
     def push(self, event: StreamEvent) -> None:
         """Take the next event and set its `text`."""
         token = event.token

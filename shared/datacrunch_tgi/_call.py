@@ -230,6 +230,10 @@ class StreamCall(Call[Answer]):
     def text(self) -> str:
         return self._answer.text
 
+    def text_of(self, events: int) -> str:
+        """The text of so many events."""
+        return self._answer.text_of(events)
+
     @property
     def answer(self) -> Answer:
         """The answer, once its last event has been handed on."""

@@ -10,13 +10,15 @@ from datacrunch_tgi._schema import Answer, StreamEvent
 class _Stream:
     """What both streams share: the answer, when they have ended."""
 
+    _taken = 0
+
     def __init__(self, call: StreamCall) -> None:
         self._call = call
 
     @property
     def text(self) -> str:
-        """The text that has arrived so far, which may be more than the events taken."""
-        return self._call.text
+        """The text of the events that have been taken; more may have arrived."""
+        return self._call.text_of(self._taken)
 
     @property
     def ended(self) -> bool:
@@ -44,7 +46,9 @@ class Stream(_Stream):
         return self
 
     def __next__(self) -> StreamEvent:
-        return next(self._events)
+        event = next(self._events)
+        self._taken += 1
+        return event
 
     def close(self) -> None:
         """Close the connection, if the answer has not ended: the server stops generating."""
@@ -68,7 +72,9 @@ class AsyncStream(_Stream):
         return self
 
     async def __anext__(self) -> StreamEvent:
-        return await anext(self._events)
+        event = await anext(self._events)
+        self._taken += 1
+        return event
 
     async def aclose(self) -> None:
         """Close the connection, if the answer has not ended: the server stops generating."""

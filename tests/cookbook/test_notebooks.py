@@ -50,7 +50,7 @@ def test_recipes_run_on_the_endpoint_that_the_environment_names(
             tmp_path,
             DATACRUNCH_BASE_URL=endpoint.url,
             DATACRUNCH_API_KEY=KEY,
-            DATACRUNCH_MODEL="llama-2-13b-chat",
+            DATACRUNCH_MODEL="tiny-llama",
         )
     for name, stored in NOTEBOOKS.items():
         assert executed[name] == stored.replace(EMULATED, LIVE)
@@ -58,7 +58,7 @@ def test_recipes_run_on_the_endpoint_that_the_environment_names(
         "all but the two on errors and tests, which need an endpoint that fails when it is told to"
     )
     assert {request.status for request in endpoint.requests} == {200}
-    assert {request.json["model"] for request in endpoint.requests} == {"llama-2-13b-chat"}
+    assert {request.json["model"] for request in endpoint.requests} == {"tiny-llama"}
 
 
 def test_recipes_hold_outputs_and_nothing_of_the_machine_that_ran_them() -> None:

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datacrunch_tgi import Settings, StreamEvent
+from datacrunch_tgi import AsyncClient, Client, Settings, StreamEvent
 from datacrunch_tgi._answer import Asked
 from datacrunch_tgi._call import Close, Open, Read, StreamCall
 from datacrunch_tgi._protocol import Head, Request
@@ -124,3 +125,14 @@ def test_stop_strings_of_any_characters(tokens: list[str], stop: list[str]) -> N
     events, call = take([body(tokens)], stop)
     expected = before_first("".join(tokens), stop)
     assert "".join(event.text for event in events) == call.text == expected
+
+
+async def test_the_text_of_a_stream_is_that_of_the_events_taken(http: Any, serve: Any) -> None:
+    """Although all of them may have come in one read."""
+    words = ["one ", "two ", "three "]
+    server = serve(*[http.stream(http.events(*words))] * 2)
+    with Client(base_url=server.url) as client, client.stream("Hello") as events:
+        shown = [events.text for _ in events]
+    async with AsyncClient(base_url=server.url) as aclient, aclient.stream("Hello") as aevents:
+        ashown = [aevents.text async for _ in aevents]
+    assert shown == ashown == ["one ", "one two ", "one two three "]
