@@ -159,6 +159,11 @@ def test_a_models_own_tokens_count() -> None:
     assert _quiet(template, _user("a $end$ b %%go%%")) == "a $ end$ b % %go%%"
 
 
+def test_a_single_character_is_no_control_token() -> None:
+    template = ChatTemplate("{{ messages[0].content }}", bos_token="|", eos_token="\n")
+    assert template.prompt(_user("a | b\n")) == "a | b\n"
+
+
 def test_a_tokenizer_finds_no_token_in_a_users_text(tiny_llama: Path) -> None:
     tokenizer = Tokenizer.from_file(str(tiny_llama / "tokenizer.json"))
     special = {

@@ -126,6 +126,16 @@ def test_a_models_name_is_a_template_too() -> None:
     assert ChatTemplate.of("meta-llama/Llama-2-7b-chat-hf") == ChatTemplate.named("llama-2")
 
 
+def test_a_folder_that_is_called_so_does_not_hide_a_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gemma").mkdir()
+    assert ChatTemplate.of("gemma") == ChatTemplate.named("gemma")
+    with pytest.raises(ArgumentError, match="cannot be read"):
+        ChatTemplate.of("./gemma/")
+
+
 @pytest.mark.parametrize(
     ("files", "rule"),
     [

@@ -46,7 +46,7 @@ def test_neighbours_of_one_role_are_merged_where_turns_must_alternate(name: str)
 
 
 def test_nothing_is_put_before_or_after_a_text_that_is_merged_with_none() -> None:
-    template = ChatTemplate.named("llama-2")
+    template = ChatTemplate.named("mistral")
     assert template.prompt(_chat("user: ", "user: A", "user: ")) == "[INST] A [/INST]"
 
 

@@ -49,6 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "enable_thinking": False,
         "documents": [{"title": "A", "text": "B"}],
         "eos_token": "<end>",
+        "pair": (1, [2.5, None, True]),
     },
 }
 
@@ -112,3 +113,12 @@ def test_the_messages_stay_as_they_were() -> None:
     template.render(messages, continue_final_message=True)
     template.prompt(messages)
     assert messages == copy
+
+
+def test_no_turn_is_begun_where_one_is_continued() -> None:
+    template = ChatTemplate("{{ add_generation_prompt }} {{ messages[0].content }}!")
+    assert template.render([{"role": "assistant", "content": "A"}]) == "True A!"
+    continued = template.render(
+        [{"role": "assistant", "content": "A"}], continue_final_message=True
+    )
+    assert continued == "False A"

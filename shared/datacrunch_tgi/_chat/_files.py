@@ -63,7 +63,7 @@ def _names() -> dict[str, str]:
 
 
 def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    return re.sub(r"[\s._-]", "", name.lower())
 
 
 class _Model(BaseModel):
