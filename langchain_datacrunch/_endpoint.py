@@ -100,25 +100,32 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
             return await self._aanswered(prompt)
 
     def _chunks(
-        self, prompt: str, to_chunk: ToChunk[Chunk], run_manager: CallbackManagerForLLMRun | None
+        self,
+        prompt: str,
+        run_manager: CallbackManagerForLLMRun | None,
+        to_chunk: ToChunk[Chunk],
+        for_callbacks: ToChunk[Chunk],
     ) -> Iterator[Chunk]:
         with as_langchains_errors(), self._events(prompt) as events:
             for event in events:
-                chunk = to_chunk(event, events.answer if events.ended else None, self.model)
-                if run_manager:
-                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                yield chunk
+                answer = events.answer if events.ended else None
+                if run_manager and run_manager.handlers:
+                    told = for_callbacks(event, answer, self.model)
+                    run_manager.on_llm_new_token(told.text, chunk=told)
+                yield to_chunk(event, answer, self.model)
 
     async def _achunks(
         self,
         prompt: str,
-        to_chunk: ToChunk[Chunk],
         run_manager: AsyncCallbackManagerForLLMRun | None,
+        to_chunk: ToChunk[Chunk],
+        for_callbacks: ToChunk[Chunk],
     ) -> AsyncIterator[Chunk]:
         with as_langchains_errors():
             async with self._aevents(prompt) as events:
                 async for event in events:
-                    chunk = to_chunk(event, events.answer if events.ended else None, self.model)
-                    if run_manager:
-                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-                    yield chunk
+                    answer = events.answer if events.ended else None
+                    if run_manager and run_manager.handlers:
+                        told = for_callbacks(event, answer, self.model)
+                        await run_manager.on_llm_new_token(told.text, chunk=told)
+                    yield to_chunk(event, answer, self.model)

@@ -15,8 +15,9 @@ tell is left out:
     prefill            the prompt's tokens, where `decoder_input_details` asked for them
     best_of_sequences  the answers that `best_of` did not choose
 
-Adding chunks adds their numbers and concatenates their strings and lists. So a chunk has its token as
-a list of one, and only the last chunk has the other keys.
+Adding chunks adds their numbers and concatenates their strings and lists. So the chunk that callbacks
+get of a token has it as a list of one, and only the last has the other keys too. What LangChain adds up
+is cheaper: each chunk has its text, and the last one all else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,16 @@ def to_generation(answer: Answer, model: str) -> Generation:
 
 
 def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Make the chunk of one event; `answer` is the whole one, if this is its last event."""
+    """Make the chunk of one event; `answer` is the whole one, if this is its last event.
+
+    LangChain adds each to the sum of those before, which takes the longer the more the sum holds.
+    """
+    info = to_generation(answer, model).generation_info if answer else None
+    return GenerationChunk(text=event.text, generation_info=info)
+
+
+def for_callbacks(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
+    """Make the chunk of one event that callbacks get, with its token: see `to_chunk`."""
     info: dict[str, Any] = about(answer, model) if answer else {}
     info["tokens"] = [_token(event.token, event.top_tokens)]
     return GenerationChunk(text=event.text, generation_info=info)
@@ -51,10 +61,8 @@ def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> Generatio
 
 def whole(chunks: Sequence[GenerationChunk]) -> Generation:
     """Make the generation of a streamed answer, as their sum would be, in linear time."""
-    infos = [chunk.generation_info or {} for chunk in chunks]
-    tokens = [token for info in infos for token in info["tokens"]]
     text = "".join(chunk.text for chunk in chunks)
-    return Generation(text=text, generation_info={**infos[-1], "tokens": tokens})
+    return Generation(text=text, generation_info=chunks[-1].generation_info)
 
 
 def to_result(generation: Generation) -> LLMResult:
@@ -101,7 +109,7 @@ def about(answer: Answer, model: str) -> dict[str, Any]:
     }
 
 
-def _token(token: Token, alternatives: Iterable[Token]) -> dict[str, Any]:
+def _token(token: Token, alternatives: Sequence[Token]) -> dict[str, Any]:
     # Not dumped whole: LangChain would merge tokens that have the same "index".
     told: dict[str, Any] = {
         "id": token.id,
@@ -109,8 +117,8 @@ def _token(token: Token, alternatives: Iterable[Token]) -> dict[str, Any]:
         "logprob": token.logprob,
         "special": token.special,
     }
-    if top_tokens := [_token(other, ()) for other in alternatives]:
-        told["top_tokens"] = top_tokens
+    if alternatives:
+        told["top_tokens"] = [_token(other, ()) for other in alternatives]
     return told
 
 

@@ -193,7 +193,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     ) -> Iterator[ChatGenerationChunk]:
         model, prompt = self._prepared(messages, stop, **kwargs)
         to_chunk = partial(to_chat_chunk, logprobs=model._tells_logprobs)
-        return model._chunks(prompt, to_chunk, run_manager)
+        return model._chunks(prompt, run_manager, to_chunk, to_chunk)
 
     def _astream(
         self,
@@ -204,4 +204,4 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     ) -> AsyncIterator[ChatGenerationChunk]:
         model, prompt = self._prepared(messages, stop, **kwargs)
         to_chunk = partial(to_chat_chunk, logprobs=model._tells_logprobs)
-        return model._achunks(prompt, to_chunk, run_manager)
+        return model._achunks(prompt, run_manager, to_chunk, to_chunk)

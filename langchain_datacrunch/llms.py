@@ -12,7 +12,14 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.outputs import GenerationChunk, LLMResult
 from pydantic import Field
 
-from langchain_datacrunch._outputs import joined, to_chunk, to_generation, to_result, whole
+from langchain_datacrunch._outputs import (
+    for_callbacks,
+    joined,
+    to_chunk,
+    to_generation,
+    to_result,
+    whole,
+)
 from langchain_datacrunch._runs import RunPerPrompt
 
 
@@ -104,14 +111,14 @@ class DataCrunchLLM(RunPerPrompt):
 
     def _result(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> LLMResult:
         if self.streaming:
-            return to_result(whole(list(self._chunks(prompt, to_chunk, run_manager))))
+            return to_result(whole(list(self._stream(prompt, None, run_manager))))
         return to_result(to_generation(self._answer(prompt), self.model))
 
     async def _aresult(
         self, prompt: str, run_manager: AsyncCallbackManagerForLLMRun | None
     ) -> LLMResult:
         if self.streaming:
-            chunks = self._achunks(prompt, to_chunk, run_manager)
+            chunks = self._astream(prompt, None, run_manager)
             return to_result(whole([chunk async for chunk in chunks]))
         return to_result(to_generation(await self._aanswer(prompt), self.model))
 
@@ -122,7 +129,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        return self.for_call(kwargs, stop)._chunks(prompt, to_chunk, run_manager)
+        return self.for_call(kwargs, stop)._chunks(prompt, run_manager, to_chunk, for_callbacks)
 
     def _astream(
         self,
@@ -131,4 +138,4 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        return self.for_call(kwargs, stop)._achunks(prompt, to_chunk, run_manager)
+        return self.for_call(kwargs, stop)._achunks(prompt, run_manager, to_chunk, for_callbacks)

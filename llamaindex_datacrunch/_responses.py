@@ -22,6 +22,8 @@ from llama_index.core.base.llms.types import (
 
 from datacrunch_tgi import Answer, StreamEvent, Token
 
+_dumped = StreamEvent.__pydantic_serializer__.to_python  # `model_dump` takes a third longer
+
 
 def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
     """Make the response of a whole answer, or the last one of a stream.
@@ -46,7 +48,7 @@ def chunk(event: StreamEvent, text: str) -> CompletionResponse:
 
     Its `raw` is the event as the server sent it.
     """
-    raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
+    raw = _dumped(event, mode="json", exclude={"text"}, exclude_unset=True)
     return CompletionResponse(text=text, delta=event.text, raw=raw)
 
 
