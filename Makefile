@@ -40,9 +40,9 @@ check: $(VENV)/check
 notebooks: $(VENV)/test
 	@$(RUN) tests/cookbook/execute.py
 
-# text-generation asks for an old huggingface_hub, which is compared too: it works with the new one.
+# These ask for an old huggingface_hub, which is compared too: they work with the new one.
 bench: $(VENV)/bench
-	@$(INSTALL) --no-deps text-generation
+	@$(INSTALL) --no-deps langchain-huggingface text-generation
 	@$(RUN) -m tests.benchmarks.run
 
 record: $(VENV)/test

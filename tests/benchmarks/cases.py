@@ -138,6 +138,8 @@ async def _decode(_make: Make, _url: str, tokens: int) -> Result:
 
 _CASES: dict[str, Callable[..., Any]] = {
     "stream": _stream,
+    "langchain": _stream,
+    "llamaindex": _stream,
     "streams": _streams,
     "requests": _requests,
     "calls": _calls,

@@ -18,6 +18,19 @@ LABELS = {
     "hugging_face": "huggingface_hub",
 }
 """What the clients are called where people read."""
+MODELS = {
+    "langchain": {
+        "langchain_alone": "LangChain alone",
+        "langchain_ours": "DataCrunchLLM",
+        "langchain_hugging_face": "HuggingFaceEndpoint",
+    },
+    "llamaindex": {
+        "llamaindex_alone": "LlamaIndex alone",
+        "llamaindex_ours": "DataCrunch",
+        "llamaindex_hugging_face": "HuggingFaceInferenceAPI",
+    },
+}
+"""What the models of each framework are called there."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +73,15 @@ class Results:
         values = [result[name] for result in self._turns[key].values() if result]
         return max(values, default=None)
 
-    def ratio(self, name: str, key: Key, base: str) -> float | None:
-        """The median of each turn's ratio to another client's."""
+    def ratio(self, name: str, key: Key, base: str, less: str = "") -> float | None:
+        """The median of each turn's ratio to another client's, without what a third one takes."""
         others = self._turns[replace(key, client=base)]
-        pairs = [(result, others.get(turn)) for turn, result in self._turns[key].items()]
-        ratios = [one[name] / other[name] for one, other in pairs if one and other]
+        thirds = self._turns[replace(key, client=less)]
+        ratios = [
+            (one[name] - (third[name] if third else 0)) / other[name]
+            for turn, one in self._turns[key].items()
+            if one and (other := others.get(turn)) and ((third := thirds.get(turn)) or not less)
+        ]
         return median(ratios) if ratios else None
 
     def failures(self, client: str) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks import plot, table
 from tests.benchmarks.processes import server, worker
-from tests.benchmarks.results import ASYNC, SYNC, Key, Results
+from tests.benchmarks.results import ASYNC, LABELS, MODELS, SYNC, Key, Results
 
 FOLDER = Path(__file__).parent
 BOTH = (SYNC, ASYNC)
@@ -19,15 +19,8 @@ LIMIT = 30.0
 """Seconds after which a client is ended; its number is told as larger."""
 SLOW = 5.0
 """Seconds from which on a client has one turn only."""
-CLIENTS = {
-    "raw": BOTH,
-    "httpx_decoded": BOTH,
-    "ours": BOTH,
-    "plain_httpx": BOTH,
-    "plain_aiohttp": (ASYNC,),
-    "tgi_package": BOTH,
-    "hugging_face": BOTH,
-}
+KINDS = {"plain_aiohttp": (ASYNC,)}
+"""The kinds that there are of a client, where not both."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +31,17 @@ class Case:
     turns: int
     sizes: dict[str, int] = field(default_factory=dict)
     kinds: tuple[str, ...] = BOTH
-    clients: tuple[str, ...] = tuple(CLIENTS)
+    clients: tuple[str, ...] = tuple(LABELS)
 
 
-WITHOUT_FLOOR = tuple(name for name in CLIENTS if name != "httpx_decoded")
+WITHOUT_FLOOR = tuple(name for name in LABELS if name != "httpx_decoded")
 CASES = [
     Case("decode", 5, {"tokens": 10_000}, (SYNC,), ("ours",)),
     Case("stream", 9, {"tokens": 10_000}),
+    *(
+        Case(framework, 9, {"tokens": 10_000}, BOTH, ("ours", *models))
+        for framework, models in MODELS.items()
+    ),
     Case("requests", 5, {"number": 64, "each": 20}, BOTH, WITHOUT_FLOOR),
     *(
         Case("streams", 3, {"number": number, "tokens": 100}, (ASYNC,), WITHOUT_FLOOR)
@@ -61,7 +58,7 @@ def measure(case: Case, url: str, results: Results) -> None:
         workers = {
             (client, kind): stack.enter_context(worker(client, kind, url))
             for client in case.clients
-            for kind in CLIENTS[client]
+            for kind in KINDS.get(client, BOTH)
             if kind in case.kinds
         }
         for (client, kind), process in list(workers.items()):

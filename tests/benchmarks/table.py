@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks.results import ASYNC, LABELS, SYNC, Key, Results
+from tests.benchmarks.results import ASYNC, LABELS, MODELS, SYNC, Key, Results
 
 KINDS = (SYNC, ASYNC)
 STREAMS = (1, 32, 256, 1000)
@@ -21,13 +21,17 @@ CPU is the client's. "raw sockets" parse the events with `json` and no more HTTP
 httpx and aiohttp read lines and parse them with `json`; the others use their own typed interface.
 datacrunch_tgi keeps the tokens of a stream for its `answer`, the others drop them.
 
+A framework alone is a model that has ready what is in the chunks of this package's: it takes what the
+framework itself takes to construct the chunks, to tell of them and to add them up, with no callbacks
+set. Hugging Face's models tell the text only, this package's each token and its log probability too.
+
 ![Speed](results.svg)
 """
 
 
 def render(results: Results) -> str:
     """Everything."""
-    parts = (_introduction, _goals, _stream, _streams, _requests, _memory)
+    parts = (_introduction, _goals, _stream, _frameworks, _streams, _requests, _memory)
     return "\n".join(part(results) for part in parts)
 
 
@@ -87,6 +91,7 @@ def _goals(results: Results) -> str:
             0,
             results.value("contexts", Key("construct", "ours", SYNC, 20)),
         ),
+        *_framework_goals(results),
     ]
     told = [
         (what, f"at most {goal:.3g}", _exact(got), _verdict(got is not None and got <= goal))
@@ -96,6 +101,28 @@ def _goals(results: Results) -> str:
     fast = _verdict(rate is not None and rate >= 2.8)
     told.append(("64 requests at a time, rate over httpx's", "at least 2.8", _exact(rate), fast))
     return _table("Goals", ("datacrunch_tgi", "goal", "measured", ""), told)
+
+
+def _framework_goals(results: Results) -> Iterable[tuple[str, float, float | None]]:
+    """Of sync and async, the worse."""
+    goals = {"langchain": (1.4, 0.25), "llamaindex": (1.2, 0.4)}
+    for framework, (of_own, of_peer) in goals.items():
+        alone, ours, peer = MODELS[framework]
+        name = MODELS[framework][alone].removesuffix(" alone")
+        keys = [Key(framework, ours, kind) for kind in KINDS]
+        own = [results.ratio("cpu", key, alone, less="ours") for key in keys]
+        peers = [results.ratio("cpu", key, peer) for key in keys]
+        yield (
+            f"a token streamed in {name}, less datacrunch_tgi's part, over {name} alone",
+            of_own,
+            _worse(own),
+        )
+        yield f"a token streamed in {name}, over {MODELS[framework][peer]}", of_peer, _worse(peers)
+
+
+def _worse(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return max(known) if len(known) == len(values) else None
 
 
 def _stream(results: Results) -> str:
@@ -109,6 +136,24 @@ def _stream(results: Results) -> str:
     ]
     heads = ("", "sync, µs", "async, µs", "sync, x raw", "async, x raw")
     return _table("One stream of 10,000 tokens at once: CPU for each token", heads, rows)
+
+
+def _frameworks(results: Results) -> str:
+    rows = [
+        (
+            _name(client),
+            *(_cell(results, "cpu", Key(framework, client, kind)) for kind in KINDS),
+            *(
+                _number(results.ratio("cpu", Key(framework, client, kind), f"{framework}_alone"))
+                for kind in KINDS
+            ),
+        )
+        for framework, models in MODELS.items()
+        for client in ("ours", *models)
+        if client in results.started
+    ]
+    heads = ("", "sync, µs", "async, µs", "sync, x framework alone", "async, x framework alone")
+    return _table("The same in the frameworks", heads, rows)
 
 
 def _streams(results: Results) -> str:
@@ -181,7 +226,8 @@ def _memory(results: Results) -> str:
 
 
 def _name(client: str) -> str:
-    return f"**{LABELS[client]}**" if client == "ours" else LABELS[client]
+    names = {**LABELS, **MODELS["langchain"], **MODELS["llamaindex"]}
+    return f"**{names[client]}**" if client.endswith("ours") else names[client]
 
 
 def _verdict(reached: object) -> str:

@@ -1,4 +1,4 @@
-"""httpx's raw bytes through this package's decoding, and nothing between: the best that its clients can be.
+"""httpx's raw bytes through this package's decoding, and nothing between: what chunk by chunk would take.
 
 Decoding is all that is pure: bytes to typed events with their text, and in the end the whole answer.
 """
