@@ -17,7 +17,7 @@ from llama_index.core.base.response.schema import StreamingResponse
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
-from llama_index.core.instrumentation.events.llm import LLMCompletionEndEvent
+from llama_index.core.instrumentation.events.llm import LLMChatEndEvent, LLMCompletionEndEvent
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.retrievers.bm25 import BM25Retriever
@@ -62,13 +62,13 @@ def langchain_chain(settings: dict[str, Any]) -> None:
         pass
 
 
-class LastCompletion(BaseEventHandler):
-    """Keeps what the last completion told beside its text."""
+class LastAnswer(BaseEventHandler):
+    """Keeps what the last answer told beside its text: a chat's, where the model's template is known."""
 
     raw: dict[str, Any] = Field(default_factory=dict)
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
-        if isinstance(event, LLMCompletionEndEvent):
+        if isinstance(event, LLMCompletionEndEvent | LLMChatEndEvent) and event.response:
             self.raw = event.response.raw or {}
 
 
@@ -84,7 +84,7 @@ def llamaindex_pipeline(settings: dict[str, Any]) -> None:
         BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=1),
         get_response_synthesizer(llm=llm, streaming=True),
     )
-    last = LastCompletion()
+    last = LastAnswer()
     get_dispatcher().add_event_handler(last)
     print(f"{len(documents)} documents indexed for LlamaIndex\n")
     for question in QUESTIONS:

@@ -11,6 +11,7 @@ know about an answer is in `raw`, under the keys where its `TokenCountingHandler
 import math
 from collections.abc import Sequence
 from itertools import chain, repeat
+from typing import Any
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -22,15 +23,17 @@ from llama_index.core.base.llms.types import (
 
 from datacrunch_tgi import Answer, StreamEvent, Token
 
-_dumped = StreamEvent.__pydantic_serializer__.to_python  # `model_dump` takes a third longer
+_UNSAID: dict[str, Any] = {"text": True, "usage": True}
+_UNSAID_IN_STREAMS: dict[str, Any] = {**_UNSAID, "details": {"tokens", "top_tokens"}}
 
 
 def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
-    """Make the response of a whole answer, or the last one of a stream.
+    """Make the response of a whole answer, or with a `delta` the last one of a stream.
 
-    Its `raw` is the server's body with `finish_reason` and `usage`, in plain JSON types.
+    Its `raw` is the server's body with `finish_reason` and `usage`, in plain JSON types; in a stream
+    without the tokens, which the responses before it have in theirs.
     """
-    raw = answer.model_dump(mode="json", exclude={"text", "usage"})
+    raw = answer.model_dump(mode="json", exclude=_UNSAID if delta is None else _UNSAID_IN_STREAMS)
     raw["usage"] = answer.usage.model_dump(exclude_none=True)
     details = answer.details
     return CompletionResponse(
@@ -48,8 +51,7 @@ def chunk(event: StreamEvent, text: str) -> CompletionResponse:
 
     Its `raw` is the event as the server sent it.
     """
-    raw = _dumped(event, mode="json", exclude={"text"}, exclude_unset=True)
-    return CompletionResponse(text=text, delta=event.text, raw=raw)
+    return CompletionResponse(text=text, delta=event.text, raw=_raw(event))
 
 
 def chat(response: CompletionResponse) -> ChatResponse:
@@ -60,6 +62,15 @@ def chat(response: CompletionResponse) -> ChatResponse:
         raw=response.raw,
         logprobs=response.logprobs,
     )
+
+
+def _raw(event: StreamEvent) -> dict[str, Any]:
+    if event.details or event.top_tokens or event.__pydantic_extra__:
+        return event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
+    # What most events have, and no more: to write it down takes a quarter of the time.
+    token = vars(event.token) | (event.token.__pydantic_extra__ or {})
+    told = {"token": token, "generated_text": event.generated_text, "details": None}
+    return told if event.index is None else {"index": event.index, **told}
 
 
 def _logprobs(

@@ -8,6 +8,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
+from pydantic import ValidationError
+
 from datacrunch_tgi._errors import ArgumentError, StructuredOutputError
 from datacrunch_tgi._words import LONGEST_MESSAGE, beginning
 
@@ -61,6 +63,9 @@ def read(
     found = text[text.find("{") : text.rfind("}") + 1] if anywhere else ""
     try:
         return validate(found or text)
+    except ValidationError as broken:  # whose own text ends in an address
+        told = broken.errors(include_url=False, include_input=False)
+        rule = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in told)
     except ValueError as broken:
         rule = str(broken)
     error = StructuredOutputError(

@@ -63,3 +63,11 @@ def test_with_a_key_the_same_script_talks_to_the_endpoint_it_names(tiny_llama: P
     assert KEY not in printed
     for answer in ANSWERS:
         assert answer in printed
+
+
+def test_with_a_chat_model_its_documents_are_asked_about_in_chats(tiny_llama: Path) -> None:
+    with EmulatedEndpoint(model=tiny_llama) as endpoint:
+        printed = run(DATACRUNCH_BASE_URL=endpoint.url, DATACRUNCH_MODEL="llama-2-13b-chat")
+    _, *asked = (request.json["inputs"] for request in endpoint.requests)
+    assert all(prompt.startswith("[INST] <<SYS>>") for prompt in asked)
+    assert printed.count("completion tokens; ended by") == len(ANSWERS)
