@@ -13,7 +13,7 @@ TINY_LLAMA = Path(__file__).parent / "tiny-llama"
 
 
 @contextmanager
-def endpoint(tokens_per_second: float = 60) -> Iterator[dict[str, Any]]:
+def endpoint(tokens_per_second: float = 60, *, chat: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the settings of a client or model, and say who answers.
 
     They are empty where DATACRUNCH_API_KEY or DATACRUNCH_BASE_URL is set: clients and models look
@@ -21,6 +21,7 @@ def endpoint(tokens_per_second: float = 60) -> Iterator[dict[str, Any]]:
 
     Args:
         tokens_per_second: How fast the tiny Llama answers.
+        chat: Whether a chat model takes them: then they hold the tiny Llama's chat template, too.
     """
     if "DATACRUNCH_API_KEY" in os.environ or "DATACRUNCH_BASE_URL" in os.environ:
         print("Your endpoint answers, as DATACRUNCH_* in the environment say.")
@@ -28,11 +29,12 @@ def endpoint(tokens_per_second: float = 60) -> Iterator[dict[str, Any]]:
         return
     with EmulatedEndpoint(model=TINY_LLAMA, tokens_per_second=tokens_per_second) as emulated:
         print("No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers.")
-        yield {"base_url": emulated.url, "model": "tiny-llama"}
+        template = {"chat_template": TINY_LLAMA} if chat else {}
+        yield {"base_url": emulated.url, "model": "tiny-llama", **template}
 
 
-def connect(tokens_per_second: float = 60) -> dict[str, Any]:
+def connect(tokens_per_second: float = 60, *, chat: bool = False) -> dict[str, Any]:
     """Do the same for a notebook: the endpoint lives as long as its process."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(endpoint(tokens_per_second))
+    return stack.enter_context(endpoint(tokens_per_second, chat=chat))
