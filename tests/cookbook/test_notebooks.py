@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 HERE = Path(__file__).parent
@@ -13,6 +15,9 @@ COOKBOOK = HERE.parents[1] / "cookbook"
 NOTEBOOKS = {
     path.name: path.read_text(encoding="utf-8") for path in sorted(COOKBOOK.glob("*.ipynb"))
 }
+CHATS = {"12-chat", "13-structured"}
+"""The recipes that take the model's chat template, which its name tells."""
+COMPLETIONS = {Path(name).stem for name in NOTEBOOKS} - CHATS
 KEY = "sk-of-the-one-who-reads-recipes"
 EMULATED = "No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers."
 LIVE = "Your endpoint answers, as DATACRUNCH_* in the environment say."
@@ -20,12 +25,12 @@ NO_WAY_OUT = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localho
 """What is not on this machine would be asked for at a port where nobody listens."""
 
 
-def execute(into: Path, **environment: str) -> dict[str, str]:
-    """Run all recipes anew; return the files that were written."""
+def execute(into: Path, *names: str, **environment: str) -> dict[str, str]:
+    """Run the named recipes anew, or all; return the files that were written."""
     clean = {name: value for name, value in os.environ.items() if "DATACRUNCH" not in name}
     proxies = NO_WAY_OUT | {"HTTPS_PROXY": NO_WAY_OUT["HTTP_PROXY"]}
     subprocess.run(  # noqa: S603 -- our own script
-        [sys.executable, str(HERE / "execute.py"), "--into", str(into)],
+        [sys.executable, str(HERE / "execute.py"), "--into", str(into), *names],
         env=clean | proxies | environment,
         check=True,
         timeout=180,
@@ -41,24 +46,29 @@ def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> 
         assert executed[name] == stored, f"{name}: to store what it prints now, make notebooks"
 
 
+@pytest.mark.parametrize(
+    ("model", "recipes"), [("tiny-llama", COMPLETIONS), ("llama-2-13b-chat", CHATS)]
+)
 def test_recipes_run_on_the_endpoint_that_the_environment_names(
-    tmp_path: Path, tiny_llama: Path
+    model: str, recipes: set[str], tmp_path: Path, tiny_llama: Path
 ) -> None:
     """The same model behind it gives the same answers, so nothing but the first line differs."""
     with EmulatedEndpoint(model=tiny_llama, base_path="/v1/completions", api_key=KEY) as endpoint:
         executed = execute(
             tmp_path,
+            *recipes,
             DATACRUNCH_BASE_URL=endpoint.url,
             DATACRUNCH_API_KEY=KEY,
-            DATACRUNCH_MODEL="tiny-llama",
+            DATACRUNCH_MODEL=model,
         )
-    for name, stored in NOTEBOOKS.items():
-        assert executed[name] == stored.replace(EMULATED, LIVE)
+    assert {Path(name).stem for name in executed} == recipes
+    for name, printed in executed.items():
+        assert printed == NOTEBOOKS[name].replace(EMULATED, LIVE)
     assert sum(EMULATED in stored for stored in NOTEBOOKS.values()) == len(NOTEBOOKS) - 2, (
         "all but the two on errors and tests, which need an endpoint that fails when it is told to"
     )
     assert {request.status for request in endpoint.requests} == {200}
-    assert {request.json["model"] for request in endpoint.requests} == {"tiny-llama"}
+    assert {request.json["model"] for request in endpoint.requests} == {model}
 
 
 def test_recipes_hold_outputs_and_nothing_of_the_machine_that_ran_them() -> None:
