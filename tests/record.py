@@ -26,7 +26,7 @@ RECORDINGS = TESTS / "recordings"
 SERVERS = ("fork-1.1.1", "tgi-3.3.7")
 NAMES = [
     f"{name}{suffix}"
-    for name in ("ask-stop", "chain-stop", "rag-stop", "japanese-cut-5")
+    for name in ("ask-stop", "chain-stop", "rag-stop", "chat-turns", "japanese-cut-5")
     for suffix in ("", "-stream")
 ]
 HOST = "http://endpoint.invalid"

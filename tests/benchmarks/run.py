@@ -39,7 +39,7 @@ CASES = [
     Case("decode", 5, {"tokens": 10_000}, (SYNC,), ("ours",)),
     Case("stream", 9, {"tokens": 10_000}),
     *(
-        Case(framework, 9, {"tokens": 10_000}, BOTH, ("ours", *models))
+        Case(framework, 25, {"tokens": 1000}, BOTH, ("ours", *models))
         for framework, models in MODELS.items()
     ),
     Case("requests", 5, {"number": 64, "each": 20}, BOTH, WITHOUT_FLOOR),

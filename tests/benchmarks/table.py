@@ -153,7 +153,9 @@ def _frameworks(results: Results) -> str:
         if client in results.started
     ]
     heads = ("", "sync, µs", "async, µs", "sync, x framework alone", "async, x framework alone")
-    return _table("The same in the frameworks", heads, rows)
+    return _table(
+        "One stream of 1,000 tokens at once in the frameworks: CPU for each token", heads, rows
+    )
 
 
 def _streams(results: Results) -> str:

@@ -1,13 +1,15 @@
 """What real servers said, to a chain and to a prompt: their words, their counts, their usage."""
 
 from collections.abc import Awaitable, Callable
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import PromptTemplate
 
-from langchain_datacrunch import DataCrunchLLM
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 
 CHAIN = PromptTemplate.from_template(
     "Human: Answer the question based only on the following context:\n"
@@ -101,3 +103,34 @@ async def test_an_answer_that_ends_within_a_character_keeps_those_before_it(
 ) -> None:
     prompt = "[INST] Say hello in Japanese. [/INST]"
     assert "".join(await call(llm, expected["method"], prompt, max_tokens=5)) == " こ"
+
+
+@pytest.mark.vcr
+@pytest.mark.parametrize(
+    "expected",
+    [
+        _cassette(f"{server}/chat-turns{suffix}", method=method, usage=usage)
+        for server, usage in (("fork-1.1.1", None), ("tgi-3.3.7", 59))
+        for suffix, method in (("", "invoke"), ("-stream", "stream"))
+    ],
+)
+async def test_a_conversation_is_answered_as_the_server_did(
+    call: Callable[..., Awaitable[Any]], expected: dict[str, Any]
+) -> None:
+    chat = ChatDataCrunch(
+        base_url="http://endpoint.invalid", model="llama-2-13b-chat", max_tokens=60, max_retries=0
+    )
+    conversation = [
+        ("system", "You are a helpful assistant."),
+        ("user", "What is the capital of France?"),
+        ("assistant", "The capital of France is Paris."),
+        ("user", "What is the capital of Finland?"),
+    ]
+    message = await call(chat, expected["method"], conversation)
+    if expected["method"] == "stream":
+        message = reduce(add, message)
+    assert message.text == " The capital of Finland is Helsinki."
+    assert message.response_metadata["finish_reason"] == "eos_token"
+    assert message.response_metadata["token_usage"]["completion_tokens"] == 10
+    usage = message.usage_metadata
+    assert (usage and usage["input_tokens"]) == expected["usage"]
