@@ -2,9 +2,12 @@
 
 from typing import assert_type
 
+from langchain_core.messages import AIMessage
+
 from datacrunch_tgi import (
     Answer,
     AsyncClient,
+    ChatTemplate,
     Client,
     Details,
     Info,
@@ -13,7 +16,7 @@ from datacrunch_tgi import (
     StreamEvent,
     Usage,
 )
-from langchain_datacrunch import DataCrunchLLM
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 from llamaindex_datacrunch import DataCrunch
 
 
@@ -57,3 +60,16 @@ def refused(client: Client) -> None:
 def adapters() -> None:
     assert_type(DataCrunchLLM(max_tokens=60).invoke("prompt"), str)
     assert_type(DataCrunch(max_tokens=60).complete("prompt").text, str)
+
+
+def chats(chat: ChatDataCrunch, template: ChatTemplate) -> None:
+    assert_type(chat.invoke("prompt"), AIMessage)
+    assert_type(chat.template, ChatTemplate | None)
+    prompt = template.prompt([{"role": "user", "content": "Hi"}], allow_control_tokens=True)
+    assert_type(prompt, str)
+    assert_type(template.stop, tuple[str, ...])
+
+
+def settings(client: Client, async_client: AsyncClient) -> None:
+    assert_type(client.with_settings(model="other"), Client)
+    assert_type(async_client.with_settings(idle_timeout=5), AsyncClient)
