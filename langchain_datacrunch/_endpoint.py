@@ -18,7 +18,8 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import model_validator
 
 from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
-from datacrunch_tgi._adapter import Endpoint, renamed
+from datacrunch_tgi._adapter import Endpoint
+from datacrunch_tgi._arguments import refuse_secrets, renamed
 from langchain_datacrunch._errors import as_langchains_errors
 
 Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
@@ -56,6 +57,11 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _set_datacrunch_version(self) -> Self:
         self._add_version("datacrunch-tgi", __version__)
         return self
+
+    def bind(self, **kwargs: Any) -> Any:
+        """Bind parameters of every call; a secret is none, since what is bound is shown."""
+        refuse_secrets(kwargs)
+        return super().bind(**kwargs)
 
     def configurable_fields(self, **fields: AnyConfigurableField) -> RunnableSerializable[Any, Any]:
         """Let the fields be set in a call's config, under LangChain's names for them too."""

@@ -129,6 +129,10 @@ class DataCrunchStructuredOutputError(StructuredOutputError, OutputParserExcepti
     observation = None
     send_to_llm = False
 
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)  # LangChain's own adds an address to it
+        self.message = message
+
     @property
     def llm_output(self) -> str:  # type: ignore[override]  # LangChain's is an attribute
         """The answer."""

@@ -33,7 +33,7 @@ from langchain_datacrunch._outputs import about
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 _PROVIDER = {"model_provider": "datacrunch"}
-_UNSAID = {"tool_call", "tool_use", "reasoning", "thinking"}
+_UNSAID = {"tool_call", "tool_use", "reasoning", "thinking", "redacted_thinking"}
 """Blocks of an answer that are told elsewhere, or not to be told to the model again."""
 
 

@@ -14,6 +14,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
+from pydantic import BaseModel
 
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi._structured import grammar_of, instructions, read
@@ -28,7 +29,7 @@ _ADVICE = (
 
 
 def structured(
-    model: BaseChatModel, schema: dict[str, Any] | type, method: Method, *, include_raw: bool
+    model: BaseChatModel, schema: dict[str, Any] | type[Any], method: Method, *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
     """Make the chain.
 
@@ -38,20 +39,24 @@ def structured(
     if method not in get_args(Method):
         known = ", ".join(get_args(Method))
         raise ArgumentError("method", f"must be one of {known}", value=repr(method))
-    as_json = convert_to_json_schema(schema)
-    grammar = grammar_of(as_json)
+    as_json = convert_to_json_schema(
+        schema
+    )  # which says of a reference to itself that anything will do
+    whole = as_json
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        whole = schema.model_json_schema()
     in_words = method == "json_mode"
     told = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": as_json}}
     asked: Runnable[LanguageModelInput, AIMessage]
     if in_words:
 
         def ask(given: LanguageModelInput) -> list[BaseMessage]:
-            words = SystemMessage(instructions(grammar["value"]))
+            words = SystemMessage(instructions(whole))
             return [words, *model._convert_input(given).to_messages()]  # pyright: ignore[reportPrivateUsage]  # core has no other
 
-        asked = RunnableLambda(ask) | model.bind(**told)
+        asked = RunnableLambda(ask) | model.bind(return_full_text=False, **told)
     else:
-        asked = model.bind(grammar=grammar, **told)
+        asked = model.bind(grammar=grammar_of(whole), return_full_text=False, **told)
 
     validated = _validator(schema, as_json)
 

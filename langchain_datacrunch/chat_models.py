@@ -8,6 +8,7 @@ The server is asked on the same routes as by the LLM, whose prompt the user writ
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._chat_adapter import ChatEndpoint
 from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._messages import to_chat_chunk, to_chat_result, to_dict
@@ -62,9 +63,10 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         default=None,
         description="So many likeliest tokens at each place are told too: `top_n_tokens` of the API.",
     )
-    streaming: bool = Field(
-        default=False,
-        description="Whether invoke, generate and batch stream too, so that callbacks get each token.",
+    streaming: bool | None = Field(
+        default=None,
+        description="Whether invoke, generate and batch stream too, so that callbacks get each token. "
+        "Default: where somebody listens, as in `astream_events`.",
     )
     of_calls: ClassVar = ChatEndpoint.of_calls | {"logprobs", "top_logprobs"}
 
@@ -113,6 +115,8 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Have answers that are JSON of a schema.
 
+        Set parameters on the model, or bind them to what this gives: what was bound before is lost.
+
         Args:
             schema: A Pydantic class, a TypedDict class, a JSON schema or an OpenAI function.
             method: `json_schema` gives the server a grammar (TGI 1.4.1), so that the model can say
@@ -136,6 +140,18 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         if kwargs:
             raise ValueError(f"with_structured_output knows no {', '.join(kwargs)}")
         return structured(self, schema, method, include_raw=include_raw)
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What a dump holds in another form than the model."""
+        given = self.chat_template
+        return {"chat_template": asdict(given)} if isinstance(given, ChatTemplate) else {}
+
+    def _get_invocation_params(
+        self, stop: list[str] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        self.check_call(kwargs.keys() - {"stream"})  # before tracers are told of them
+        return super()._get_invocation_params(stop, **kwargs)
 
     def _resolve_model_profile(self) -> Any:
         return {"text_inputs": True, "text_outputs": True, "tool_calling": False}

@@ -9,6 +9,9 @@ what they share is not: methods that call each other would count every token twi
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from llama_index.core.base.llms.types import (
@@ -28,10 +31,14 @@ from llama_index.core.llms.callbacks import (
 )
 from pydantic import model_validator
 
+from datacrunch_tgi import ArgumentError
 from llamaindex_datacrunch._prompts import Prompts
 from llamaindex_datacrunch._responses import chat, chunk, completion
 from llamaindex_datacrunch._structured import Structured
 from llamaindex_datacrunch._window import Window
+
+_SHORT = "a"
+"""As much as a message must say; it is counted too, which errs on the safe side."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Response = TypeVar("Response", CompletionResponse, ChatResponse)
@@ -39,12 +46,35 @@ Response = TypeVar("Response", CompletionResponse, ChatResponse)
 
 def _completion_events(method: Method) -> Method:
     """Tell LlamaIndex's callbacks and instrumentation of a completion, and wait for its rate limiter."""
-    return cast("Method", llm_completion_callback()(method))
+    return _checked(cast("Method", llm_completion_callback()(method)))
 
 
 def _chat_events(method: Method) -> Method:
     """Do for a chat what `_completion_events` does for a completion."""
-    return cast("Method", llm_chat_callback()(method))
+    return _checked(cast("Method", llm_chat_callback()(method)))
+
+
+def _checked(method: Method) -> Method:
+    """Refuse what no call can have before anybody is told of it."""
+
+    def check(model: Any, call: Mapping[str, Any]) -> None:
+        model.check_call(call.keys() - {"prompt", "formatted", "messages"})
+
+    if iscoroutinefunction(method):
+
+        @wraps(method)
+        async def awaited(self: Any, *args: Any, **call: Any) -> Any:
+            check(self, call)
+            return await method(self, *args, **call)
+
+        return cast("Method", awaited)
+
+    @wraps(method)
+    def called(self: Any, *args: Any, **call: Any) -> Any:
+        check(self, call)
+        return method(self, *args, **call)
+
+    return cast("Method", called)
 
 
 class DataCrunch(Window, Prompts, Structured, CustomLLM):
@@ -226,11 +256,13 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     def _added_tokens(self) -> int:
         if self.tokenizer is None:
             return 0
-        if self._chats:
-            _, text = self._for_chat([ChatMessage(content="")], {})
-        else:
-            _, text = self._for_completion("", {}, formatted=False)
-        return len(self.tokenizer(text))
+        with suppress(ArgumentError):  # of a template that refuses such a message
+            if self._chats:
+                _, text = self._for_chat([ChatMessage(content=_SHORT)], {})
+            else:
+                _, text = self._for_completion(_SHORT, {}, formatted=False)
+            return len(self.tokenizer(text))
+        return 0
 
     def _stream(
         self, prompt: str, made: Callable[[CompletionResponse], Response]

@@ -9,13 +9,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from llama_index.core.base.llms.generic_utils import messages_to_prompt
-from llama_index.core.base.llms.types import ChatMessage, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms import LLM
 from llama_index.core.llms.llm import default_completion_to_prompt
 from pydantic import Field, model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._chat_adapter import ChatEndpoint
+
+_ROLES = {
+    MessageRole.DEVELOPER: "system",
+    MessageRole.MODEL: "assistant",
+    MessageRole.CHATBOT: "assistant",
+}
+"""What chat templates call the roles of other providers' models."""
 
 
 class Prompts(ChatEndpoint, LLM):
@@ -95,9 +102,10 @@ class Prompts(ChatEndpoint, LLM):
 
 
 def _to_dict(message: ChatMessage) -> dict[str, Any]:
+    role = _ROLES.get(message.role, message.role.value)
+    unsaid = "thinking" if role == "assistant" else None
     for block in message.blocks:
-        if not isinstance(block, TextBlock):
-            raise ArgumentError(
-                "messages", "must hold text alone", value=f"a block {block.block_type!r}"
-            )
-    return {"role": message.role.value, "content": message.content or ""}
+        if block.block_type not in {"text", unsaid}:
+            rule = "must hold text alone"
+            raise ArgumentError("messages", rule, value=f"a block {block.block_type!r}")
+    return {"role": role, "content": message.content or ""}

@@ -121,9 +121,10 @@ class Structured(LLM):
     def _by_grammar(
         self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
     ) -> dict[str, Any]:
+        asked = {"return_full_text": False, **(llm_kwargs or {})}
         if self.pydantic_program_mode == PydanticProgramMode.LLM:
-            return llm_kwargs or {}
-        return {"grammar": grammar_of(output_cls.model_json_schema()), **(llm_kwargs or {})}
+            return asked
+        return {"grammar": grammar_of(output_cls.model_json_schema()), **asked}
 
 
 def _started(output_cls: type[BaseModel], prompt: PromptTemplate, values: dict[str, Any]) -> None:

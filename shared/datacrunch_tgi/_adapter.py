@@ -3,9 +3,9 @@
 No framework is imported here. A model inherits from `Endpoint` and then from its framework's class.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -14,6 +14,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     PrivateAttr,
     SecretStr,
+    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     create_model,
@@ -22,6 +23,16 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_function
 
+from datacrunch_tgi._arguments import (
+    ALIASES,
+    PARAMETERS,
+    SECRET,
+    SETTINGS,
+    refuse_secrets,
+    renamed,
+    texts,
+    translated,
+)
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import HIDDEN, ArgumentError
 from datacrunch_tgi._fields import refuse_unknown
@@ -30,14 +41,7 @@ from datacrunch_tgi._schema import Answer
 from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._streams import AsyncStream, Stream
 
-PARAMETERS = tuple(Parameters.__annotations__)
-SETTINGS = tuple(item.name for item in fields(Settings))
-ALIASES = {"max_tokens": "max_new_tokens", "timeout": "first_token_timeout"}
-"""What the frameworks' users call a parameter or setting, and its name here."""
-
-_SECRET = {"api_key", "client_certificate", "headers", "proxy"}
-"""Settings that no call can have: the frameworks show a call's arguments to tracers."""
-_NOT_DUMPED = {*_SECRET, "tokenizer"}
+_NOT_DUMPED = {*SECRET, "tokenizer"}
 """Settings that no dump of a model holds: secrets, and what is no data."""
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -92,7 +96,7 @@ class Endpoint(BaseModel):
     )
 
     of_calls: ClassVar[frozenset[str]] = frozenset(
-        {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - _SECRET
+        {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - SECRET
     )
     """What a call may have of its own."""
 
@@ -162,7 +166,7 @@ class Endpoint(BaseModel):
     def parameters(self) -> Parameters:
         """This model's parameters, in the API's terms."""
         return translated(
-            {name: getattr(self, name) for name in PARAMETERS} | {"stop": _texts(self.stop)}
+            {name: getattr(self, name) for name in PARAMETERS} | {"stop": texts(self.stop)}
         )
 
     @property
@@ -171,11 +175,28 @@ class Endpoint(BaseModel):
         most: int | None = self.max_new_tokens
         return most
 
+    @max_tokens.setter
+    def max_tokens(self, most: int | None) -> None:
+        self.max_new_tokens = most
+
     @property
     def timeout(self) -> float:
         """What the frameworks call `first_token_timeout`, in seconds."""
         seconds: float = self.first_token_timeout
         return seconds
+
+    @timeout.setter
+    def timeout(self, seconds: float) -> None:
+        self.first_token_timeout = seconds
+
+    def check_call(self, names: Iterable[str]) -> None:
+        """Refuse what no call can have.
+
+        Raises:
+            ArgumentError: It is not known, or a secret, which tracers would be told.
+        """
+        refuse_secrets(names)
+        refuse_unknown(names, self.of_calls)
 
     def for_call(self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None) -> Self:
         """A copy of this model whose own parameters and settings are those of one call.
@@ -186,22 +207,31 @@ class Endpoint(BaseModel):
         Raises:
             ArgumentError: The call has what no call can have, or a setting that breaks its rule.
         """
-        for name in _SECRET & call.keys():
-            raise ArgumentError(name, "is for the model: tracers are told what a call is given")
-        refuse_unknown(call, self.of_calls)
+        self.check_call(call)
         self._connected()  # before it is copied, so that every copy has the same clients
         given = renamed(call)
+        for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
+            given[name] = self._checked_field(name, given[name])
         extra: Any = given.get("extra_parameters") or {}
         if not isinstance(extra, Mapping):
             raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
         model = self.model_copy(
             update={
                 **given,
-                "stop": [*_texts(self.stop), *_texts(given.get("stop")), *_texts(stop)] or None,
+                "stop": [*texts(self.stop), *texts(given.get("stop")), *texts(stop)] or None,
                 "extra_parameters": {**self.extra_parameters, **extra},
             }
         )
         return model._resolved() if given.keys() & SETTINGS else model
+
+    def _checked_field(self, name: str, value: Any) -> Any:
+        field = type(self).model_fields[name]
+        kind: Any = Annotated[field.annotation, *field.metadata, Field()]
+        try:
+            return TypeAdapter(kind).validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False)[0]
+        raise ArgumentError(name, first["msg"], value=repr(value))
 
     def _connected(self) -> tuple[dict[str, Any], Client, AsyncClient]:
         settings = {name: getattr(self, name) for name in SETTINGS}
@@ -232,44 +262,3 @@ class Endpoint(BaseModel):
         return self.async_client.stream(
             prompt, self.parameters, extra_parameters=self.extra_parameters
         )
-
-
-def translated(given: Mapping[str, Any]) -> Parameters:
-    """What the frameworks' users mean, in the API's terms; what is not set is left out.
-
-    `temperature=0` is greedy; a `top_p` or `typical_p` of 1 keeps every token, and servers refuse it;
-    `details` is on unless it is turned off, because usage and finish reason come from it.
-    """
-    meant = {name: value for name, value in given.items() if value is not None}
-    if meant.get("temperature") == 0:
-        for name in ("temperature", "do_sample", "top_k", "top_p", "typical_p"):
-            meant.pop(name, None)
-    for name in ("top_p", "typical_p"):
-        if meant.get(name) == 1:
-            del meant[name]
-    if not meant.get("stop", True):
-        del meant["stop"]
-    return {"details": True, **meant}  # type: ignore[typeddict-item]  # the names were checked
-
-
-def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments under their names here, without settings that are None, which are not set.
-
-    Raises:
-        ArgumentError: An argument is given under both names, with two values.
-    """
-    names = dict(given)
-    for alias, name in ALIASES.items():
-        if alias in names:
-            value = names.pop(alias)
-            if names.setdefault(name, value) != value:
-                raise ArgumentError(alias, f"means {name}, which is given too", value=repr(value))
-    if "stop" in names:
-        names["stop"] = _texts(names["stop"])
-    return {
-        name: value for name, value in names.items() if not (value is None and name in SETTINGS)
-    }
-
-
-def _texts(stop: Sequence[str] | str | None) -> Sequence[str]:
-    return [stop] if isinstance(stop, str) else stop or ()  # one text, not its letters

@@ -1,19 +1,13 @@
 """What the chat models of both frameworks have in common: their chat template, and the prompt it makes."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from datacrunch_tgi._adapter import Endpoint
 from datacrunch_tgi._chat import ChatTemplate
-
-
-@lru_cache(maxsize=32)  # a template is looked for once, and keeps what it finds out about itself
-def _template(given: ChatTemplate | str | None, model: str) -> ChatTemplate | None:
-    return ChatTemplate.for_model(model) if given is None else ChatTemplate.of(given)
 
 
 def _as_text(given: Any) -> Any:
@@ -35,6 +29,15 @@ class ChatEndpoint(Endpoint):
     )
     of_calls: ClassVar = Endpoint.of_calls | {"chat_template", "allow_control_tokens"}
 
+    _found: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = PrivateAttr(None)
+    """What `chat_template` and `model` led to: it is looked for once, and keeps what it learns of itself."""
+
+    @model_validator(mode="after")
+    def _check_chat_template(self) -> Self:
+        if self.chat_template is not None:
+            _ = self.template
+        return self
+
     @property
     def template(self) -> ChatTemplate | None:
         """The chat template in use; None where none is given and the model's name tells none.
@@ -42,7 +45,11 @@ class ChatEndpoint(Endpoint):
         Raises:
             ArgumentError: What is given is no chat template.
         """
-        return _template(self.chat_template, self.model)
+        given, model = self.chat_template, self.model
+        if self._found is None or self._found[:2] != (given, model):
+            named = ChatTemplate.for_model(model) if given is None else ChatTemplate.of(given)
+            self._found = (given, model, named)
+        return self._found[2]
 
     def _for_messages(
         self, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]

@@ -65,7 +65,11 @@ def read(
         return validate(found or text)
     except ValidationError as broken:  # whose own text ends in an address
         told = broken.errors(include_url=False, include_input=False)
-        rule = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in told)
+        places = (".".join(map(str, each["loc"])) for each in told)
+        rule = "; ".join(
+            f"{place and place + ': '}{each['msg']}"
+            for place, each in zip(places, told, strict=True)
+        )
     except ValueError as broken:
         rule = str(broken)
     error = StructuredOutputError(

@@ -54,11 +54,16 @@ class _OfFile:
     path: str
 
     def __call__(self, text: str) -> Sequence[Any]:
-        return _read(self.path)(text)
+        try:
+            written = os.stat(self.path).st_mtime_ns  # noqa: PTH116 -- a text will do
+        except OSError as error:
+            rule = f"must be a tokenizer.json: {error.strerror}"
+            raise ArgumentError("tokenizer", rule, value=repr(self.path)) from None
+        return _read(os.path.abspath(self.path), written)(text)  # noqa: PTH100 -- likewise
 
 
 @lru_cache(maxsize=8)
-def _read(path: str) -> Encode:
+def _read(path: str, _written: int) -> Encode:
     try:
         import tokenizers  # noqa: PLC0415 -- only who names a file needs it
     except ModuleNotFoundError:

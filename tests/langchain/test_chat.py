@@ -23,9 +23,10 @@ from langchain_core.messages import (
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ConfigurableField, RunnableLambda
 from pydantic import ValidationError
 
-from datacrunch_tgi import ArgumentError, ControlTokenWarning, OverloadedError
+from datacrunch_tgi import ArgumentError, ChatTemplate, ControlTokenWarning, OverloadedError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
 
@@ -473,3 +474,77 @@ async def test_dumps_and_pickles_give_a_model_that_works(
         assert sent(endpoint).startswith("<|im_start|>user\nHi")
     keys = [request.headers["authorization"] for request in endpoint.requests]
     assert keys == ["Bearer sk-of-the-environment", f"Bearer {KEY}", f"Bearer {KEY}"]
+
+
+async def test_templates_that_differ_at_their_end_share_no_answer_and_are_dumped(
+    endpoint: EmulatedEndpoint, call: Call
+) -> None:
+    cache = InMemoryCache()
+    begin = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    templates = [ChatTemplate(begin + end, eos_token="</s>") for end in ("A", "B")]
+    for template in templates * 2:
+        chat = ChatDataCrunch(
+            base_url=endpoint.url, model="mine", chat_template=template, cache=cache
+        )
+        await call(chat, "invoke", "Hi")
+    assert [request.json["inputs"] for request in endpoint.requests] == ["HiA", "HiB"]
+    named = ChatDataCrunch(base_url=endpoint.url, chat_template="chatml", cache=cache)
+    for template in templates * 2:
+        await call(named, "invoke", "Hi", chat_template=template)
+    assert len(endpoint.requests) == 4
+    dumped = dumpd(ChatDataCrunch(base_url=endpoint.url, chat_template=templates[0]))
+    assert ChatTemplate(**dumped["kwargs"]["chat_template"]).template == begin + "A"
+
+
+@pytest.mark.parametrize("method", ["invoke", "stream", "generate"])
+async def test_what_no_call_can_have_is_refused_before_a_tracer_is_told(
+    chat: ChatDataCrunch, call: Call, remembering: Any, method: str
+) -> None:
+    given: Any = [[HumanMessage("Hi")]] if method == "generate" else "Hi"
+    for name in ("api_key", "headers", "temprature"):
+        callbacks: Any = {"callbacks": [remembering]}
+        options = callbacks if method == "generate" else {"config": callbacks}
+        with pytest.raises(ArgumentError, match=f"^{name}"):
+            await call(chat, method, given, **options, **{name: "sk-in-a-call"})
+    assert not remembering.invocation_params
+    with pytest.raises(ArgumentError, match=r"^api_key"):
+        chat.bind(api_key="sk-in-a-call")
+
+
+async def test_a_configured_model_streams_to_who_listens(chat: ChatDataCrunch) -> None:
+    """LangChain makes it anew with every field given, the default of `streaming` too."""
+    configurable = chat.configurable_fields(max_tokens=ConfigurableField(id="most"))
+    chain = RunnableLambda(lambda text: text) | configurable | StrOutputParser()
+    events = [event async for event in chain.astream_events("Hi", version="v2")]
+    assert sum(event["event"] == "on_chat_model_stream" for event in events) == len(WORDS)
+
+
+async def test_messages_of_several_people_are_told_in_one_turn(
+    chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call
+) -> None:
+    await call(chat, "invoke", [HumanMessage("Hi", name="ann"), HumanMessage("Ho", name="bob")])
+    assert sent(endpoint) == "[INST] Hi\n\nHo [/INST]"
+
+
+def test_a_template_that_is_not_there_is_refused_at_once_and_a_changed_one_is_read(
+    endpoint: EmulatedEndpoint, tmp_path: Path
+) -> None:
+    for wrong in (tmp_path / "chat_template.jinja", "llama-22"):
+        with pytest.raises(ValidationError, match="chat_template="):
+            ChatDataCrunch(base_url=endpoint.url, chat_template=wrong)
+    file = tmp_path / "chat_template.jinja"
+    for text in ("A", "B"):
+        file.write_text(text + "{{ messages[0].content }}", encoding="utf-8")
+        ChatDataCrunch(base_url=endpoint.url, chat_template=file).invoke("Hi")
+        assert sent(endpoint) == f"{text}Hi"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("logprobs", "perhaps"), ("allow_control_tokens", 7), ("chat_template", 5)]
+)
+async def test_a_call_checks_what_it_is_given(
+    chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, name: str, value: Any
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}={value!r}: "):
+        await call(chat, "invoke", "Hi", **{name: value})
+    assert not endpoint.requests

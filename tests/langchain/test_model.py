@@ -1,6 +1,7 @@
 """The model itself: its fields, what it tells of itself, and how it counts tokens."""
 
 import json
+import os
 import pickle
 from collections.abc import Awaitable, Callable
 from inspect import isfunction
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from tokenizers import Tokenizer
 
 from datacrunch_tgi import ArgumentError, OverloadedError, RequestTimeoutError
-from datacrunch_tgi._adapter import PARAMETERS
+from datacrunch_tgi._arguments import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM, __version__
 
@@ -298,3 +299,24 @@ def test_without_a_tokenizer_the_server_is_asked_or_an_error_says_what_to_do(
     old = DataCrunchLLM(base_url=serve(answers="", dialect="1.1.1").url)
     with pytest.raises(ArgumentError, match=r"no /tokenize: pass tokenizer="):
         old.get_num_tokens("abc")
+
+
+def test_langchains_names_can_be_assigned_and_left_out() -> None:
+    llm = DataCrunchLLM(base_url="http://localhost", max_tokens=5, max_new_tokens=None)
+    assert llm.max_tokens == 5
+    llm.max_tokens, llm.timeout = 6, 7.0
+    assert (llm.max_new_tokens, llm.first_token_timeout) == (6, 7.0)
+
+
+def test_a_tokenizer_file_that_was_changed_is_read_again(tiny_llama: Path, tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    llm = DataCrunchLLM(base_url="http://localhost", tokenizer=file)
+    whole = (tiny_llama / "tokenizer.json").read_text(encoding="utf-8")
+    for count, text in enumerate((whole, whole.replace('"byte_fallback"', ' "byte_fallback"')), 1):
+        file.write_text(text, encoding="utf-8")
+        os.utime(file, ns=(count, count))
+        assert llm.get_num_tokens("Hi") > 0
+    file.write_text("no JSON", encoding="utf-8")
+    os.utime(file, ns=(3, 3))
+    with pytest.raises(ArgumentError, match="must be a tokenizer"):
+        llm.get_num_tokens("Hi")

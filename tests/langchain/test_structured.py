@@ -1,5 +1,7 @@
 """Structured answers: what was asked for comes back, or an error that shows what came instead."""
 
+import copy
+import pickle
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -171,3 +173,39 @@ async def test_a_model_under_a_grammar_can_say_nothing_else(
     in_words = chat.with_structured_output(Colour, method="json_mode")
     with pytest.raises(StructuredOutputError):
         await ask(call, in_words)
+
+
+class Tree(BaseModel):
+    """A tree."""
+
+    leaves: list["Tree"]
+
+
+def test_a_schema_that_refers_to_itself_can_be_asked_for_in_words_alone(
+    chat: Callable[..., ChatDataCrunch],
+) -> None:
+    model = chat('{"leaves": [{"leaves": []}]}')
+    with pytest.raises(ArgumentError, match="must not refer to itself"):
+        model.with_structured_output(Tree)
+    made = model.with_structured_output(Tree, method="json_mode").invoke("A tree")
+    assert made == Tree(leaves=[Tree(leaves=[])])
+
+
+async def test_the_prompt_is_no_part_of_a_structured_answer(
+    chat: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    model = chat(SAID, return_full_text=True)
+    for by in ("json_schema", "json_mode"):
+        assert (await ask(call, model.with_structured_output(City, method=by))).name == "Helsinki"
+
+
+async def test_the_error_can_be_pickled_and_copied(
+    chat: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    with pytest.raises(StructuredOutputError) as caught:
+        await ask(call, chat("Helsinki!").with_structured_output(City))
+    error: Any = caught.value
+    for again in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert (type(again), str(again), again.text) == (type(error), str(error), "Helsinki!")
+        assert again.llm_output == "Helsinki!"
+    assert "asked for: Invalid JSON" in str(error)

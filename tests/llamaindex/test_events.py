@@ -13,7 +13,7 @@ from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.rate_limiter import BaseRateLimiter
 from pydantic import BaseModel, Field
 
-from datacrunch_tgi import AuthenticationError
+from datacrunch_tgi import ArgumentError, AuthenticationError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
 
@@ -209,3 +209,13 @@ async def test_nobody_who_listens_is_told_a_secret(
     for heard in (told, called, caplog.text):
         assert len(heard) > 100
         assert "sk-" not in heard
+
+
+@pytest.mark.parametrize("name", ["api_key", "headers", "temprature"])
+async def test_what_no_call_can_have_is_refused_before_an_event_tells_it(
+    model: DataCrunch, log: Log, ask: Ask, name: str
+) -> None:
+    with pytest.raises(ArgumentError, match=f"^{name}"):
+        await ask(model, **{name: "sk-in-a-call"})
+    assert not log.named("StartEvent")
+    assert "sk-" not in repr(log.events)

@@ -135,8 +135,9 @@ def obedient(tiny_llama: Path) -> Iterator[EmulatedEndpoint]:
 
 
 async def test_a_model_under_a_grammar_can_say_nothing_else(obedient: EmulatedEndpoint) -> None:
-    model = DataCrunch(base_url=obedient.url, model="llama-2-13b-chat", max_tokens=60)
-    assert isinstance(model.structured_predict(Colour, PromptTemplate("A colour")), Colour)
-    model.pydantic_program_mode = "llm"  # type: ignore[assignment]  # an enumeration of texts
+    def model(**options: Any) -> DataCrunch:
+        return DataCrunch(base_url=obedient.url, model="llama-2-13b-chat", max_tokens=60, **options)
+
+    assert isinstance(model().structured_predict(Colour, PromptTemplate("A colour")), Colour)
     with pytest.raises(StructuredOutputError):
-        model.structured_predict(Colour, PromptTemplate("A colour"))
+        model(pydantic_program_mode="llm").structured_predict(Colour, PromptTemplate("A colour"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from llama_index.core import ChatPromptTemplate, PromptTemplate, get_response_synthesizer
-from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock, ThinkingBlock
 from pydantic import ValidationError
 
 from datacrunch_tgi import ArgumentError, ControlTokenWarning
@@ -160,3 +160,29 @@ def test_dumps_and_pickles_keep_the_template(endpoint: EmulatedEndpoint) -> None
     for copied in copies:
         copied.chat([ChatMessage("Hi")])
     assert prompts(endpoint) == ["<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"] * 2
+
+
+def test_other_providers_roles_and_thoughts_are_told_as_templates_know_them(
+    endpoint: EmulatedEndpoint,
+) -> None:
+    model = DataCrunch(base_url=endpoint.url, model=LLAMA)
+    thought, said = ThinkingBlock(content="hm"), TextBlock(text="Yes.")
+    model.chat(
+        [
+            ChatMessage(role="developer", content="Be brief."),
+            ChatMessage(role="user", content="So?"),
+            ChatMessage(role="model", blocks=[thought, said]),
+            ChatMessage(role="user", content="Why?"),
+        ]
+    )
+    assert prompts(endpoint) == [
+        "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nSo? [/INST] Yes. </s><s>[INST] Why? [/INST]"
+    ]
+
+
+def test_the_window_is_told_although_a_template_refuses_short_messages() -> None:
+    template = "{{ raise_exception('too short') if messages[0].content | length < 9 }}"
+    model = DataCrunch(
+        base_url="http://127.0.0.1:9", chat_template=template, tokenizer=str.split, model="mine"
+    )
+    assert model.metadata.context_window == model.context_window

@@ -163,13 +163,15 @@ def _told_by_user(message: Message) -> Message:
 
 
 def _merged(chat: Sequence[Message]) -> list[Message]:
-    """Merge neighbours that differ in their texts alone."""
+    """Merge neighbours that differ in their texts alone; they may have names, which then are left off."""
     merged = list[Message]()
     for message in chat:
         last = merged[-1] if merged else {}
         texts = [last.get("content"), message.get("content")]
-        if {**last, "content": texts[1]} == message and all(isinstance(t, str) for t in texts):
-            merged[-1] = {**message, "content": "\n\n".join(filter(None, texts))}
+        unnamed = [{**one, "name": None, "content": None} for one in (last, message)]
+        if unnamed[0] == unnamed[1] and all(isinstance(text, str) for text in texts):
+            joined = {**message, "content": "\n\n".join(filter(None, texts))}
+            merged[-1] = {name: value for name, value in joined.items() if name != "name"}
         else:
             merged.append(message)
     return merged
