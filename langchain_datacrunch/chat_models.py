@@ -168,7 +168,9 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         template = model.template
         if template is None:
             raise ArgumentError(
-                "chat_template", f"is needed: model={model.model!r} is not a name that tells it"
+                "chat_template",
+                f"is needed, since model={model.model!r} is not a name that tells it: "
+                f"{', '.join(ChatTemplate.names())}, or the path of the model's tokenizer_config.json",
             )
         if model.top_logprobs is not None:
             model = model.for_call({"top_n_tokens": model.top_logprobs})

@@ -27,8 +27,8 @@ from datacrunch_tgi._structured import grammar_of, instructions, read
 
 _dispatcher = get_dispatcher(__name__)
 _ADVICE = (
-    "max_tokens may have ended it; or the server has no grammars, such as TGI before 1.4.1 or "
-    "DataCrunch's fork, which ignores them"
+    "if max_tokens ended it, raise that; a server without grammars, such as TGI before 1.4.1 or "
+    "DataCrunch's fork, was asked in words alone: a larger model may do"
 )
 
 

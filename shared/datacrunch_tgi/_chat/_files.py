@@ -23,6 +23,11 @@ def is_name(name: str) -> bool:
     return _letters(name) in _names()
 
 
+def names() -> tuple[str, ...]:
+    """Return the names that formats have."""
+    return tuple(_families())
+
+
 def named(name: str) -> dict[str, Any]:
     """Read the format of this name, in any spelling.
 

@@ -100,6 +100,11 @@ class ChatTemplate:
         return cls(**_files.named(name))
 
     @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the families whose chat templates are known."""
+        return _files.names()
+
+    @classmethod
     def for_model(cls, model: str) -> "ChatTemplate | None":
         """Return the chat template that goes with a model's name; None where the name tells none.
 
