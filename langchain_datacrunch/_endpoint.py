@@ -21,6 +21,7 @@ from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __
 from datacrunch_tgi._adapter import Endpoint
 from datacrunch_tgi._arguments import refuse_secrets, renamed
 from langchain_datacrunch._errors import as_langchains_errors
+from langchain_datacrunch._retries import AsyncRetries, Retries
 
 Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
 ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
@@ -97,13 +98,17 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
             "a function from text to tokens, a tokenizers.Tokenizer or the path of a tokenizer.json",
         )
 
-    def _answer(self, prompt: str) -> Answer:
+    def _answer(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> Answer:
+        retries = Retries(run_manager)
         with as_langchains_errors():
-            return self._answered(prompt)
+            return self._answered(prompt, retries.tell)
 
-    async def _aanswer(self, prompt: str) -> Answer:
+    async def _aanswer(
+        self, prompt: str, run_manager: AsyncCallbackManagerForLLMRun | None
+    ) -> Answer:
         with as_langchains_errors():
-            return await self._aanswered(prompt)
+            async with AsyncRetries(run_manager) as retries:
+                return await self._aanswered(prompt, retries.keep)
 
     def _chunks(
         self,
@@ -112,7 +117,8 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         to_chunk: ToChunk[Chunk],
         for_callbacks: ToChunk[Chunk],
     ) -> Iterator[Chunk]:
-        with as_langchains_errors(), self._events(prompt) as events:
+        retries = Retries(run_manager)
+        with as_langchains_errors(), self._events(prompt, retries.tell) as events:
             for event in events:
                 answer = events.answer if events.ended else None
                 if run_manager and run_manager.handlers:
@@ -128,8 +134,12 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         for_callbacks: ToChunk[Chunk],
     ) -> AsyncIterator[Chunk]:
         with as_langchains_errors():
-            async with self._aevents(prompt) as events:
+            async with (
+                AsyncRetries(run_manager) as retries,
+                self._aevents(prompt, retries.keep) as events,
+            ):
                 async for event in events:
+                    await retries.tell()
                     answer = events.answer if events.ended else None
                     if run_manager and run_manager.handlers:
                         told = for_callbacks(event, answer, self.model)

@@ -184,22 +184,22 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 -- nothing is told before the end
+        run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
         model, prompt = self._prepared(messages, stop, **kwargs)
-        answer = model._answer(prompt)
+        answer = model._answer(prompt, run_manager)
         return to_chat_result(answer, model.model, logprobs=model._tells_logprobs)
 
     async def _agenerate(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 -- likewise
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
         model, prompt = self._prepared(messages, stop, **kwargs)
-        answer = await model._aanswer(prompt)
+        answer = await model._aanswer(prompt, run_manager)
         return to_chat_result(answer, model.model, logprobs=model._tells_logprobs)
 
     def _stream(

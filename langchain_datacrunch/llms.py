@@ -112,7 +112,7 @@ class DataCrunchLLM(RunPerPrompt):
     def _result(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> LLMResult:
         if self.streaming:
             return to_result(whole(list(self._stream(prompt, None, run_manager))))
-        return to_result(to_generation(self._answer(prompt), self.model))
+        return to_result(to_generation(self._answer(prompt, run_manager), self.model))
 
     async def _aresult(
         self, prompt: str, run_manager: AsyncCallbackManagerForLLMRun | None
@@ -120,7 +120,7 @@ class DataCrunchLLM(RunPerPrompt):
         if self.streaming:
             chunks = self._astream(prompt, None, run_manager)
             return to_result(whole([chunk async for chunk in chunks]))
-        return to_result(to_generation(await self._aanswer(prompt), self.model))
+        return to_result(to_generation(await self._aanswer(prompt, run_manager), self.model))
 
     def _stream(
         self,

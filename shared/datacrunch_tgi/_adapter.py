@@ -33,6 +33,7 @@ from datacrunch_tgi._arguments import (
     texts,
     translated,
 )
+from datacrunch_tgi._call import OnRetry
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import HIDDEN, ArgumentError
 from datacrunch_tgi._fields import refuse_unknown
@@ -247,18 +248,20 @@ class Endpoint(BaseModel):
             )
         return self._clients
 
-    def _answered(self, prompt: str) -> Answer:
-        return self.client.generate(prompt, self.parameters, extra_parameters=self.extra_parameters)
+    # What both frameworks' methods come to; a call's `on_retry` is told each error that is tried again.
 
-    async def _aanswered(self, prompt: str) -> Answer:
-        return await self.async_client.generate(
-            prompt, self.parameters, extra_parameters=self.extra_parameters
-        )
+    def _answered(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        return self.client.generate(prompt, **self._asked(on_retry))
 
-    def _events(self, prompt: str) -> Stream:
-        return self.client.stream(prompt, self.parameters, extra_parameters=self.extra_parameters)
+    async def _aanswered(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        return await self.async_client.generate(prompt, **self._asked(on_retry))
 
-    def _aevents(self, prompt: str) -> AsyncStream:
-        return self.async_client.stream(
-            prompt, self.parameters, extra_parameters=self.extra_parameters
-        )
+    def _events(self, prompt: str, on_retry: OnRetry | None = None) -> Stream:
+        return self.client.stream(prompt, **self._asked(on_retry))
+
+    def _aevents(self, prompt: str, on_retry: OnRetry | None = None) -> AsyncStream:
+        return self.async_client.stream(prompt, **self._asked(on_retry))
+
+    def _asked(self, on_retry: OnRetry | None) -> dict[str, Any]:
+        extra = {"extra_parameters": self.extra_parameters, "on_retry": on_retry}
+        return {**self.parameters, **extra}

@@ -81,6 +81,7 @@ class Sleep:
 
 Step = Open | Read | Close | Sleep
 Steps = Generator[Step | list[StreamEvent], Any, None]
+OnRetry = Callable[[DataCrunchError], None]
 
 
 class Call(ABC, Generic[Result]):
@@ -93,13 +94,12 @@ class Call(ABC, Generic[Result]):
         request: Request,
         settings: Settings,
         *,
+        on_retry: OnRetry | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._request = request
-        self._settings = settings
-        self._clock = clock
-        self._jitter = jitter
+        self._request, self._settings = request, settings
+        self._on_retry, self._clock, self._jitter = on_retry, clock, jitter
         self._requests = 0
 
     @abstractmethod
@@ -133,6 +133,8 @@ class Call(ABC, Generic[Result]):
                 if self._clock() + seconds >= self._deadline:
                     raise
                 logger.info("%s: trying again in %.1f s", type(error).__name__, seconds)
+                if self._on_retry:
+                    self._on_retry(error)
                 yield Sleep(seconds)
 
     def _attempt(self) -> Steps:
@@ -196,7 +198,7 @@ class WholeCall(Call[Result]):
         request: Request,
         settings: Settings,
         read: Callable[[Head, bytes], Result],
-        **injected: Callable[[], float],
+        **injected: Any,
     ) -> None:
         super().__init__(request, settings, **injected)
         self._reader = read
@@ -212,13 +214,7 @@ class StreamCall(Call[Answer]):
     ended = False
     """Whether the last event has been handed on."""
 
-    def __init__(
-        self,
-        request: Request,
-        settings: Settings,
-        asked: Asked,
-        **injected: Callable[[], float],
-    ) -> None:
+    def __init__(self, request: Request, settings: Settings, asked: Asked, **injected: Any) -> None:
         super().__init__(request, settings, **injected)
         self._answer = StreamedAnswer(asked)
 

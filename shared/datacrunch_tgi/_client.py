@@ -5,10 +5,10 @@ from dataclasses import fields
 from typing import Any, ClassVar, Self, Unpack
 
 from datacrunch_tgi._answer import Asked, whole_answer
-from datacrunch_tgi._call import Call, StreamCall, WholeCall
+from datacrunch_tgi._call import Call, OnRetry, StreamCall, WholeCall
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._parameters import Parameters, check_parameters, check_prompt
-from datacrunch_tgi._pool import AsyncPool, Pool
+from datacrunch_tgi._pool import MADE_WITH, AsyncPool, Pool
 from datacrunch_tgi._protocol import (
     GENERATE,
     GENERATE_STREAM,
@@ -28,18 +28,6 @@ from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._tokenizers import as_function
 
-_OF_CONNECTIONS = {
-    "base_url",
-    "api_key",
-    "headers",
-    "proxy",
-    "ca_bundle",
-    "client_certificate",
-    "max_connections",
-    "deadline",
-}
-"""Settings that connections, and the turns on them, are made with."""
-
 
 class _Client(Settings):
     """What both clients share: everything but the waiting."""
@@ -58,7 +46,7 @@ class _Client(Settings):
         """
         settings = {item.name: getattr(self, item.name) for item in fields(Settings)}
         other = type(self)(**{**settings, **changed})
-        if not _OF_CONNECTIONS & changed.keys():
+        if not MADE_WITH & changed.keys():
             object.__setattr__(other, "_pool", self._pool)
         return other
 
@@ -73,20 +61,28 @@ class _Client(Settings):
         )
 
     def _generate(
-        self, inputs: str, parameters: Mapping[str, Any], extra: Mapping[str, Any] | None
+        self,
+        inputs: str,
+        parameters: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        on_retry: OnRetry | None,
     ) -> Call[Answer]:
         body, asked = self._request(inputs, parameters, extra, streaming=False)
 
         def read(head: Head, content: bytes) -> Answer:
             return whole_answer(read_response(head, content), asked, head.headers)
 
-        return WholeCall(post(GENERATE, body), self, read)
+        return WholeCall(post(GENERATE, body), self, read, on_retry=on_retry)
 
     def _stream(
-        self, inputs: str, parameters: Mapping[str, Any], extra: Mapping[str, Any] | None
+        self,
+        inputs: str,
+        parameters: Mapping[str, Any],
+        extra: Mapping[str, Any] | None,
+        on_retry: OnRetry | None,
     ) -> StreamCall:
         body, asked = self._request(inputs, parameters, extra, streaming=True)
-        return StreamCall(post(GENERATE_STREAM, body), self, asked)
+        return StreamCall(post(GENERATE_STREAM, body), self, asked, on_retry=on_retry)
 
     def _info(self) -> Call[Info]:
         return WholeCall(Request("GET", INFO), self, read_info)
@@ -156,6 +152,7 @@ class Client(_Client):
         parameters: Parameters | None = None,
         *,
         extra_parameters: Mapping[str, Any] | None = None,
+        on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Answer:
         """Generate a whole answer.
@@ -164,6 +161,7 @@ class Client(_Client):
             inputs: The prompt.
             parameters: Settings of this generation; keyword arguments stand over it.
             extra_parameters: Sent unchecked beside them, for what a newer server understands.
+            on_retry: Called with each error after which the request is sent again.
             **more: Settings of this generation, see `Parameters`.
 
         Raises:
@@ -171,7 +169,7 @@ class Client(_Client):
             APIError: The server answered with an error.
             TransportError: No whole answer arrived.
         """
-        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters)
+        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
         return self._pool.result(call)
 
     def stream(
@@ -180,6 +178,7 @@ class Client(_Client):
         parameters: Parameters | None = None,
         *,
         extra_parameters: Mapping[str, Any] | None = None,
+        on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Stream:
         """Generate an answer token by token; arguments and errors are those of `generate`.
@@ -187,7 +186,7 @@ class Client(_Client):
         The request is sent when the first event is asked for. An error that comes later is raised
         after the events before it, and holds their text.
         """
-        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters)
+        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
         return Stream(call, self._pool.run(call))
 
     def info(self) -> Info:
@@ -247,10 +246,11 @@ class AsyncClient(_Client):
         parameters: Parameters | None = None,
         *,
         extra_parameters: Mapping[str, Any] | None = None,
+        on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Answer:
         """Generate a whole answer: see `Client.generate`."""
-        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters)
+        call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
         return await self._pool.result(call)
 
     def stream(
@@ -259,10 +259,11 @@ class AsyncClient(_Client):
         parameters: Parameters | None = None,
         *,
         extra_parameters: Mapping[str, Any] | None = None,
+        on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> AsyncStream:
         """Generate an answer token by token: see `Client.stream`."""
-        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters)
+        call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
         return AsyncStream(call, self._pool.run(call))
 
     async def info(self) -> Info:

@@ -22,6 +22,18 @@ from datacrunch_tgi._turns import LoopTurns, Turns
 MOST_IDLE = 16
 """How many connections are kept for the next request."""
 
+MADE_WITH = {
+    "base_url",
+    "api_key",
+    "headers",
+    "proxy",
+    "ca_bundle",
+    "client_certificate",
+    "max_connections",
+    "deadline",
+}
+"""The settings that connections, and the turns on them, are made with."""
+
 Connection = TypeVar("Connection", ThreadConnection, LoopConnection)
 
 

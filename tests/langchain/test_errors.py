@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from langchain_core import exceptions as core
+from langchain_core.callbacks import BaseCallbackHandler
 
 import datacrunch_tgi as tgi
 from datacrunch_tgi.testing import EmulatedEndpoint
-from langchain_datacrunch import DataCrunchLLM, _errors
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM, _errors
 
 PROMPT = "My little secret is"
 KEY = "sk-secret"
@@ -245,3 +246,27 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
     other = DataCrunchLLM(base_url=serve(answers="I am here").url)
     chain = impatient.with_fallbacks([other], exceptions_to_handle=(core.ModelRateLimitError,))
     assert await call(chain, "invoke", "Hi") == "I am here"
+
+
+# A chat model that is streamed is not told by LangChain whom to tell.
+@pytest.mark.parametrize(
+    ("model", "method"),
+    [(DataCrunchLLM, "invoke"), (DataCrunchLLM, "stream"), (ChatDataCrunch, "invoke")],
+)
+async def test_callbacks_are_told_what_is_tried_again(
+    endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str, model: Any
+) -> None:
+    class Listening(BaseCallbackHandler):
+        def __init__(self) -> None:
+            self.heard: list[tuple[int, Any]] = []
+
+        def on_retry(self, retry_state: Any, **_: Any) -> None:
+            self.heard.append((retry_state.attempt_number, retry_state.outcome.exception()))
+
+    listening = Listening()
+    asking = model(base_url=endpoint.url, model="llama-2-13b-chat", callbacks=[listening])
+    endpoint.fail_next(2, status=429, headers={"Retry-After": "0"})
+    await call(asking, method, PROMPT)
+    assert [attempt for attempt, _ in listening.heard] == [1, 2]
+    assert {type(error) for _, error in listening.heard} == {tgi.OverloadedError}
+    assert PROMPT not in repr(listening.heard)
