@@ -2,15 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from functools import reduce
+from operator import add
 from typing import Any
 from uuid import UUID
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import GenerationChunk, LLMResult
 
 from datacrunch_tgi.testing import EmulatedEndpoint
-from langchain_datacrunch import DataCrunchLLM
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 
 
 class Remembering(BaseCallbackHandler):
@@ -96,3 +99,26 @@ def endpoint(serve: Callable[..., EmulatedEndpoint]) -> EmulatedEndpoint:
 @pytest.fixture
 def llm(endpoint: EmulatedEndpoint) -> DataCrunchLLM:
     return DataCrunchLLM(base_url=endpoint.url, api_key="sk-secret", model="llama")
+
+
+@pytest.fixture
+def chat(endpoint: EmulatedEndpoint) -> ChatDataCrunch:
+    return ChatDataCrunch(base_url=endpoint.url, api_key="sk-secret", model="llama-2-13b-chat")
+
+
+@pytest.fixture
+def ask(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[AIMessage]]:
+    """Ask a chat model by a method's name: gives the message, or the sum of its chunks."""
+
+    async def asked(chat: Any, method: str, given: Any = "Hi", **kwargs: Any) -> AIMessage:
+        if method == "generate":
+            result = await call(chat, "generate", [[HumanMessage(given)]], **kwargs)
+            message: AIMessage = result.generations[0][0].message
+        elif method == "batch":
+            (message,) = await call(chat, "batch", [given], **kwargs)
+        else:
+            answer = await call(chat, method, given, **kwargs)
+            message = reduce(add, answer) if method == "stream" else answer
+        return message
+
+    return asked
