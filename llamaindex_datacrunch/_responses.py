@@ -65,12 +65,17 @@ def chat(response: CompletionResponse) -> ChatResponse:
 
 
 def _raw(event: StreamEvent) -> dict[str, Any]:
-    if event.details or event.top_tokens or event.__pydantic_extra__:
+    told, token = vars(event), event.token
+    more = event.__pydantic_extra__ or token.__pydantic_extra__
+    if more or told["details"] or told["top_tokens"]:
         return event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
     # What most events have, and no more: to write it down takes a quarter of the time.
-    token = vars(event.token) | (event.token.__pydantic_extra__ or {})
-    told = {"token": token, "generated_text": event.generated_text, "details": None}
-    return told if event.index is None else {"index": event.index, **told}
+    raw = {
+        "token": vars(token).copy(),
+        "generated_text": told["generated_text"],
+        "details": None,
+    }
+    return raw if told["index"] is None else {"index": told["index"], **raw}
 
 
 def _logprobs(
