@@ -33,9 +33,8 @@ class ChatEndpoint(Endpoint):
     """What `chat_template` and `model` led to: it is looked for once, and keeps what it learns of itself."""
 
     @model_validator(mode="after")
-    def _check_chat_template(self) -> Self:
-        if self.chat_template is not None:
-            _ = self.template
+    def _find_template(self) -> Self:
+        _ = self.template  # before it is copied for each call
         return self
 
     @property
