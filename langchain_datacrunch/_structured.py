@@ -39,11 +39,9 @@ def structured(
     if method not in get_args(Method):
         known = ", ".join(get_args(Method))
         raise ArgumentError("method", f"must be one of {known}", value=repr(method))
-    as_json = convert_to_json_schema(
-        schema
-    )  # which says of a reference to itself that anything will do
-    whole = as_json
+    as_json = whole = convert_to_json_schema(schema)
     if isinstance(schema, type) and issubclass(schema, BaseModel):
+        # Where a schema refers to itself, LangChain's form says that anything will do.
         whole = schema.model_json_schema()
     in_words = method == "json_mode"
     told = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": as_json}}
