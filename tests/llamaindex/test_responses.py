@@ -52,13 +52,53 @@ async def test_streamed_or_not_an_answer_is_the_same(
         assert streamed.raw[name] == whole.raw[name]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"{server}/{stream}"
+        for server in ("fork-1.1.1", "tgi-3.3.7")
+        for stream in ("ask-stop-stream", "top-n-tokens-stream")
+    ],
+)
 async def test_a_chunk_holds_the_event_that_the_server_sent(
-    model: DataCrunch, ask_streamed: Ask
+    model: DataCrunch,
+    endpoint: EmulatedEndpoint,
+    ask_streamed: Ask,
+    recordings: dict[str, Any],
+    name: str,
 ) -> None:
-    first = (await ask_streamed(model))[0]
-    assert first.raw["index"] == 1
-    assert first.raw["token"].keys() == {"id", "text", "logprob", "special"}
-    assert "usage" not in first.raw
+    chunks = recordings[name]["response"]["chunks"]
+    sent = [json.loads(chunk["text"].removeprefix("data:")) for chunk in chunks]
+    assert await raws(model, endpoint, ask_streamed, sent) == sent
+
+
+async def test_a_chunk_holds_what_no_server_tells_yet(
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask_streamed: Ask
+) -> None:
+    token = {"id": 5, "text": "Yes", "logprob": -0.5, "special": False}
+    plain = {"index": 1, "token": token, "generated_text": None, "details": None}
+    sent = [plain, {**plain, "took": 3}, {**plain, "token": {**token, "rank": 2}}]
+    sent.append({**plain, "generated_text": "YesYesYesYes"})
+    assert await raws(model, endpoint, ask_streamed, sent) == sent
+
+
+async def raws(
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask_streamed: Ask, sent: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Let the endpoint send these events, and see what the chunks hold."""
+    body = "".join(f"data:{json.dumps(event)}\n\n" for event in sent)
+    endpoint.fail_next(status=200, body=body, headers={"content-type": "text/event-stream"})
+    return [chunk.raw for chunk in (await ask_streamed(model))[:-1]]
+
+
+async def test_what_is_done_to_a_chunk_does_not_change_the_answer(
+    model: DataCrunch, stream: Callable[..., AsyncIterator[Any]]
+) -> None:
+    async for chunk in stream(model):
+        if token := chunk.raw.get("token"):
+            token["text"] = "mine"
+    assert chunk.text == "Hello there, my friend"
+    assert [one.token for (one,) in chunk.logprobs[:2]] == ["Hello", " there"]
 
 
 async def test_each_generated_token_has_its_log_probability(model: DataCrunch, ask: Ask) -> None:
