@@ -31,9 +31,9 @@ from llama_index.core.llms.callbacks import (
 )
 from pydantic import model_validator
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import Answer, ArgumentError, StreamEvent
 from llamaindex_datacrunch._prompts import Prompts
-from llamaindex_datacrunch._responses import chat, chunk, completion
+from llamaindex_datacrunch._responses import chat, chat_chunk, chunk, completion
 from llamaindex_datacrunch._structured import Structured
 from llamaindex_datacrunch._window import Window
 
@@ -187,7 +187,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         An error that comes after some tokens is raised after their chunks.
         """
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return model._stream(text, _as_it_is)
+        return model._stream(text, chunk, completion)
 
     @_completion_events
     async def acomplete(
@@ -209,7 +209,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     ) -> CompletionResponseAsyncGen:
         """Generate the answer to a prompt token by token: see `stream_complete`."""
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return model._astream(text, _as_it_is)
+        return model._astream(text, chunk, completion)
 
     @_chat_events
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -223,19 +223,19 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
         model, text = self._for_chat(messages, kwargs)
-        return chat(completion(model._answered(text)))
+        return chat(model._answered(text))
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
         model, text = self._for_chat(messages, kwargs)
-        return model._stream(text, chat)
+        return model._stream(text, chat_chunk, chat)
 
     @_chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message: see `chat`."""
         model, text = self._for_chat(messages, kwargs)
-        return chat(completion(await model._aanswered(text)))
+        return chat(await model._aanswered(text))
 
     @_chat_events
     async def astream_chat(
@@ -243,7 +243,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
         model, text = self._for_chat(messages, kwargs)
-        return model._astream(text, chat)
+        return model._astream(text, chat_chunk, chat)
 
     def close(self) -> None:
         """Close the connections of threads that wait for their next request."""
@@ -265,25 +265,27 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         return 0
 
     def _stream(
-        self, prompt: str, made: Callable[[CompletionResponse], Response]
+        self,
+        prompt: str,
+        of_event: Callable[[StreamEvent, str], Response],
+        of_answer: Callable[[Answer, str], Response],
     ) -> Generator[Response, None, None]:
         text = ""
         with self._events(prompt) as events:
             for event in events:
                 text += event.text
-                yield made(chunk(event, text))
-            yield made(completion(events.answer, delta=""))
+                yield of_event(event, text)
+            yield of_answer(events.answer, "")
 
     async def _astream(
-        self, prompt: str, made: Callable[[CompletionResponse], Response]
+        self,
+        prompt: str,
+        of_event: Callable[[StreamEvent, str], Response],
+        of_answer: Callable[[Answer, str], Response],
     ) -> AsyncGenerator[Response, None]:
         text = ""
         async with self._aevents(prompt) as events:
             async for event in events:
                 text += event.text
-                yield made(chunk(event, text))
-            yield made(completion(events.answer, delta=""))
-
-
-def _as_it_is(response: CompletionResponse) -> CompletionResponse:
-    return response
+                yield of_event(event, text)
+            yield of_answer(events.answer, "")

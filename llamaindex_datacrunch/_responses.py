@@ -1,8 +1,9 @@
 """From the transport's answers and events to LlamaIndex's responses. Pure.
 
-    Answer ───────▶ completion ─┐
-                                ├─▶ CompletionResponse ─▶ chat ─▶ ChatResponse
-    StreamEvent ──▶ chunk ──────┘
+    Answer ──────┬─▶ completion ─▶ CompletionResponse
+                 └─▶ chat       ─▶ ChatResponse
+    StreamEvent ─┬─▶ chunk      ─▶ CompletionResponse
+                 └─▶ chat_chunk ─▶ ChatResponse
 
 `additional_kwargs` stay empty: LlamaIndex prints a message's into the next prompt. What there is to
 know about an answer is in `raw`, under the keys where its `TokenCountingHandler` looks.
@@ -51,11 +52,32 @@ def chunk(event: StreamEvent, text: str) -> CompletionResponse:
 
     Its `raw` is the event as the server sent it.
     """
-    return CompletionResponse(text=text, delta=event.text, raw=_raw(event))
+    token = event.token
+    if event.details or event.top_tokens or event.__pydantic_extra__ or token.__pydantic_extra__:
+        raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
+    else:  # What most events have, and no more: to write it down takes a fifth of the time.
+        raw = {
+            "index": event.index,
+            "token": vars(token).copy(),
+            "generated_text": event.generated_text,
+            "details": None,
+        }
+        if event.index is None:
+            del raw["index"]
+    return CompletionResponse(text=text, delta=event.text, raw=raw)
 
 
-def chat(response: CompletionResponse) -> ChatResponse:
-    """Make the assistant's message of a response."""
+def chat(answer: Answer, delta: str | None = None) -> ChatResponse:
+    """Make the assistant's message of what `completion` makes."""
+    return _message(completion(answer, delta))
+
+
+def chat_chunk(event: StreamEvent, text: str) -> ChatResponse:
+    """Make the assistant's message of what `chunk` makes."""
+    return _message(chunk(event, text))
+
+
+def _message(response: CompletionResponse) -> ChatResponse:
     return ChatResponse(
         message=ChatMessage(role=MessageRole.ASSISTANT, content=response.text),
         delta=response.delta,
@@ -64,24 +86,12 @@ def chat(response: CompletionResponse) -> ChatResponse:
     )
 
 
-def _raw(event: StreamEvent) -> dict[str, Any]:
-    told, token = vars(event), event.token
-    more = event.__pydantic_extra__ or token.__pydantic_extra__
-    if more or told["details"] or told["top_tokens"]:
-        return event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
-    # What most events have, and no more: to write it down takes a quarter of the time.
-    raw = {
-        "token": vars(token).copy(),
-        "generated_text": told["generated_text"],
-        "details": None,
-    }
-    return raw if told["index"] is None else {"index": told["index"], **raw}
-
-
 def _logprobs(
     tokens: Sequence[Token], alternatives: Sequence[Sequence[Token]]
 ) -> list[list[LogProb]]:
     """For each token, the token itself and then what else could have stood in its place."""
+    if not alternatives:
+        return [[_logprob(token)] for token in tokens]
     return [
         [_logprob(token), *(_logprob(other) for other in others if other.id != token.id)]
         for token, others in zip(tokens, chain(alternatives, repeat(())), strict=False)
