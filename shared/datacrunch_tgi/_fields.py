@@ -13,6 +13,24 @@ from datacrunch_tgi._errors import ArgumentError
 
 Value = TypeVar("Value")
 
+_ELSEWHERE = {
+    "api_base": "base_url",
+    "endpoint_url": "base_url",
+    "huggingfacehub_api_token": "api_key",
+    "inference_server_url": "base_url",
+    "max_length": "max_new_tokens",
+    "model_kwargs": "extra_parameters",
+    "num_output": "max_new_tokens",
+    "repo_id": "model",
+    "request_timeout": "first_token_timeout",
+    "server_kwargs": "headers",
+    "stop_sequences": "stop",
+    "timeout": "first_token_timeout",
+    "token": "api_key",
+    "url": "base_url",
+}
+"""What other clients call the same: text_generation, Hugging Face's and OpenAI's for both frameworks."""
+
 
 def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
     """A check for `Annotated`, with its rule in words."""
@@ -32,7 +50,7 @@ def refuse_unknown(
     kind: str = "parameter",
     of_calls: Iterable[str] = (),
 ) -> None:
-    """Refuse a name that is not known, and suggest the nearest one.
+    """Refuse a name that is not known, and suggest the one that is meant.
 
     Args:
         names: What is given.
@@ -48,11 +66,16 @@ def refuse_unknown(
         if name in known:
             continue
         suggestion = ""
-        for nearest in get_close_matches(name, known + of_calls, n=1):
+        for nearest in _nearest(name, known + of_calls):
             suggestion = f"; did you mean {nearest!r}?"
             if nearest in of_calls:
                 suggestion = f"; {nearest!r} belongs to generate and stream"
         raise ArgumentError(name, f"no such {kind}{suggestion}")
+
+
+def _nearest(name: str, known: list[str]) -> list[str]:
+    same = _ELSEWHERE.get(name)
+    return [same] if same in known else get_close_matches(name, known, n=1)
 
 
 def pydantic_fields(listing: type, defaults: Mapping[str, Any]) -> dict[str, Any]:

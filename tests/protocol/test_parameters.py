@@ -52,6 +52,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "grammar={'type': 'xml', 'value': ''}: must have the keys",
     ),
     ({"temperatur": 1.0}, "temperatur: no such parameter; did you mean 'temperature'?"),
+    ({"stop_sequences": ["a"]}, "stop_sequences: no such parameter; did you mean 'stop'?"),
     ({"max_tokens": 5}, "max_tokens: no such parameter; did you mean 'max_new_tokens'?"),
     ({"stop_sequences": ["a"]}, "stop_sequences: no such parameter"),
     ({"extra_parameters": {"new": math.nan}}, "new: must be JSON: Out of range float values"),

@@ -79,6 +79,8 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"tokenizer": "tiktoken"}, "tokenizer='tiktoken': must be the path of a tokenizer.json"),
         ({"base_uri": URL}, "base_uri: no such setting; did you mean 'base_url'?"),
         ({"max_retry": 1}, "max_retry: no such setting; did you mean 'max_retries'?"),
+        ({"endpoint_url": URL}, "endpoint_url: no such setting; did you mean 'base_url'?"),
+        ({"timeout": 1}, "timeout: no such setting; did you mean 'first_token_timeout'?"),
         ({"temperatur": 1}, "temperatur: no such setting"),
     ],
 )
