@@ -1,7 +1,7 @@
 """From the transport's answers and events to LangChain's generations and results. Pure.
 
-    Answer ───────▶ to_generation ─┐
-                                   ├─▶ to_result ─▶ joined ─▶ LLMResult of all prompts
+    Answer ───────▶ to_generation ─────┐
+                                       ├─▶ to_result ─▶ joined ─▶ LLMResult of all prompts
     StreamEvent ──▶ to_chunk ─▶ whole ─┘
 
 `generation_info` has the same keys whether the answer was streamed or not; what the server does not

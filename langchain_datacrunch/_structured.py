@@ -1,7 +1,9 @@
 """Answers that are JSON of a schema, as a chain: ask, answer, read.
 
-json_schema  messages ─▶ model with `grammar` ─────────▶ read ─▶ value
-json_mode    messages ─▶ + instructions ─▶ model ──────▶ read ─▶ value
+    json_schema  messages ─▶ model with `grammar` ─────────▶ read ─▶ value
+    json_mode    messages ─▶ + instructions ─▶ model ──────▶ read ─▶ value
+
+In both, what is read is checked by the schema.
 """
 
 import json

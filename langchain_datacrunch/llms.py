@@ -1,8 +1,11 @@
 """The LLM.
 
-prompt ─▶ _generate ─┬─▶ an answer ─▶ LLMResult
-                     └─▶ chunks ────▶ LLMResult (`streaming`)
-prompt ─▶ _stream ─────▶ chunks
+    prompt ─▶ _generate ─┬─▶ an answer ─▶ LLMResult
+                         └─▶ chunks ────▶ LLMResult (`streaming`)
+    prompt ─▶ _stream ─────▶ chunks
+
+Each prompt of a batch is a run of its own: see `_runs`. How the client is asked, and callbacks are told
+of tokens, is in `_endpoint`.
 """
 
 from collections.abc import AsyncIterator, Iterator

@@ -1,8 +1,10 @@
 """The prompt that is sent: by the model's chat template, by the user's own functions, or as it is.
 
-chat      messages ─┬─▶ chat template, or else messages_to_prompt ─▶ prompt
-complete  prompt ───┼─▶ chat template, with `template_completions` ─▶ prompt
-└─▶ else completion_to_prompt, unless formatted ─▶ prompt
+    chat      messages ───▶ chat template, or else messages_to_prompt ───▶ prompt
+    complete  prompt ───┬─▶ chat template, with `template_completions` ──▶ prompt
+                        └─▶ else completion_to_prompt, unless formatted ─▶ prompt
+
+A chat template also adds to `stop` what ends its turns.
 """
 
 from collections.abc import Mapping, Sequence
