@@ -1,7 +1,6 @@
 """What the tests of the command line share: the real command, in a process of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -12,14 +11,6 @@ from typing import Any
 import pytest
 
 COMMAND = [sys.executable, "-W", "error", "-m", "datacrunch_tgi"]
-
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C reaches a process even where the tests themselves are run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The chat in the terminal: a process of its own, and an endpoint that sees what it is asked."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -22,14 +21,6 @@ OWN_THE_TERMINAL = (
 KEY = "sk-of-the-one-who-chats"
 FRANCE, FINLAND = "What is the capital of France?", "What is the capital of Finland?"
 HELLO = "Hello there, my friend"
-
-
-@pytest.fixture(autouse=True)
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C reaches the chat even where the tests themselves are run in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def variables(endpoint: EmulatedEndpoint) -> dict[str, str]:
