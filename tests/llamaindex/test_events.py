@@ -136,6 +136,9 @@ async def test_so_it_is_when_an_object_is_predicted(
     assert len(log.named(f"LLM{kind}StartEvent")) == len(ends) == 2
     usages = [end.model_dump()["response"]["raw"]["usage"] for end in ends]
     assert counter.total_llm_token_count == sum(usage["total_tokens"] for usage in usages)
+    assert len(log.named("StructuredPredictStartEvent")) == 2
+    made: list[Any] = log.named("StructuredPredictEndEvent")
+    assert [event.output for event in made] == [Home(place="Finland")] * 2
     structured = model.as_structured_llm(Home)  # which tells of its own calls in events of its own
     assert structured.complete("Where?").raw == Home(place="Finland")
     assert (await structured.acomplete("Where?")).raw == Home(place="Finland")
@@ -195,6 +198,7 @@ async def test_events_name_the_model_and_its_temperature(
     for told in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
         assert told["class_name"] == "DataCrunch"
         assert (told["model"], told["temperature"]) == ("tgi", 0.5)
+        assert told.items() >= warm.metadata.model_dump().items()
 
 
 async def test_nobody_who_listens_is_told_a_secret(

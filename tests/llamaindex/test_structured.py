@@ -85,6 +85,7 @@ async def test_what_is_not_of_the_class_is_an_error_that_shows_it(
         await predict(model)
     assert caught.value.text == said
     assert repr(said) in str(caught.value)
+    assert "raise that; a server without grammars" in caught.value.hint
 
 
 async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
@@ -94,6 +95,13 @@ async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
     model = DataCrunch(base_url=endpoint.url, pydantic_program_mode="llm")
     assert await predict(model) == HELSINKI
     assert "grammar" not in endpoint.requests[0].json["parameters"]
+
+
+async def test_an_answer_is_read_without_the_prompt_which_holds_the_schema(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
+) -> None:
+    model = DataCrunch(base_url=serve(answers=SAID).url, return_full_text=True)
+    assert await predict(model) == HELSINKI
 
 
 async def test_the_callers_prompt_stays_as_it_was(

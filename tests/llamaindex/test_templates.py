@@ -136,8 +136,10 @@ async def test_control_tokens_of_a_users_are_broken_up(
 def test_what_is_no_text_is_refused(endpoint: EmulatedEndpoint) -> None:
     model = DataCrunch(base_url=endpoint.url, model=LLAMA)
     text, image = TextBlock(text="Hi"), ImageBlock(url="http://127.0.0.1/a.png")
-    with pytest.raises(ArgumentError, match="messages=a block 'image': must hold text alone"):
-        model.chat([ChatMessage(blocks=[text, image])])
+    for other in (image, ThinkingBlock(content="hm")):
+        refused = f"messages=a block '{other.block_type}': must hold text alone"
+        with pytest.raises(ArgumentError, match=refused):
+            model.chat([ChatMessage(blocks=[text, other])])
     assert not endpoint.requests
 
 
@@ -173,10 +175,15 @@ def test_other_providers_roles_and_thoughts_are_told_as_templates_know_them(
             ChatMessage(role="user", content="So?"),
             ChatMessage(role="model", blocks=[thought, said]),
             ChatMessage(role="user", content="Why?"),
+            ChatMessage(role="chatbot", content="So."),
+            ChatMessage(role="user", content="Oh."),
         ]
     )
     assert prompts(endpoint) == [
-        "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nSo? [/INST] Yes. </s><s>[INST] Why? [/INST]"
+        (
+            "[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nSo? [/INST] Yes. </s><s>"
+            "[INST] Why? [/INST] So. </s><s>[INST] Oh. [/INST]"
+        )
     ]
 
 
