@@ -198,7 +198,8 @@ async def test_events_name_the_model_and_its_temperature(
     for told in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
         assert told["class_name"] == "DataCrunch"
         assert (told["model"], told["temperature"]) == ("tgi", 0.5)
-        assert told.items() >= warm.metadata.model_dump().items()
+    # The lowest llama-index-core tells its events `to_dict`, newer ones this.
+    assert warm.to_payload().items() >= warm.metadata.model_dump().items()
 
 
 async def test_nobody_who_listens_is_told_a_secret(
