@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import gc
-import os
 import pickle
 import subprocess
 import sys
@@ -217,7 +216,6 @@ def test_both_sides_of_a_fork_work(answering: Any) -> None:
     """The child opens connections of its own, the parent keeps its own; no warning on either side."""
     done = subprocess.run(  # noqa: S603 -- the script above
         [sys.executable, "-W", "error", "-c", SCRIPT, answering.url],
-        env={**os.environ, "PYTHONDEVMODE": "1"},
         capture_output=True,
         text=True,
         timeout=30,
