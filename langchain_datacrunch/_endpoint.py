@@ -18,9 +18,9 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import model_validator
 
 from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
-from datacrunch_tgi._adapter import Endpoint
-from datacrunch_tgi._arguments import refuse_secrets, renamed
-from langchain_datacrunch._errors import as_langchains_errors
+from datacrunch_tgi._aliases import refuse_secrets, resolve_aliases
+from datacrunch_tgi._integration._endpoint import Endpoint
+from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._retries import AsyncRetries, Retries
 
 Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
@@ -50,7 +50,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _identifying_params(self) -> dict[str, Any]:
         """What is set, secrets apart: the key of LangChain's cache, and what tracers are told."""
         fields = type(self).model_fields
-        ours = {name for name in self.of_calls if name in fields and name != "tokenizer"}
+        ours = {name for name in self.call_arguments if name in fields and name != "tokenizer"}
         unset = {name for name in ours if getattr(self, name) in (fields[name].default, {}, [])}
         return self.model_dump(mode="json", include=ours - unset, exclude_none=True, fallback=repr)
 
@@ -66,7 +66,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
 
     def configurable_fields(self, **fields: AnyConfigurableField) -> RunnableSerializable[Any, Any]:
         """Let the fields be set in a call's config, under LangChain's names for them too."""
-        return super().configurable_fields(**renamed(fields))
+        return super().configurable_fields(**resolve_aliases(fields))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         if "max_new_tokens" in kwargs:
@@ -87,7 +87,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
             return list(count(text))
         if not text:
             return []
-        with as_langchains_errors():
+        with map_errors():
             try:
                 return [token.id for token in self.client.tokenize(text)]
             except NotFoundError:
@@ -100,15 +100,15 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
 
     def _answer(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> Answer:
         retries = Retries(run_manager)
-        with as_langchains_errors():
-            return self._answered(prompt, retries.tell)
+        with map_errors():
+            return self._complete_prompt(prompt, retries.tell)
 
     async def _aanswer(
         self, prompt: str, run_manager: AsyncCallbackManagerForLLMRun | None
     ) -> Answer:
-        with as_langchains_errors():
+        with map_errors():
             async with AsyncRetries(run_manager) as retries:
-                return await self._aanswered(prompt, retries.keep)
+                return await self._acomplete_prompt(prompt, retries.keep)
 
     def _chunks(
         self,
@@ -118,9 +118,9 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         for_callbacks: ToChunk[Chunk],
     ) -> Iterator[Chunk]:
         retries = Retries(run_manager)
-        with as_langchains_errors(), self._events(prompt, retries.tell) as events:
+        with map_errors(), self._events(prompt, retries.tell) as events:
             for event in events:
-                answer = events.answer if events.ended else None
+                answer = events.answer if events.finished else None
                 if run_manager and run_manager.handlers:
                     told = for_callbacks(event, answer, self.model)
                     run_manager.on_llm_new_token(told.text, chunk=told)
@@ -133,14 +133,14 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         to_chunk: ToChunk[Chunk],
         for_callbacks: ToChunk[Chunk],
     ) -> AsyncIterator[Chunk]:
-        with as_langchains_errors():
+        with map_errors():
             async with (
                 AsyncRetries(run_manager) as retries,
                 self._aevents(prompt, retries.keep) as events,
             ):
                 async for event in events:
                     await retries.tell()
-                    answer = events.answer if events.ended else None
+                    answer = events.answer if events.finished else None
                     if run_manager and run_manager.handlers:
                         told = for_callbacks(event, answer, self.model)
                         await run_manager.on_llm_new_token(told.text, chunk=told)

@@ -159,7 +159,7 @@ _TOO_LONG = ("`inputs` tokens + `max_new_tokens` must be <=", "`inputs` must hav
 
 
 @contextmanager
-def as_langchains_errors() -> Generator[None]:
+def map_errors() -> Generator[None]:
     """Let the transport's errors through as LangChain's too."""
     try:
         yield

@@ -118,7 +118,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
         tracers are told of both, as if both were sent.
         """
         run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
-        return self.for_call(kwargs, stop), run
+        return self.with_overrides(kwargs, stop), run
 
     def _generate_helper(
         self,

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi._structured import grammar_of, instructions, read
-from langchain_datacrunch._errors import as_langchains_errors
+from langchain_datacrunch._errors import map_errors
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
@@ -61,7 +61,7 @@ def structured(
     validated = _validator(schema, as_json)
 
     def read_message(message: AIMessage) -> Any:
-        with as_langchains_errors():
+        with map_errors():
             return read(
                 message.text,
                 validated,

@@ -21,7 +21,7 @@ from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
-from datacrunch_tgi._chat_adapter import ChatEndpoint
+from datacrunch_tgi._integration._chat import ChatEndpoint
 from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._messages import to_chat_chunk, to_chat_result, to_dict
 from langchain_datacrunch._outputs import summed
@@ -68,7 +68,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         description="Whether invoke, generate and batch stream too, so that callbacks get each token. "
         "Default: where somebody listens, as in `astream_events`.",
     )
-    of_calls: ClassVar = ChatEndpoint.of_calls | {"logprobs", "top_logprobs"}
+    call_arguments: ClassVar = ChatEndpoint.call_arguments | {"logprobs", "top_logprobs"}
 
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
@@ -150,7 +150,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        self.check_call(kwargs.keys() - {"stream"})  # before tracers are told of them
+        self.check_kwargs(kwargs.keys() - {"stream"})  # before tracers are told of them
         return super()._get_invocation_params(stop, **kwargs)
 
     def _resolve_model_profile(self) -> Any:
@@ -164,7 +164,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     ) -> tuple[Self, str]:
         """The model with the call's parameters, and the prompt."""
         call.pop("stream", None)  # LangChain has looked at it already
-        model = self.for_call(call, stop)
+        model = self.with_overrides(call, stop)
         template = model.template
         if template is None:
             raise ArgumentError(
@@ -173,7 +173,7 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
                 f"{', '.join(ChatTemplate.names())}, or the path of the model's tokenizer_config.json",
             )
         if model.top_logprobs is not None:
-            model = model.for_call({"top_n_tokens": model.top_logprobs})
+            model = model.with_overrides({"top_n_tokens": model.top_logprobs})
         return model._for_messages(template, [to_dict(message) for message in messages])
 
     @property

@@ -63,7 +63,7 @@ class DataCrunchLLM(RunPerPrompt):
         default=False,
         description="Whether invoke, generate and batch stream too, so that callbacks get each token.",
     )
-    of_calls: ClassVar = RunPerPrompt.of_calls | {"streaming"}
+    call_arguments: ClassVar = RunPerPrompt.call_arguments | {"streaming"}
 
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
@@ -80,7 +80,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        model = self.for_call(kwargs, stop)
+        model = self.with_overrides(kwargs, stop)
         return joined([model._result(prompt, run_manager) for prompt in prompts])
 
     async def _agenerate(
@@ -90,7 +90,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        model = self.for_call(kwargs, stop)
+        model = self.with_overrides(kwargs, stop)
         return joined([await model._aresult(prompt, run_manager) for prompt in prompts])
 
     def _call(
@@ -132,7 +132,9 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        return self.for_call(kwargs, stop)._chunks(prompt, run_manager, to_chunk, for_callbacks)
+        return self.with_overrides(kwargs, stop)._chunks(
+            prompt, run_manager, to_chunk, for_callbacks
+        )
 
     def _astream(
         self,
@@ -141,4 +143,6 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        return self.for_call(kwargs, stop)._achunks(prompt, run_manager, to_chunk, for_callbacks)
+        return self.with_overrides(kwargs, stop)._achunks(
+            prompt, run_manager, to_chunk, for_callbacks
+        )

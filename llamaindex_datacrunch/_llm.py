@@ -58,7 +58,7 @@ def _checked(method: Method) -> Method:
     """Refuse what no call can have before anybody is told of it."""
 
     def check(model: Any, call: Mapping[str, Any]) -> None:
-        model.check_call(call.keys() - {"prompt", "formatted", "messages"})
+        model.check_kwargs(call.keys() - {"prompt", "formatted", "messages"})
 
     if iscoroutinefunction(method):
 
@@ -95,7 +95,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     unless it is told. So that every prompt fits, give it the server's window and the model's tokenizer,
     before any index or engine is made:
 
-        llm = DataCrunch(model="llama-2-13b-chat", tokenizer="tokenizer.json").with_server_limits()
+        llm = DataCrunch(model="llama-2-13b-chat", tokenizer="tokenizer.json").fetch_server_limits()
         llm.set_global_tokenizer()
         Settings.llm = llm
 
@@ -173,7 +173,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return completion(model._answered(text))
+        return completion(model._complete_prompt(text))
 
     @_completion_events
     def stream_complete(
@@ -198,7 +198,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     ) -> CompletionResponse:
         """Generate the answer to a prompt: see `complete`."""
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return completion(await model._aanswered(text))
+        return completion(await model._acomplete_prompt(text))
 
     @_completion_events
     async def astream_complete(
@@ -223,7 +223,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
         model, text = self._for_chat(messages, kwargs)
-        return chat(model._answered(text))
+        return chat(model._complete_prompt(text))
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
@@ -235,7 +235,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message: see `chat`."""
         model, text = self._for_chat(messages, kwargs)
-        return chat(await model._aanswered(text))
+        return chat(await model._acomplete_prompt(text))
 
     @_chat_events
     async def astream_chat(

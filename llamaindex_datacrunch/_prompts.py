@@ -17,7 +17,7 @@ from llama_index.core.llms.llm import default_completion_to_prompt
 from pydantic import Field, model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
-from datacrunch_tgi._chat_adapter import ChatEndpoint
+from datacrunch_tgi._integration._chat import ChatEndpoint
 
 _ROLES = {
     MessageRole.DEVELOPER: "system",
@@ -77,7 +77,7 @@ class Prompts(ChatEndpoint, LLM):
         self, messages: Sequence[ChatMessage], call: Mapping[str, Any]
     ) -> tuple[Self, str]:
         """The model with the call's parameters, and the prompt."""
-        model = self.for_call(call)
+        model = self.with_overrides(call)
         if template := model.template:
             return model._for_messages(template, [_to_dict(message) for message in messages])
         return model, (model.messages_to_prompt or messages_to_prompt)(messages)
@@ -85,7 +85,7 @@ class Prompts(ChatEndpoint, LLM):
     def _for_completion(
         self, prompt: str, call: Mapping[str, Any], *, formatted: bool
     ) -> tuple[Self, str]:
-        model = self.for_call(call)
+        model = self.with_overrides(call)
         template = model.template if model.template_completions else None
         if template and formatted:
             return model._stopping(template), prompt

@@ -10,8 +10,8 @@ from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from pydantic import Field, model_validator
 
 from datacrunch_tgi import ArgumentError, Info, MalformedResponseError
-from datacrunch_tgi._adapter import Endpoint
-from datacrunch_tgi._parameters import MAX_NEW_TOKENS
+from datacrunch_tgi._integration._endpoint import Endpoint
+from datacrunch_tgi._protocol._parameters import MAX_NEW_TOKENS
 
 _BEFORE = "\0"
 """Stands before a piece of text, and merges with none into one token."""
@@ -36,7 +36,7 @@ class Window(Endpoint):
     def _num_output(self) -> int:
         return self.max_new_tokens or MAX_NEW_TOKENS
 
-    def with_server_limits(self) -> Self:
+    def fetch_server_limits(self) -> Self:
         """Ask the server's `/info` for its limits, and copy this model with the window that is safe.
 
         That is `max_total_tokens`, or `max_input_tokens` and `max_tokens` together where that is less.
@@ -51,8 +51,8 @@ class Window(Endpoint):
         """
         return self._within(self.client.info())
 
-    async def awith_server_limits(self) -> Self:
-        """Ask the server's `/info` for its limits: see `with_server_limits`."""
+    async def afetch_server_limits(self) -> Self:
+        """Ask the server's `/info` for its limits: see `fetch_server_limits`."""
         return self._within(await self.async_client.info())
 
     def set_global_tokenizer(self) -> None:

@@ -26,8 +26,8 @@ from datacrunch_tgi._errors import (
     TLSError,
     TransportError,
 )
-from datacrunch_tgi._parameters import Parameters
-from datacrunch_tgi._schema import (
+from datacrunch_tgi._protocol._parameters import Parameters
+from datacrunch_tgi._protocol._schema import (
     Answer,
     BestOfSequence,
     Details,

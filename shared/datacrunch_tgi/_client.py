@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Self, Unpack
 
-from datacrunch_tgi._answer import Asked, whole_answer
-from datacrunch_tgi._call import Call, OnRetry, StreamCall, WholeCall
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._parameters import Parameters, check_parameters, check_prompt
-from datacrunch_tgi._pool import MADE_WITH, AsyncPool, Pool
-from datacrunch_tgi._protocol import (
+from datacrunch_tgi._protocol._answer import RequestContext, build_answer
+from datacrunch_tgi._protocol._call import Call, OnRetry, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._http import (
     GENERATE,
     GENERATE_STREAM,
     HEALTH,
@@ -17,22 +15,24 @@ from datacrunch_tgi._protocol import (
     TOKENIZE,
     Head,
     Request,
-    post,
+    json_request,
     read_health,
     read_info,
     read_prompt_tokens,
     read_response,
 )
-from datacrunch_tgi._schema import Answer, Info, PromptToken
+from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
+from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
 from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._tokenizers import as_function
+from datacrunch_tgi._transport._pool import POOL_SETTINGS, AsyncPool, Pool
 
 
 class _Client(Settings):
     """What both clients share: everything but the waiting."""
 
-    of_calls = tuple(Parameters.__annotations__)
+    call_arguments = tuple(Parameters.__annotations__)
     _pool: ClassVar[Any]
 
     def with_settings(self, **changed: Any) -> Self:
@@ -46,7 +46,7 @@ class _Client(Settings):
         """
         settings = {item.name: getattr(self, item.name) for item in fields(Settings)}
         other = type(self)(**{**settings, **changed})
-        if not MADE_WITH & changed.keys():
+        if not POOL_SETTINGS & changed.keys():
             object.__setattr__(other, "_pool", self._pool)
         return other
 
@@ -67,12 +67,12 @@ class _Client(Settings):
         extra: Mapping[str, Any] | None,
         on_retry: OnRetry | None,
     ) -> Call[Answer]:
-        body, asked = self._request(inputs, parameters, extra, streaming=False)
+        body, context = self._request(inputs, parameters, extra, streaming=False)
 
         def read(head: Head, content: bytes) -> Answer:
-            return whole_answer(read_response(head, content), asked, head.headers)
+            return build_answer(read_response(head, content), context, head.headers)
 
-        return WholeCall(post(GENERATE, body), self, read, on_retry=on_retry)
+        return UnaryCall(json_request(GENERATE, body), self, read, on_retry=on_retry)
 
     def _stream(
         self,
@@ -81,18 +81,18 @@ class _Client(Settings):
         extra: Mapping[str, Any] | None,
         on_retry: OnRetry | None,
     ) -> StreamCall:
-        body, asked = self._request(inputs, parameters, extra, streaming=True)
-        return StreamCall(post(GENERATE_STREAM, body), self, asked, on_retry=on_retry)
+        body, context = self._request(inputs, parameters, extra, streaming=True)
+        return StreamCall(json_request(GENERATE_STREAM, body), self, context, on_retry=on_retry)
 
     def _info(self) -> Call[Info]:
-        return WholeCall(Request("GET", INFO), self, read_info)
+        return UnaryCall(Request("GET", INFO), self, read_info)
 
     def _health(self) -> Call[bool]:
-        return WholeCall(Request("GET", HEALTH), self, read_health)
+        return UnaryCall(Request("GET", HEALTH), self, read_health)
 
     def _tokenize(self, inputs: str) -> Call[list[PromptToken]]:
         body = {"model": self.model, "inputs": check_prompt(inputs)}
-        return WholeCall(post(TOKENIZE, body), self, read_prompt_tokens)
+        return UnaryCall(json_request(TOKENIZE, body), self, read_prompt_tokens)
 
     def _count(self, inputs: str, truncate: int | None) -> int | None:
         # Before the request, so that a tokenizer that fails costs no answer.
@@ -111,10 +111,10 @@ class _Client(Settings):
         extra: Mapping[str, Any] | None,
         *,
         streaming: bool,
-    ) -> tuple[dict[str, Any], Asked]:
+    ) -> tuple[dict[str, Any], RequestContext]:
         parameters = check_parameters(given, streaming=streaming)
         stop = list(dict.fromkeys(parameters.get("stop", ())))
-        asked = Asked(
+        context = RequestContext(
             inputs=check_prompt(inputs),
             stop=stop,
             return_full_text=parameters.get("return_full_text", False),
@@ -128,7 +128,7 @@ class _Client(Settings):
             "model": self.model,
             "inputs": inputs,
             "parameters": parameters | dict(extra or {}),
-        }, asked
+        }, context
 
 
 class Client(_Client):

@@ -53,7 +53,7 @@ class DataCrunchError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
-    def hide(self, secret: str) -> None:
+    def redact(self, secret: str) -> None:
         """Take out a secret that the other side has repeated."""
         for name, value in vars(self).items():
             if isinstance(value, str) and name != "text":
@@ -121,7 +121,7 @@ class RequestTimeoutError(TransportError):
     setting: str = ""
     seconds: float = 0.0
 
-    def name_limit(self, setting: str, seconds: float) -> None:
+    def set_limit(self, setting: str, seconds: float) -> None:
         """Tell which limit ran out."""
         self.setting, self.seconds = setting, seconds
         self.hint = f"{setting} is {seconds:g} seconds"

@@ -17,8 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 from pydantic import BaseModel, Field, SecretStr
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._fields import Text, checked, checker, refuse_unknown
 from datacrunch_tgi._tokenizers import Encode, Encoder, as_function
+from datacrunch_tgi._validation import Text, checked, checker, refuse_unknown
 
 DEFAULT_BASE_URL = "https://inference.datacrunch.io/v1/completions"
 
@@ -33,7 +33,7 @@ def _with_known_names(settings: type[Made]) -> type[Made]:
     @wraps(make)
     def init(self: Made, **given: Any) -> None:
         known = (item.name for item in fields(Settings))
-        refuse_unknown(given, known, kind="setting", of_calls=self.of_calls)
+        refuse_unknown(given, known, kind="setting", call_arguments=self.call_arguments)
         make(self, **given)
 
     settings.__init__ = init  # type: ignore[assignment]  # the signature is the wrapped one
@@ -141,7 +141,7 @@ class Settings:
 
     proxy_url: ClassVar[SecretStr | None] = None
     """The proxy in use: `proxy`, else the environment's for this `base_url`. Follows from the settings."""
-    of_calls: ClassVar[Iterable[str]] = ()
+    call_arguments: ClassVar[Iterable[str]] = ()
     """What is no setting, but an argument of a client's calls."""
 
     def __post_init__(self) -> None:

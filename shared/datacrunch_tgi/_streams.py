@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Self
 
-from datacrunch_tgi._call import StreamCall
-from datacrunch_tgi._schema import Answer, StreamEvent
+from datacrunch_tgi._protocol._call import StreamCall
+from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 
 
 class _Stream:
@@ -21,9 +21,9 @@ class _Stream:
         return self._call.text_of(self._taken)
 
     @property
-    def ended(self) -> bool:
+    def finished(self) -> bool:
         """Whether the last event has been taken."""
-        return self._call.ended
+        return self._call.finished
 
     @property
     def answer(self) -> Answer:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from pydantic import ValidationError
 
 from datacrunch_tgi._errors import ArgumentError, StructuredOutputError
-from datacrunch_tgi._words import LONGEST_MESSAGE, beginning
+from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
 
 Value = TypeVar("Value")
 
@@ -73,8 +73,8 @@ def read(
     except ValueError as broken:
         rule = str(broken)
     error = StructuredOutputError(
-        f"the answer is not the JSON that was asked for: {beginning(rule, LONGEST_MESSAGE)}; "
-        f"it is {beginning(text, LONGEST_MESSAGE)!r}"
+        f"the answer is not the JSON that was asked for: {truncate(rule, LONGEST_MESSAGE)}; "
+        f"it is {truncate(text, LONGEST_MESSAGE)!r}"
     )
     error.text = text
     error.hint = "max_new_tokens ended it: raise it" if finish_reason == "length" else advice

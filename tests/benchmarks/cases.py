@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from datacrunch_tgi._protocol import read_event
-from datacrunch_tgi._sse import EventDecoder
+from datacrunch_tgi._protocol._http import read_event
+from datacrunch_tgi._protocol._sse import EventDecoder
 from tests.benchmarks import server
 from tests.benchmarks.worker import peak
 

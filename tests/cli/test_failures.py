@@ -196,7 +196,7 @@ def test_every_error_is_in_that_table() -> None:
 def test_a_limit_is_named_as_an_option() -> None:
     """Who waited in vain learns which option to raise."""
     error = RequestTimeoutError("no answer in time")
-    error.name_limit("first_token_timeout", 2)
+    error.set_limit("first_token_timeout", 2)
 
     assert (message_of(error), hint_of(error)) == (
         "no answer in time",

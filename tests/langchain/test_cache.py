@@ -7,7 +7,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._arguments import PARAMETERS, SETTINGS
+from datacrunch_tgi._aliases import PARAMETERS, SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
 

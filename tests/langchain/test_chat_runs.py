@@ -32,7 +32,7 @@ def sent(endpoint: EmulatedEndpoint) -> str:
 async def test_the_rate_limiter_is_asked_once_for_each_call(
     endpoint: EmulatedEndpoint, ask: Call
 ) -> None:
-    class Turns(BaseRateLimiter):
+    class Limiter(BaseRateLimiter):
         taken = 0
 
         def acquire(self, *, blocking: bool = True) -> bool:
@@ -42,7 +42,7 @@ async def test_the_rate_limiter_is_asked_once_for_each_call(
         async def aacquire(self, *, blocking: bool = True) -> bool:
             return self.acquire(blocking=blocking)
 
-    turns = Turns()
+    turns = Limiter()
     chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat", rate_limiter=turns)
     for method in ("invoke", "stream", "batch"):
         await ask(chat, method)

@@ -14,7 +14,7 @@ from langchain_core.version import VERSION
 from pydantic import ValidationError
 
 from datacrunch_tgi import ArgumentError, OverloadedError, RequestTimeoutError
-from datacrunch_tgi._arguments import PARAMETERS
+from datacrunch_tgi._aliases import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM, __version__
 

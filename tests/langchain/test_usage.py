@@ -25,7 +25,7 @@ PATHS = pytest.mark.parametrize(
 )
 
 
-async def _asked(
+async def _request_kwargs(
     call: Callable[..., Awaitable[Any]],
     llm: DataCrunchLLM,
     handler: Any,
@@ -59,7 +59,9 @@ async def test_generation_info_is_the_same_on_every_path(
 ) -> None:
     llm.streaming = streaming
     info = _info(
-        await _asked(call, llm, remembering, method, do_sample=True, seed=7, top_n_tokens=2)
+        await _request_kwargs(
+            call, llm, remembering, method, do_sample=True, seed=7, top_n_tokens=2
+        )
     )
     tokens = info.pop("tokens")
     assert info == {
@@ -88,7 +90,7 @@ async def test_llm_output_has_usage_and_model(
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
     llm.streaming = streaming
-    result = await _asked(call, llm, remembering, method)
+    result = await _request_kwargs(call, llm, remembering, method)
     assert result.llm_output == {
         "token_usage": {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10},
         "model_name": "llama",
@@ -118,7 +120,7 @@ async def test_prompt_tokens_that_the_server_does_not_tell_are_left_out(
 ) -> None:
     endpoint = serve(answers="Fine", dialect="1.1.1")
     llm = DataCrunchLLM(base_url=endpoint.url, streaming=streaming)
-    info = _info(await _asked(call, llm, remembering, method))
+    info = _info(await _request_kwargs(call, llm, remembering, method))
     assert info["token_usage"] == {"completion_tokens": 2}
     assert "seed" not in info  # nothing was drawn
 
@@ -130,7 +132,7 @@ async def test_the_users_tokenizer_counts_the_prompt_where_the_server_does_not(
 ) -> None:
     endpoint = serve(answers="Fine", dialect="1.1.1")
     llm = DataCrunchLLM(base_url=endpoint.url, tokenizer=str.split)
-    info = _info(await _asked(call, llm, remembering, "invoke"))
+    info = _info(await _request_kwargs(call, llm, remembering, "invoke"))
     assert info["token_usage"]["prompt_tokens"] == 3
 
 
@@ -140,7 +142,7 @@ async def test_a_stream_of_many_chunks_adds_up_to_its_answer(
     remembering: Any,
 ) -> None:
     llm = DataCrunchLLM(base_url=serve(answers="word " * 999).url)
-    info = _info(await _asked(call, llm, remembering, "stream", max_tokens=1500))
+    info = _info(await _request_kwargs(call, llm, remembering, "stream", max_tokens=1500))
     tokens = info["tokens"]
     assert (info["finish_reason"], info["model_name"]) == ("eos_token", "tgi")
     assert info["token_usage"]["completion_tokens"] == len(tokens) == 1001
@@ -156,7 +158,7 @@ async def test_the_prompts_tokens_and_rejected_answers_are_told_where_asked_for(
 ) -> None:
     llm = DataCrunchLLM(base_url=serve(answers="Fine", dialect="1.1.1").url)
     asked = {"decoder_input_details": True, "best_of": 2, "do_sample": True}
-    info = _info(await _asked(call, llm, remembering, "invoke", **asked))
+    info = _info(await _request_kwargs(call, llm, remembering, "invoke", **asked))
     assert [token["text"] for token in info["prefill"]] == ["<s>", "How", " are", " you"]
     (rejected,) = info["best_of_sequences"]
     assert rejected["generated_text"] == "Fine"
@@ -170,7 +172,7 @@ async def test_a_stop_string_that_the_client_found_is_the_finish_reason(
     dialect: str,
 ) -> None:
     llm = DataCrunchLLM(base_url=serve(answers="one two three", dialect=dialect).url)
-    info = _info(await _asked(call, llm, remembering, "stream", stop=["wo"]))
+    info = _info(await _request_kwargs(call, llm, remembering, "stream", stop=["wo"]))
     assert info["finish_reason"] == "stop_sequence"
     assert info["token_usage"]["completion_tokens"] == len(info["tokens"]) == 2
 

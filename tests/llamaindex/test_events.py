@@ -20,7 +20,7 @@ from llamaindex_datacrunch import DataCrunch
 Ask = Callable[..., Awaitable[list[Any]]]
 
 
-class Turns(BaseRateLimiter):
+class Limiter(BaseRateLimiter):
     """Counts who asks for a turn."""
 
     def __init__(self) -> None:
@@ -69,12 +69,12 @@ def counter() -> TokenCountingHandler:
 
 
 @pytest.fixture
-def turns() -> Turns:
-    return Turns()
+def turns() -> Limiter:
+    return Limiter()
 
 
 @pytest.fixture
-def model(endpoint: EmulatedEndpoint, counter: TokenCountingHandler, turns: Turns) -> DataCrunch:
+def model(endpoint: EmulatedEndpoint, counter: TokenCountingHandler, turns: Limiter) -> DataCrunch:
     return DataCrunch(
         base_url=endpoint.url,
         api_key="sk-secret",
@@ -87,7 +87,7 @@ def model(endpoint: EmulatedEndpoint, counter: TokenCountingHandler, turns: Turn
 
 
 async def test_one_call_is_one_start_and_one_end(
-    model: DataCrunch, log: Log, turns: Turns, ask: Ask
+    model: DataCrunch, log: Log, turns: Limiter, ask: Ask
 ) -> None:
     responses = await ask(model)
     assert len(log.named("StartEvent")) == len(log.named("EndEvent")) == 1
@@ -107,7 +107,7 @@ async def test_tokens_are_counted_once_as_the_server_tells_them(
 
 
 async def test_so_it_is_when_a_prompt_is_predicted(
-    model: DataCrunch, counter: TokenCountingHandler, log: Log, turns: Turns
+    model: DataCrunch, counter: TokenCountingHandler, log: Log, turns: Limiter
 ) -> None:
     prompt = PromptTemplate("one {word}")
     model.predict(prompt, word="two")
@@ -121,7 +121,7 @@ async def test_so_it_is_when_a_prompt_is_predicted(
 
 @pytest.mark.parametrize("kind", ["Completion", "Chat"])
 async def test_so_it_is_when_an_object_is_predicted(
-    serve: Callable[..., EmulatedEndpoint], model: DataCrunch, log: Log, turns: Turns, kind: str
+    serve: Callable[..., EmulatedEndpoint], model: DataCrunch, log: Log, turns: Limiter, kind: str
 ) -> None:
     endpoint = serve(answers='{"place": "Finland"}')
     counter = TokenCountingHandler(tokenizer=lambda _: [])

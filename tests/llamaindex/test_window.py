@@ -35,7 +35,7 @@ MODES = [
 """Those that pack. Not simple_summarize: LlamaIndex counts the text, and sends Python's repr of it."""
 
 
-@pytest.fixture(params=["with_server_limits", "awith_server_limits"])
+@pytest.fixture(params=["fetch_server_limits", "afetch_server_limits"])
 def limited(request: pytest.FixtureRequest) -> Limited:
     """Copy a model with its server's limits, in a thread and in an event loop."""
 
@@ -175,7 +175,7 @@ async def test_no_prompt_that_llamaindex_packs_is_refused(
     small_window: EmulatedEndpoint, encode: Encode, templates: dict[str, Any], mode: ResponseMode
 ) -> None:
     model = DataCrunch(base_url=small_window.url, max_tokens=64, tokenizer=encode, **templates)
-    model = await model.awith_server_limits()
+    model = await model.afetch_server_limits()
     model.set_global_tokenizer()
     synthesizer = get_response_synthesizer(llm=model, response_mode=mode, use_async=True)
     await synthesizer.asynthesize(QUESTION, [NodeWithScore(node=TextNode(text=LICENSE))])
@@ -188,7 +188,7 @@ def test_the_window_is_filled(
     small_window: EmulatedEndpoint, encode: Encode, templates: dict[str, Any]
 ) -> None:
     model = DataCrunch(base_url=small_window.url, max_tokens=64, tokenizer=encode, **templates)
-    model = model.with_server_limits()
+    model = model.fetch_server_limits()
     model.set_global_tokenizer()
     synthesizer = get_response_synthesizer(llm=model, response_mode=ResponseMode.TREE_SUMMARIZE)
     synthesizer.synthesize(QUESTION, [NodeWithScore(node=TextNode(text=LICENSE))])

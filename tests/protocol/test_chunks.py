@@ -6,7 +6,7 @@ from collections.abc import Callable
 import h11
 import pytest
 
-from datacrunch_tgi._chunks import ChunkMerger
+from datacrunch_tgi._transport._chunks import ChunkMerger
 
 HEAD = b"HTTP/1.1 200 OK\r\nvary: origin\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENTS = b"".join(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import APIError, MalformedResponseError, OverloadedError
-from datacrunch_tgi._protocol import (
+from datacrunch_tgi._protocol._http import (
     Head,
     api_error,
     not_a_stream,

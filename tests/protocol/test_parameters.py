@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import ArgumentError, AsyncClient, Client
-from datacrunch_tgi._parameters import check_parameters
+from datacrunch_tgi._protocol._parameters import check_parameters
 
 PROMPT = "the prompt, which no error shows"
 CLIENTS = [Client, AsyncClient]

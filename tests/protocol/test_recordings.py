@@ -18,9 +18,9 @@ from datacrunch_tgi import (
     MalformedResponseError,
     NotFoundError,
 )
-from datacrunch_tgi._answer import Asked, whole_answer
-from datacrunch_tgi._call import Close, Open, Read, Sleep, StreamCall, WholeCall
-from datacrunch_tgi._protocol import (
+from datacrunch_tgi._protocol._answer import RequestContext, build_answer
+from datacrunch_tgi._protocol._call import Close, Open, Read, Sleep, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._http import (
     Head,
     Request,
     read_health,
@@ -63,10 +63,10 @@ class Recorded:
         self.chunks = chunks
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> RequestContext:
         parameters = self.sent.get("parameters") or {}
         inputs = self.sent.get("inputs")
-        return Asked(
+        return RequestContext(
             inputs=inputs if isinstance(inputs, str) else "",
             return_full_text=bool(parameters.get("return_full_text")),
             details=bool(parameters.get("details")),
@@ -77,18 +77,18 @@ class Recorded:
         """What reads the body: the routes beside /generate have their own."""
         route = READERS.get(self.path)
         return route or (
-            lambda head, body: whole_answer(read_response(head, body), self.asked, head.headers)
+            lambda head, body: build_answer(read_response(head, body), self.asked, head.headers)
         )
 
     def play(self, chunks: Chunks) -> Any:
         """Drive a call over the recorded bytes; return the answer and the text of the events."""
         settings = Settings(base_url="http://endpoint.invalid", max_retries=0)
         request = Request("POST", self.path)
-        call: WholeCall[Any] | StreamCall
+        call: UnaryCall[Any] | StreamCall
         if "event-stream" in self.head.content_type:
             call = StreamCall(request, settings, self.asked)
         else:
-            call = WholeCall(request, settings, self.reader)
+            call = UnaryCall(request, settings, self.reader)
         texts: list[str] = []
         rest = iter(chunks)
         steps = call.steps()

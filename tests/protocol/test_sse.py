@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from datacrunch_tgi._sse import EventDecoder
+from datacrunch_tgi._protocol._sse import EventDecoder
 
 
 @pytest.mark.parametrize("ends", list(product([b"\n", b"\r\n", b"\r"], repeat=3)))

@@ -9,7 +9,7 @@ import pytest
 
 from datacrunch_tgi import AsyncClient, Client, DataCrunchError
 
-MOST_IDLE = 16
+MAX_IDLE = 16
 
 
 class Clock:
@@ -98,9 +98,9 @@ def test_few_connections_wait_for_the_next_call(serve: Any, together: Any) -> No
     with Client(base_url=server.url, max_connections=40) as client:
         with ThreadPoolExecutor(40) as threads:
             list(threads.map(lambda _: client.generate("Hello"), range(40)))
-        for _ in range(40 - MOST_IDLE):
+        for _ in range(40 - MAX_IDLE):
             server.wait_until_ended()
-        assert (server.accepted, server.open) == (40, MOST_IDLE)
+        assert (server.accepted, server.open) == (40, MAX_IDLE)
 
 
 async def test_few_connections_of_a_loop_wait_for_the_next_call(serve: Any, together: Any) -> None:
@@ -108,9 +108,9 @@ async def test_few_connections_of_a_loop_wait_for_the_next_call(serve: Any, toge
     server = serve(together(40))
     async with AsyncClient(base_url=server.url, max_connections=40) as client:
         await asyncio.gather(*(client.generate("Hello") for _ in range(40)))
-        for _ in range(40 - MOST_IDLE):
+        for _ in range(40 - MAX_IDLE):
             await asyncio.to_thread(server.wait_until_ended)
-        assert (server.accepted, server.open) == (40, MOST_IDLE)
+        assert (server.accepted, server.open) == (40, MAX_IDLE)
 
 
 def test_connections_that_waited_too_long_are_closed(
@@ -118,7 +118,7 @@ def test_connections_that_waited_too_long_are_closed(
 ) -> None:
     """The next call closes them."""
     clock = Clock()
-    monkeypatch.setattr("datacrunch_tgi._pool.time", clock)
+    monkeypatch.setattr("datacrunch_tgi._transport._pool.time", clock)
     server = serve(http.answer(), together(3), together(3), together(3), http.answer())
     caller = caller(server.url, max_retries=0)
     client = caller.client

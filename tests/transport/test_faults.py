@@ -187,7 +187,7 @@ EVENTS = [
 @pytest.fixture
 def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
-    monkeypatch.setattr("datacrunch_tgi._retries.FIRST_WAIT", 0.0)
+    monkeypatch.setattr("datacrunch_tgi._protocol._backoff.FIRST_WAIT", 0.0)
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:

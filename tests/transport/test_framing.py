@@ -118,7 +118,7 @@ def test_a_line_without_end_is_refused(
     monkeypatch: pytest.MonkeyPatch, http: Any, serve: Any, caller: Any
 ) -> None:
     """A server cannot fill this process's memory; the connection is closed."""
-    monkeypatch.setattr("datacrunch_tgi._sse.LARGEST_EVENT", MIB)
+    monkeypatch.setattr("datacrunch_tgi._protocol._sse.LARGEST_EVENT", MIB)
 
     def flood(peer: Any) -> None:
         peer.send(http.head() + http.chunk(b"data:"))
@@ -136,7 +136,7 @@ def test_a_body_without_end_is_refused(
     monkeypatch: pytest.MonkeyPatch, http: Any, serve: Any, caller: Any
 ) -> None:
     """As for a line of a stream."""
-    monkeypatch.setattr("datacrunch_tgi._call.LARGEST_BODY", MIB)
+    monkeypatch.setattr("datacrunch_tgi._protocol._call.LARGEST_BODY", MIB)
 
     def flood(peer: Any) -> None:
         peer.send(http.head())

@@ -26,12 +26,12 @@ class Watch:
     """A server whose first answer never ends; it notes when its reader leaves. The next one is whole."""
 
     def __init__(self, serve: Any, http: Any, begin: bytes) -> None:
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self._left: queue.SimpleQueue[float] = queue.SimpleQueue()
 
         def endless(peer: Any) -> None:
             peer.send(begin)
-            self.begun.set()
+            self.started.set()
             assert peer.wait_until_left()
             self._left.put(time.monotonic())
 
@@ -224,7 +224,7 @@ async def test_a_cancelled_task_leaves(watch: Watch, times: int, *, streaming: b
     """Also when it is cancelled again and again while it leaves, and whatever it waits for."""
     async with AsyncClient(**watch.settings()) as client:
         task = asyncio.create_task(consume(client, streaming=streaming))
-        await asyncio.to_thread(watch.begun.wait)
+        await asyncio.to_thread(watch.started.wait)
         await asyncio.sleep(0.01)
         moment = time.monotonic()
         for _ in range(times):

@@ -18,9 +18,9 @@ from datacrunch_tgi import (
     Settings,
     TransportError,
 )
-from datacrunch_tgi._answer import Asked
-from datacrunch_tgi._call import Call, Close, Open, Read, Sleep, StreamCall, WholeCall
-from datacrunch_tgi._protocol import Head, Request, read_response
+from datacrunch_tgi._protocol._answer import RequestContext
+from datacrunch_tgi._protocol._call import Call, Close, Open, Read, Sleep, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._http import Head, Request, read_response
 
 STREAM = Head(200, {"content-type": "text/event-stream"})
 TOKEN = b'data:{"token":{"id":1,"text":"x"}}\n\n'
@@ -96,15 +96,15 @@ def settings(**changed: Any) -> Settings:
 
 
 def stream_call(world: World, **changed: Any) -> StreamCall:
-    asked = Asked(inputs="Hello")
+    asked = RequestContext(inputs="Hello")
     clock, jitter = (lambda: world.now), (lambda: 0.5)
     return StreamCall(Request("POST", "/x"), settings(**changed), asked, clock=clock, jitter=jitter)
 
 
-def whole_call(world: World, **changed: Any) -> WholeCall[Any]:
+def whole_call(world: World, **changed: Any) -> UnaryCall[Any]:
     clock, jitter = (lambda: world.now), (lambda: 0.5)
     request = Request("POST", "/x")
-    return WholeCall(request, settings(**changed), read_response, clock=clock, jitter=jitter)
+    return UnaryCall(request, settings(**changed), read_response, clock=clock, jitter=jitter)
 
 
 SECONDS = st.floats(0, 400)
@@ -155,7 +155,7 @@ def test_whatever_comes_nothing_is_sent_after_a_token_and_all_is_in_time(
     if error:
         assert error.requests == len(world.sent)
         assert error.text == call.text
-        assert not (call.begun and world.first_token is None)
+        assert not (call.started and world.first_token is None)
     else:
         assert call.answer.generated_text == "x"
 

@@ -9,15 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from datacrunch_tgi import AsyncClient, Client, Settings, StreamEvent
-from datacrunch_tgi._answer import Asked
-from datacrunch_tgi._call import Close, Open, Read, StreamCall
-from datacrunch_tgi._protocol import Head, Request
+from datacrunch_tgi._protocol._answer import RequestContext
+from datacrunch_tgi._protocol._call import Close, Open, Read, StreamCall
+from datacrunch_tgi._protocol._http import Head, Request
 
 SETTINGS = Settings(base_url="http://endpoint.invalid")
 HEAD = Head(200, {"content-type": "text/event-stream"})
 TRICKY = '\u2028\u2029\x85\r\n\v\f\x00\ufeff\ufffd\u0301\U0001f468\u200d\U0001f469 "\\data:{}'
 CHARACTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(TRICKY))
-FEW = st.sampled_from("ab\u0301 ")
+MAX_BATCH = st.sampled_from("ab\u0301 ")
 """So few characters that stop strings occur, overlap and begin in vain."""
 
 
@@ -42,7 +42,9 @@ def cut(whole: bytes, places: list[int]) -> list[bytes]:
 
 def take(chunks: list[bytes], stop: list[str]) -> tuple[list[StreamEvent], StreamCall]:
     """Drive a call over the chunks of a body."""
-    call = StreamCall(Request("POST", "/generate_stream"), SETTINGS, Asked(inputs="x", stop=stop))
+    call = StreamCall(
+        Request("POST", "/generate_stream"), SETTINGS, RequestContext(inputs="x", stop=stop)
+    )
     return [event for events in steps(call, chunks) for event in events], call
 
 
@@ -75,8 +77,8 @@ def before_first(text: str, stops: list[str]) -> str:
 
 
 TOKENS = st.lists(st.text(CHARACTERS, max_size=5), min_size=1, max_size=8)
-FEW_TOKENS = st.lists(st.text(FEW, max_size=3), min_size=1, max_size=8)
-STOPS = st.lists(st.text(FEW, min_size=1, max_size=5), max_size=4)
+FEW_TOKENS = st.lists(st.text(MAX_BATCH, max_size=3), min_size=1, max_size=8)
+STOPS = st.lists(st.text(MAX_BATCH, min_size=1, max_size=5), max_size=4)
 PLACES = st.lists(st.integers(0, 10_000), max_size=12)
 
 

@@ -84,13 +84,13 @@ def _show_text(events: Stream) -> None:
         for event in events:
             show(event.text, end="")
     finally:
-        if events.ended or events.text:
+        if events.finished or events.text:
             show("")  # what is written next, such as an error, begins on a line of its own
 
 
 def _show_json(events: Stream) -> None:
     for event in events:
-        if events.ended:
+        if events.finished:
             answer = events.answer
             told = {"finish_reason": answer.finish_reason, "usage": answer.usage}
             event = event.model_copy(update=told)  # noqa: PLW2901 -- it is the last

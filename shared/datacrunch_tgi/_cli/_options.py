@@ -14,9 +14,9 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import click
 from pydantic.fields import FieldInfo
 
-from datacrunch_tgi._fields import checker
-from datacrunch_tgi._parameters import Parameters
+from datacrunch_tgi._protocol._parameters import Parameters
 from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._validation import checker
 
 NOT_OPTIONS = ("max_connections", "tokenizer")
 """Settings that mean nothing to one request from a terminal."""

@@ -71,7 +71,7 @@ class EmulatedEndpoint:
                 one of `answers` and `model` is to be given.
             dialect: The server that is emulated: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
             base_path: What stands before `/generate`, such as `/v1/completions`.
-            api_key: Asked for as a bearer key where TGI asks; None asks for none.
+            api_key: RequestContext for as a bearer key where TGI asks; None asks for none.
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
             model_id: What `/info` tells; by default the folder's name, or "scripted".

@@ -56,7 +56,7 @@ class GenerateRequest:
     inputs: str
     parameters: Parameters = field(default_factory=Parameters)
     stream: bool = False
-    """Asked for by the root route's field of that name."""
+    """RequestContext for by the root route's field of that name."""
 
 
 def read_request(body: bytes, dialect: Dialect, *, root: bool = False) -> GenerateRequest:

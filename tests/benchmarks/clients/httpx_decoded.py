@@ -3,9 +3,9 @@
 Decoding is all that is pure: bytes to typed events with their text, and in the end the whole answer.
 """
 
-from datacrunch_tgi._answer import Asked, StreamedAnswer
-from datacrunch_tgi._protocol import read_event
-from datacrunch_tgi._sse import EventDecoder
+from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
+from datacrunch_tgi._protocol._http import read_event
+from datacrunch_tgi._protocol._sse import EventDecoder
 from tests.benchmarks.clients import plain_httpx
 from tests.benchmarks.clients.plain_httpx import body
 
@@ -17,7 +17,7 @@ class Decoding:
 
     def __init__(self, prompt: str) -> None:
         self._decoder = EventDecoder()
-        self._answer = StreamedAnswer(Asked(inputs=prompt))
+        self._answer = AnswerAccumulator(RequestContext(inputs=prompt))
         self._count = 0
 
     def take(self, chunk: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import AsyncClient, Client
-from datacrunch_tgi._causes import bare
+from datacrunch_tgi._transport._exceptions import strip_traceback
 
 KEY = "sk-0123456789/abcdefghij"
 TOKEN = "another-header-value"  # noqa: S105 -- made up
@@ -119,13 +119,13 @@ class Strike:
     """Interrupts at the nth moment of what the libraries below do to get a response, and once more."""
 
     def __init__(self, moment: int, again: int) -> None:
-        self.moment, self.again, self.begun = moment, again, False
+        self.moment, self.again, self.started = moment, again, False
 
     def __call__(self, frame: Any, event: str, _: object) -> None:
         if frame.f_code.co_name in {"_open", "_head"}:  # in between the request is made and sent
-            self.begun = frame.f_code.co_name == "_open"
+            self.started = frame.f_code.co_name == "_open"
         module = f"{frame.f_globals.get('__name__')}"
-        if self.begun and "call" in event and module.startswith(LIBRARIES) and module != LOCKS:
+        if self.started and "call" in event and module.startswith(LIBRARIES) and module != LOCKS:
             self.moment -= 1
             if self.moment in {0, -self.again}:
                 raise Interrupt
@@ -185,5 +185,5 @@ def test_what_led_to_an_interrupt_is_not_shown_either() -> None:
     interrupt.__context__ = OSError(KEY)
     with pytest.raises(Interrupt) as caught:
         raise interrupt
-    assert list(chain(bare(caught.value))) == [interrupt]
+    assert list(chain(strip_traceback(caught.value))) == [interrupt]
     assert interrupt.__traceback__ is None

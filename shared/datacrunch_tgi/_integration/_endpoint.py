@@ -23,24 +23,24 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_function
 
-from datacrunch_tgi._arguments import (
+from datacrunch_tgi._aliases import (
     ALIASES,
     PARAMETERS,
     SECRET,
     SETTINGS,
+    as_list,
     refuse_secrets,
-    renamed,
-    texts,
-    translated,
+    resolve_aliases,
+    to_parameters,
 )
-from datacrunch_tgi._call import OnRetry
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import HIDDEN, ArgumentError
-from datacrunch_tgi._fields import refuse_unknown
-from datacrunch_tgi._parameters import Parameters, check_parameters
-from datacrunch_tgi._schema import Answer
+from datacrunch_tgi._protocol._call import OnRetry
+from datacrunch_tgi._protocol._parameters import Parameters, check_parameters
+from datacrunch_tgi._protocol._schema import Answer
 from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._streams import AsyncStream, Stream
+from datacrunch_tgi._validation import refuse_unknown
 
 _NOT_DUMPED = {*SECRET, "tokenizer"}
 """Settings that no dump of a model holds: secrets, and what is no data."""
@@ -96,7 +96,7 @@ class Endpoint(BaseModel):
         arbitrary_types_allowed=True, hide_input_in_errors=True, protected_namespaces=()
     )
 
-    of_calls: ClassVar[frozenset[str]] = frozenset(
+    call_arguments: ClassVar[frozenset[str]] = frozenset(
         {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - SECRET
     )
     """What a call may have of its own."""
@@ -136,8 +136,8 @@ class Endpoint(BaseModel):
         given = cast("Mapping[str, Any]", given)
         aliases = [info.alias for info in cls.model_fields.values() if info.alias]
         refuse_unknown(given, [*ALIASES, *cls.model_fields, *aliases])
-        given = renamed(given)
-        meant = translated({name: given[name] for name in PARAMETERS if name in given})
+        given = resolve_aliases(given)
+        meant = to_parameters({name: given[name] for name in PARAMETERS if name in given})
         check_parameters(meant, streaming=False)
         return given
 
@@ -147,7 +147,7 @@ class Endpoint(BaseModel):
 
     def _resolved(self) -> Self:
         """Have the settings read back as the clients have them."""
-        _, client, async_client = self._connected()
+        _, client, async_client = self._get_clients()
         resolved = {name: getattr(client, name) for name in SETTINGS}
         vars(self).update(resolved)
         self._clients = (resolved, client, async_client)
@@ -156,18 +156,18 @@ class Endpoint(BaseModel):
     @property
     def client(self) -> Client:
         """The client for threads, with this model's settings."""
-        return self._connected()[1]
+        return self._get_clients()[1]
 
     @property
     def async_client(self) -> AsyncClient:
         """The client for event loops, with this model's settings."""
-        return self._connected()[2]
+        return self._get_clients()[2]
 
     @property
     def parameters(self) -> Parameters:
         """This model's parameters, in the API's terms."""
-        return translated(
-            {name: getattr(self, name) for name in PARAMETERS} | {"stop": texts(self.stop)}
+        return to_parameters(
+            {name: getattr(self, name) for name in PARAMETERS} | {"stop": as_list(self.stop)}
         )
 
     @property
@@ -190,16 +190,18 @@ class Endpoint(BaseModel):
     def timeout(self, seconds: float) -> None:
         self.first_token_timeout = seconds
 
-    def check_call(self, names: Iterable[str]) -> None:
+    def check_kwargs(self, names: Iterable[str]) -> None:
         """Refuse what no call can have.
 
         Raises:
             ArgumentError: It is not known, or a secret, which tracers would be told.
         """
         refuse_secrets(names)
-        refuse_unknown(names, self.of_calls)
+        refuse_unknown(names, self.call_arguments)
 
-    def for_call(self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None) -> Self:
+    def with_overrides(
+        self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
+    ) -> Self:
         """A copy of this model whose own parameters and settings are those of one call.
 
         The call's stand over the model's; stop strings and extra parameters are added to them. It has
@@ -208,9 +210,9 @@ class Endpoint(BaseModel):
         Raises:
             ArgumentError: The call has what no call can have, or a setting that breaks its rule.
         """
-        self.check_call(call)
-        self._connected()  # before it is copied, so that every copy has the same clients
-        given = renamed(call)
+        self.check_kwargs(call)
+        self._get_clients()  # before it is copied, so that every copy has the same clients
+        given = resolve_aliases(call)
         for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
             given[name] = self._checked_field(name, given[name])
         extra: Any = given.get("extra_parameters") or {}
@@ -219,7 +221,7 @@ class Endpoint(BaseModel):
         model = self.model_copy(
             update={
                 **given,
-                "stop": [*texts(self.stop), *texts(given.get("stop")), *texts(stop)] or None,
+                "stop": [*as_list(self.stop), *as_list(given.get("stop")), *as_list(stop)] or None,
                 "extra_parameters": {**self.extra_parameters, **extra},
             }
         )
@@ -234,7 +236,7 @@ class Endpoint(BaseModel):
             first = error.errors(include_url=False, include_context=False)[0]
         raise ArgumentError(name, first["msg"], value=repr(value))
 
-    def _connected(self) -> tuple[dict[str, Any], Client, AsyncClient]:
+    def _get_clients(self) -> tuple[dict[str, Any], Client, AsyncClient]:
         settings = {name: getattr(self, name) for name in SETTINGS}
         if self._clients is None:
             self._clients = (settings, Client(**settings), AsyncClient(**settings))
@@ -250,18 +252,18 @@ class Endpoint(BaseModel):
 
     # What both frameworks' methods come to; a call's `on_retry` is told each error that is tried again.
 
-    def _answered(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
-        return self.client.generate(prompt, **self._asked(on_retry))
+    def _complete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        return self.client.generate(prompt, **self._request_kwargs(on_retry))
 
-    async def _aanswered(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
-        return await self.async_client.generate(prompt, **self._asked(on_retry))
+    async def _acomplete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        return await self.async_client.generate(prompt, **self._request_kwargs(on_retry))
 
     def _events(self, prompt: str, on_retry: OnRetry | None = None) -> Stream:
-        return self.client.stream(prompt, **self._asked(on_retry))
+        return self.client.stream(prompt, **self._request_kwargs(on_retry))
 
     def _aevents(self, prompt: str, on_retry: OnRetry | None = None) -> AsyncStream:
-        return self.async_client.stream(prompt, **self._asked(on_retry))
+        return self.async_client.stream(prompt, **self._request_kwargs(on_retry))
 
-    def _asked(self, on_retry: OnRetry | None) -> dict[str, Any]:
+    def _request_kwargs(self, on_retry: OnRetry | None) -> dict[str, Any]:
         extra = {"extra_parameters": self.extra_parameters, "on_retry": on_retry}
         return {**self.parameters, **extra}

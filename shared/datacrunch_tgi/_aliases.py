@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._parameters import Parameters
+from datacrunch_tgi._protocol._parameters import Parameters
 from datacrunch_tgi._settings import Settings
 
 PARAMETERS = tuple(Parameters.__annotations__)
@@ -17,7 +17,7 @@ SECRET = {"api_key", "client_certificate", "headers", "proxy"}
 """Settings that no call can have: the frameworks show a call's arguments to tracers."""
 
 
-def translated(given: Mapping[str, Any]) -> Parameters:
+def to_parameters(given: Mapping[str, Any]) -> Parameters:
     """What the frameworks' users mean, in the API's terms; what is not set is left out.
 
     `temperature=0` is greedy; a `top_p` or `typical_p` of 1 keeps every token, and servers refuse it;
@@ -45,7 +45,7 @@ def refuse_secrets(names: Iterable[str]) -> None:
         raise ArgumentError(name, "is for the model: tracers are told what a call is given")
 
 
-def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments under their names here, without settings that are None, which are not set.
 
     Raises:
@@ -60,12 +60,12 @@ def renamed(given: Mapping[str, Any]) -> dict[str, Any]:
             elif value not in (None, names[name]):
                 raise ArgumentError(alias, f"means {name}, which is given too", value=repr(value))
     if "stop" in names:
-        names["stop"] = texts(names["stop"])
+        names["stop"] = as_list(names["stop"])
     return {
         name: value for name, value in names.items() if not (value is None and name in SETTINGS)
     }
 
 
-def texts(stop: Sequence[str] | str | None) -> Sequence[str]:
+def as_list(stop: Sequence[str] | str | None) -> Sequence[str]:
     """Stop strings as a list: one alone is one, not its letters."""
     return [stop] if isinstance(stop, str) else stop or ()

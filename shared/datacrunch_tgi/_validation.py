@@ -48,7 +48,7 @@ def refuse_unknown(
     known: Iterable[str],
     *,
     kind: str = "parameter",
-    of_calls: Iterable[str] = (),
+    call_arguments: Iterable[str] = (),
 ) -> None:
     """Refuse a name that is not known, and suggest the one that is meant.
 
@@ -56,19 +56,19 @@ def refuse_unknown(
         names: What is given.
         known: What may be given.
         kind: What `known` are names of.
-        of_calls: Names that are known elsewhere: to `generate` and `stream`.
+        call_arguments: Names that are known elsewhere: to `generate` and `stream`.
 
     Raises:
         ArgumentError: Names the first unknown name.
     """
-    known, of_calls = list(known), list(of_calls)
+    known, call_arguments = list(known), list(call_arguments)
     for name in names:
         if name in known:
             continue
         suggestion = ""
-        for nearest in _nearest(name, known + of_calls):
+        for nearest in _nearest(name, known + call_arguments):
             suggestion = f"; did you mean {nearest!r}?"
-            if nearest in of_calls:
+            if nearest in call_arguments:
                 suggestion = f"; {nearest!r} belongs to generate and stream"
         raise ArgumentError(name, f"no such {kind}{suggestion}")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import cast
 
 
-def bare(error: BaseException) -> BaseException:
+def strip_traceback(error: BaseException) -> BaseException:
     """What ends a call from outside, without httpx's frames: they hold the key."""
     error.__context__ = None
     return error.with_traceback(None)
@@ -33,7 +33,7 @@ def is_about_certificates(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
-def words_of(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """What the operating system says, else what the nearest library says."""
     words = str(error) or type(error).__name__
     for cause in _causes(error):

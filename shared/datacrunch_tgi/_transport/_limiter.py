@@ -1,4 +1,4 @@
-"""Turns: so many requests at a time, the others wait. No I/O.
+"""Limiter: so many requests at a time, the others wait. No I/O.
 
 Waiting has no end while requests end before it: a batch of any size gets through. But where none ends
 for as long as `deadline`, none may ever, such as when a request is made in the midst of a stream that
@@ -12,7 +12,7 @@ from datacrunch_tgi._errors import RequestTimeoutError
 from datacrunch_tgi._settings import Settings
 
 
-class Turns:
+class Limiter:
     """The turns of threads.
 
     Unlike threading's semaphore it can be given back in the midst of being taken, which the garbage
@@ -41,7 +41,7 @@ class Turns:
         self._free.put(None)
 
 
-class LoopTurns:
+class AsyncLimiter:
     """The turns of an event loop's tasks."""
 
     def __init__(self, settings: Settings) -> None:
@@ -70,5 +70,5 @@ class LoopTurns:
 def _no_turn(settings: Settings) -> RequestTimeoutError:
     most = settings.max_connections
     error = RequestTimeoutError(f"no request may begin: none of max_connections={most} has ended")
-    error.name_limit("deadline", settings.deadline)
+    error.set_limit("deadline", settings.deadline)
     return error

@@ -6,8 +6,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from datacrunch_tgi._adapter import Endpoint
 from datacrunch_tgi._chat import ChatTemplate
+from datacrunch_tgi._integration._endpoint import Endpoint
 
 
 def _as_text(given: Any) -> Any:
@@ -27,9 +27,11 @@ class ChatEndpoint(Endpoint):
         default=False,
         description="Whether control tokens in the text of a message are sent as such, not broken up.",
     )
-    of_calls: ClassVar = Endpoint.of_calls | {"chat_template", "allow_control_tokens"}
+    call_arguments: ClassVar = Endpoint.call_arguments | {"chat_template", "allow_control_tokens"}
 
-    _found: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = PrivateAttr(None)
+    _template_cache: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = (
+        PrivateAttr(None)
+    )
     """What `chat_template` and `model` led to: it is looked for once, and keeps what it learns of itself."""
 
     @model_validator(mode="after")
@@ -45,10 +47,10 @@ class ChatEndpoint(Endpoint):
             ArgumentError: What is given is no chat template.
         """
         given, model = self.chat_template, self.model
-        if self._found is None or self._found[:2] != (given, model):
+        if self._template_cache is None or self._template_cache[:2] != (given, model):
             named = ChatTemplate.for_model(model) if given is None else ChatTemplate.of(given)
-            self._found = (given, model, named)
-        return self._found[2]
+            self._template_cache = (given, model, named)
+        return self._template_cache[2]
 
     def _for_messages(
         self, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]

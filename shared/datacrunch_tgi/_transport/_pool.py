@@ -12,17 +12,22 @@ from collections import deque
 from collections.abc import AsyncGenerator, Generator, Iterator
 from typing import Any, Generic, TypeVar
 
-from datacrunch_tgi._call import Call, Result
 from datacrunch_tgi._errors import ArgumentError, TransportError
-from datacrunch_tgi._schema import StreamEvent
+from datacrunch_tgi._protocol._call import Call, Result
+from datacrunch_tgi._protocol._schema import StreamEvent
 from datacrunch_tgi._settings import Settings, alone
-from datacrunch_tgi._transport import IDLE_SECONDS, Certificates, LoopConnection, ThreadConnection
-from datacrunch_tgi._turns import LoopTurns, Turns
+from datacrunch_tgi._transport._connections import (
+    IDLE_SECONDS,
+    AsyncConnection,
+    SyncConnection,
+    TLSConfig,
+)
+from datacrunch_tgi._transport._limiter import AsyncLimiter, Limiter
 
-MOST_IDLE = 16
+MAX_IDLE = 16
 """How many connections are kept for the next request."""
 
-MADE_WITH = {
+POOL_SETTINGS = {
     "base_url",
     "api_key",
     "headers",
@@ -34,7 +39,7 @@ MADE_WITH = {
 }
 """The settings that connections, and the turns on them, are made with."""
 
-Connection = TypeVar("Connection", ThreadConnection, LoopConnection)
+Connection = TypeVar("Connection", SyncConnection, AsyncConnection)
 
 
 class Pool:
@@ -42,9 +47,9 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = alone(settings)
-        self._certificates = Certificates(self._settings)
-        self._idle: _Idle[ThreadConnection] = _Idle()
-        self._turns = Turns(self._settings)
+        self._certificates = TLSConfig(self._settings)
+        self._idle: _Idle[SyncConnection] = _Idle()
+        self._turns = Limiter(self._settings)
         # It holds the connections too, so that the garbage collector ends what uses them before them.
         weakref.finalize(self, _close_idle, self._idle)
         _pools.add(self)
@@ -52,14 +57,14 @@ class Pool:
     def run(self, call: Call[Any]) -> Generator[StreamEvent, None, None]:
         """Drive the call to its end; yield its events."""
         with self._turns:
-            connection = self._idle.take() or ThreadConnection(self._settings, self._certificates)
+            connection = self._idle.take() or SyncConnection(self._settings, self._certificates)
             self._idle.busy.add(connection)
             try:
                 yield from _drive(call, connection)
             finally:
                 connection.drop_response()
                 self._idle.put(connection)
-                for surplus in self._idle.surplus():
+                for surplus in self._idle.evict():
                     surplus.close()
 
     def result(self, call: Call[Result]) -> Result:
@@ -74,12 +79,12 @@ class Pool:
 
     def after_fork(self) -> None:
         """In a child process: leave the parent its connections, and its locks in whatever state they are."""
-        self._certificates = Certificates(self._settings)
-        self._turns = Turns(self._settings)
+        self._certificates = TLSConfig(self._settings)
+        self._turns = Limiter(self._settings)
         self.close()
 
 
-def _drive(call: Call[Any], connection: ThreadConnection) -> Iterator[StreamEvent]:
+def _drive(call: Call[Any], connection: SyncConnection) -> Iterator[StreamEvent]:
     steps = call.steps()
     try:
         step = next(steps)
@@ -90,7 +95,7 @@ def _drive(call: Call[Any], connection: ThreadConnection) -> Iterator[StreamEven
                 continue
             came, failure = None, None
             try:
-                came = connection.do(step)
+                came = connection.perform(step)
             except TransportError as error:
                 failure = error
             step = steps.throw(failure) if failure else steps.send(came)
@@ -105,16 +110,16 @@ class AsyncPool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = alone(settings)
-        self._certificates = Certificates(self._settings)
+        self._certificates = TLSConfig(self._settings)
         self._loops: dict[asyncio.AbstractEventLoop, _LoopPool] = {}
         # It holds the connections too, as above.
-        weakref.finalize(self, _leave, self._loops)
+        weakref.finalize(self, _close_abandoned, self._loops)
 
     async def run(self, call: Call[Any]) -> AsyncGenerator[StreamEvent, None]:
         """Drive the call to its end; yield its events."""
         pool = await self._of_this_loop()
         async with pool.turns:
-            connection = pool.idle.take() or LoopConnection(self._settings, self._certificates)
+            connection = pool.idle.take() or AsyncConnection(self._settings, self._certificates)
             pool.idle.busy.add(connection)
             try:
                 # Not a generator of its own, as for threads: one inside another is not closed with it.
@@ -128,7 +133,7 @@ class AsyncPool:
                         continue
                     came, failure = None, None
                     try:
-                        came = await connection.do(step)
+                        came = await connection.perform(step)
                     except TransportError as error:
                         failure = error
                     step = steps.throw(failure) if failure else steps.send(came)
@@ -140,7 +145,7 @@ class AsyncPool:
                     await connection.drop_response()
                 finally:  # also where the task is cancelled once more: the connection is closed then
                     pool.idle.put(connection)
-                for surplus in pool.idle.surplus():
+                for surplus in pool.idle.evict():
                     await surplus.close()
 
     async def result(self, call: Call[Result]) -> Result:
@@ -161,9 +166,9 @@ class AsyncPool:
         if pool is None:
             for other in list(self._loops):  # other threads add and remove theirs
                 if other.is_closed() and (ended := self._loops.pop(other, None)):
-                    _keepers.discard(ended.keeper)
+                    _cleanups.discard(ended.cleanup)
             pool = self._loops[loop] = _LoopPool(self._settings)
-            await anext(pool.keeper)
+            await anext(pool.cleanup)
         return pool
 
 
@@ -171,12 +176,12 @@ class _LoopPool:
     """The connections of one event loop."""
 
     def __init__(self, settings: Settings) -> None:
-        self.turns = LoopTurns(settings)
-        self.idle: _Idle[LoopConnection] = _Idle()
+        self.turns = AsyncLimiter(settings)
+        self.idle: _Idle[AsyncConnection] = _Idle()
         # An event loop's last act is to close its generators. This one is held until then, so that
         # what a cancelled `close` leaves open is closed too.
-        self.keeper = _close_at_end(self.idle)
-        _keepers.add(self.keeper)
+        self.cleanup = _close_at_end(self.idle)
+        _cleanups.add(self.cleanup)
 
     def close_soon(self) -> None:
         # Kept, because an event loop itself holds its tasks only weakly.
@@ -184,11 +189,11 @@ class _LoopPool:
 
     async def close(self) -> None:
         await _close_all(self.idle)
-        await self.keeper.aclose()
-        _keepers.discard(self.keeper)
+        await self.cleanup.aclose()
+        _cleanups.discard(self.cleanup)
 
 
-async def _close_at_end(idle: "_Idle[LoopConnection]") -> AsyncGenerator[None, None]:
+async def _close_at_end(idle: "_Idle[AsyncConnection]") -> AsyncGenerator[None, None]:
     loop = asyncio.get_running_loop()
     try:
         yield
@@ -199,18 +204,18 @@ async def _close_at_end(idle: "_Idle[LoopConnection]") -> AsyncGenerator[None, N
             await _close_all(idle)
 
 
-async def _close_all(idle: "_Idle[LoopConnection]") -> None:
-    idle.most = 0
-    for connection in idle.surplus():
+async def _close_all(idle: "_Idle[AsyncConnection]") -> None:
+    idle.max_idle = 0
+    for connection in idle.evict():
         await connection.close()
 
 
-def _leave(loops: dict[asyncio.AbstractEventLoop, _LoopPool]) -> None:
+def _close_abandoned(loops: dict[asyncio.AbstractEventLoop, _LoopPool]) -> None:
     """Close the connections of a client that is gone, in the loops that have them."""
     while loops:
         loop, pool = loops.popitem()
         if loop.is_closed():
-            _keepers.discard(pool.keeper)
+            _cleanups.discard(pool.cleanup)
         else:
             loop.call_soon_threadsafe(pool.close_soon)
 
@@ -219,7 +224,7 @@ class _Idle(Generic[Connection]):
     """A stack of connections that wait for their next request, the one used last on top."""
 
     def __init__(self) -> None:
-        self.most = MOST_IDLE
+        self.max_idle = MAX_IDLE
         self.busy: set[Connection] = set()
         self._stack: deque[tuple[float, Connection]] = deque()  # its operations are atomic
 
@@ -233,14 +238,14 @@ class _Idle(Generic[Connection]):
         self.busy.discard(connection)
         self._stack.append((time.monotonic(), connection))
 
-    def surplus(self) -> Iterator[Connection]:
+    def evict(self) -> Iterator[Connection]:
         """Take out what is too much or has waited for too long."""
         oldest = time.monotonic() - IDLE_SECONDS
-        while self._stack and (len(self._stack) > self.most or self._stack[0][0] < oldest):
+        while self._stack and (len(self._stack) > self.max_idle or self._stack[0][0] < oldest):
             yield self._stack.popleft()[1]
 
 
-def _close_idle(idle: _Idle[ThreadConnection]) -> None:
+def _close_idle(idle: _Idle[SyncConnection]) -> None:
     while connection := idle.take():
         connection.close()
 
@@ -252,7 +257,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
         raise ArgumentError("event loop", "must be asyncio's: trio is not supported") from None
 
 
-_keepers: set[AsyncGenerator[None, None]] = set()
+_cleanups: set[AsyncGenerator[None, None]] = set()
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 

@@ -4,14 +4,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from datacrunch_tgi._schema import Answer, Details, GenerateResponse, StreamEvent, Token, Usage
-from datacrunch_tgi._stop import StopFilter, cut
+from datacrunch_tgi._protocol._schema import (
+    Answer,
+    Details,
+    GenerateResponse,
+    StreamEvent,
+    Token,
+    Usage,
+)
+from datacrunch_tgi._protocol._stop import StopFilter, cut
 
 STOP_SEQUENCE = "stop_sequence"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RequestContext:
     """What of a request the reading of its answer needs."""
 
     inputs: str = field(repr=False)
@@ -27,14 +34,16 @@ class Asked:
         return self.inputs if self.return_full_text else ""
 
 
-def whole_answer(response: GenerateResponse, asked: Asked, headers: Mapping[str, str]) -> Answer:
+def build_answer(
+    response: GenerateResponse, context: RequestContext, headers: Mapping[str, str]
+) -> Answer:
     """Make the answer out of the body of `/generate` and its headers (TGI 1.4 counts tokens there)."""
     details = response.details
-    prefix = asked.prefix
+    prefix = context.prefix
     if details and details.tokens:
-        text, was_cut = cut(_shown(details.tokens), asked.stop)
+        text, was_cut = cut(_shown(details.tokens), context.stop)
     else:
-        text, was_cut = cut(response.generated_text.removeprefix(prefix), asked.stop)
+        text, was_cut = cut(response.generated_text.removeprefix(prefix), context.stop)
     if details and was_cut:
         details = details.model_copy(update={"finish_reason": STOP_SEQUENCE})
     prompt = _count(headers.get("x-prompt-tokens"))
@@ -46,24 +55,24 @@ def whole_answer(response: GenerateResponse, asked: Asked, headers: Mapping[str,
         generated_text=response.generated_text,
         finish_reason=STOP_SEQUENCE if was_cut else details and details.finish_reason,
         details=details,
-        usage=_usage(prompt, completion, asked),
+        usage=_usage(prompt, completion, context),
     )
 
 
-class StreamedAnswer:
+class AnswerAccumulator:
     """Gathers the events of a stream, says what each shows, and ends as the answer."""
 
-    begun = False
+    started = False
     """Whether a token has arrived."""
-    complete = False
+    received_last = False
     """Whether the last event has arrived."""
-    ended = False
+    finished = False
     """Whether nothing is to be shown any more: the last event has arrived, or a stop string."""
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
-        self._stop = StopFilter(asked.stop)
-        self._prefix = asked.prefix
+    def __init__(self, context: RequestContext) -> None:
+        self._context = context
+        self._stop = StopFilter(context.stop)
+        self._prefix = context.prefix
         self._shown: list[str] = []
         self._tokens: list[Token] = []
         self._top_tokens: dict[int, list[Token]] = {}  # by place, where there are any
@@ -83,9 +92,9 @@ class StreamedAnswer:
         token = event.token
         text = self._stop.push("" if token.special else token.text)
         if event.generated_text is not None:
-            self._last, self.complete = event, True
+            self._last, self.received_last = event, True
             text += self._stop.flush()
-        self.begun, self.ended = True, self.complete or self._stop.found
+        self.started, self.finished = True, self.received_last or self._stop.found
         if self._prefix:
             text, self._prefix = self._prefix + text, ""
         event.text = text
@@ -100,7 +109,7 @@ class StreamedAnswer:
         generated = told.generated_tokens if told else len(self._tokens)
         reason = STOP_SEQUENCE if self._stop.found else told and told.finish_reason
         details = None
-        if reason and (told or self._asked.details):
+        if reason and (told or self._context.details):
             details = Details(
                 finish_reason=reason,
                 generated_tokens=generated,
@@ -114,7 +123,7 @@ class StreamedAnswer:
             generated_text=self._last.generated_text if self._last else None,
             finish_reason=reason,
             details=details,
-            usage=_usage(told.input_length if told else None, generated, self._asked),
+            usage=_usage(told.input_length if told else None, generated, self._context),
         )
 
     def _all_top_tokens(self) -> list[list[Token]]:
@@ -130,7 +139,7 @@ def _count(header: str | None) -> int | None:
     return int(header) if header and re.fullmatch("[0-9]{1,18}", header) else None
 
 
-def _usage(prompt: int | None, completion: int | None, asked: Asked) -> Usage:
-    prompt = asked.prompt_tokens if prompt is None else prompt
+def _usage(prompt: int | None, completion: int | None, context: RequestContext) -> Usage:
+    prompt = context.prompt_tokens if prompt is None else prompt
     total = None if prompt is None or completion is None else prompt + completion
     return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=total)

@@ -13,8 +13,6 @@ from typing import Any, cast
 
 import httpx
 
-from datacrunch_tgi._call import Close, Open, Read, Sleep, Step
-from datacrunch_tgi._causes import bare, is_about_certificates, is_about_tls, words_of
 from datacrunch_tgi._errors import (
     ArgumentError,
     ConnectError,
@@ -25,43 +23,50 @@ from datacrunch_tgi._errors import (
     TLSError,
     TransportError,
 )
-from datacrunch_tgi._protocol import Head, Request
-from datacrunch_tgi._reads import Reads
+from datacrunch_tgi._protocol._call import Close, Open, Read, Sleep, Step
+from datacrunch_tgi._protocol._http import Head, Request
 from datacrunch_tgi._settings import Settings, reveal
+from datacrunch_tgi._transport._exceptions import (
+    describe,
+    is_about_certificates,
+    is_about_tls,
+    strip_traceback,
+)
+from datacrunch_tgi._transport._network import Reads
 from datacrunch_tgi._version import __version__
 
 IDLE_SECONDS = 15.0
 """How long a connection waits for its next request."""
 
 
-class ThreadConnection:
+class SyncConnection:
     """One connection, and what the steps of a call mean to a thread."""
 
-    def __init__(self, settings: Settings, tls: "Certificates") -> None:
+    def __init__(self, settings: Settings, tls: "TLSConfig") -> None:
         self._settings = settings
         self._transport = httpx.HTTPTransport(**_transport_options(settings, tls))
         self._reads = Reads()
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
-        self._doing: dict[type[Step], Callable[[Any], Any]] = {
+        self._handlers: dict[type[Step], Callable[[Any], Any]] = {
             Open: self._open,
             Read: self._read,
             Close: lambda _: self.drop_response(),
             Sleep: lambda step: time.sleep(step.seconds),
         }
 
-    def do(self, step: Step) -> Any:
+    def perform(self, step: Step) -> Any:
         """Do the step; return what came of it.
 
         Raises:
             TransportError: It failed.
         """
         try:
-            return self._doing[type(step)](step)
+            return self._handlers[type(step)](step)
         except _FAILURES as error:
             failure: BaseException = _failure(error, self._settings)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = bare(error)
+            failure = strip_traceback(error)
         raise failure  # Not in the handler: a context would keep httpx's frames, which hold the key.
 
     def close(self) -> None:
@@ -89,31 +94,31 @@ class ThreadConnection:
         return next(self._chunks, b"")
 
 
-class LoopConnection:
+class AsyncConnection:
     """One connection, and what the steps of a call mean to an event loop."""
 
-    def __init__(self, settings: Settings, tls: "Certificates") -> None:
+    def __init__(self, settings: Settings, tls: "TLSConfig") -> None:
         self._settings = settings
         self._transport = httpx.AsyncHTTPTransport(**_transport_options(settings, tls))
         self._reads = Reads()
         self._response: httpx.Response | None = None
-        self._whole = True
+        self._body_read = True
         self._chunks: AsyncGenerator[bytes, None]
-        self._doing: dict[type[Step], Callable[[Any], Awaitable[Any]]] = {
+        self._handlers: dict[type[Step], Callable[[Any], Awaitable[Any]]] = {
             Open: self._open,
             Read: self._read,
             Close: lambda _: self.drop_response(),
             Sleep: lambda step: asyncio.sleep(step.seconds),
         }
 
-    async def do(self, step: Step) -> Any:
-        """Do the step: see `ThreadConnection.do`."""
+    async def perform(self, step: Step) -> Any:
+        """Do the step: see `SyncConnection.do`."""
         try:
-            return await self._doing[type(step)](step)
+            return await self._handlers[type(step)](step)
         except _FAILURES as error:
             failure: BaseException = _failure(error, self._settings)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = bare(error)
+            failure = strip_traceback(error)
         raise failure  # as there
 
     async def close(self) -> None:
@@ -122,10 +127,10 @@ class LoopConnection:
 
     async def drop_response(self) -> None:
         """End the response; a whole one leaves the connection for the next, else it is closed."""
-        if not self._whole:
+        if not self._body_read:
             # First, since this closes the socket before it waits for anything: httpx's way to end a
             # response waits, and a task that is cancelled a second time would leave the socket open.
-            self._whole = True
+            self._body_read = True
             await self.close()
         response, self._response = self._response, None
         if response:
@@ -136,7 +141,7 @@ class LoopConnection:
         self._reads.start(step.connect_timeout, step.timeout)
         request = _http_request(self._settings, step.request, self._reads)
         request.extensions["trace"] = self._reads.async_trace
-        self._whole = False
+        self._body_read = False
         self._response = response = await self._transport.handle_async_request(request)
         encoded = "content-encoding" in response.headers
         chunks = response.aiter_bytes() if encoded else response.aiter_raw()
@@ -146,11 +151,11 @@ class LoopConnection:
     async def _read(self, step: Read) -> bytes:
         self._reads.end = time.monotonic() + step.timeout
         chunk = await anext(self._chunks, b"")
-        self._whole = not chunk
+        self._body_read = not chunk
         return chunk
 
 
-class Certificates:
+class TLSConfig:
     """The certificates to trust and to show: read when first needed, and shared by all connections."""
 
     def __init__(self, settings: Settings) -> None:
@@ -176,14 +181,14 @@ class Certificates:
                 ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
             )
         except OSError as error:
-            raise ArgumentError("ca_bundle", words_of(error), value=repr(bundle)) from None
+            raise ArgumentError("ca_bundle", describe(error), value=repr(bundle)) from None
         try:
-            self._show_own(context)
+            self._load_client_certificate(context)
         except OSError as error:
-            raise ArgumentError("client_certificate", words_of(error)) from None
+            raise ArgumentError("client_certificate", describe(error)) from None
         return context
 
-    def _show_own(self, context: ssl.SSLContext) -> None:
+    def _load_client_certificate(self, context: ssl.SSLContext) -> None:
         match self._settings.client_certificate:
             case None:
                 pass
@@ -193,7 +198,7 @@ class Certificates:
                 context.load_cert_chain(*files)
 
 
-def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
+def _transport_options(settings: Settings, tls: TLSConfig) -> dict[str, Any]:
     """One connection, without a search for certificates where no connection is secure."""
     secure = f"{settings.base_url}".startswith("https:")
     return {
@@ -203,7 +208,7 @@ def _transport_options(settings: Settings, tls: Certificates) -> dict[str, Any]:
     }
 
 
-def _proxy(settings: Settings, tls: Certificates) -> httpx.Proxy | None:
+def _proxy(settings: Settings, tls: TLSConfig) -> httpx.Proxy | None:
     """The proxy, if any; its address is in no variable here, where a traceback would show its password."""
     scheme = (reveal(settings.proxy_url) or "").partition(":")[0]
     if scheme.startswith("socks") and not find_spec("socksio"):
@@ -241,7 +246,7 @@ a TLS alert after the handshake, a name that cannot be looked up)."""
 
 def _failure(error: Exception, settings: Settings) -> TransportError:
     """The error of this package for one of httpx's, whose words alone are kept."""
-    words = words_of(error)
+    words = describe(error)
     host = f"{settings.base_url}{' through the proxy' if settings.proxy_url else ''}"
     match error:
         case httpx.ConnectTimeout():

@@ -13,7 +13,7 @@ LONGEST_RETRY_AFTER = 60.0
 """Seconds that a server's Retry-After is obeyed up to."""
 
 
-def waits(
+def backoff_delays(
     max_retries: int, jitter: Callable[[], float] = random.random
 ) -> Generator[float, DataCrunchError, None]:
     """Yield the seconds to wait after each error that is sent in; the first value means nothing.

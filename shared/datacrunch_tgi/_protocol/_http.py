@@ -25,8 +25,14 @@ from datacrunch_tgi._errors import (
     OverloadedError,
     ServerError,
 )
-from datacrunch_tgi._schema import GenerateResponse, Info, PromptToken, StreamEvent
-from datacrunch_tgi._words import LONGEST_MESSAGE, LONGEST_WORDS, beginning, plain, words_of
+from datacrunch_tgi._protocol._error_body import (
+    LONGEST_MESSAGE,
+    LONGEST_WORDS,
+    parse_error_body,
+    strip_html,
+    truncate,
+)
+from datacrunch_tgi._protocol._schema import GenerateResponse, Info, PromptToken, StreamEvent
 
 GENERATE = "/generate"
 GENERATE_STREAM = "/generate_stream"
@@ -96,7 +102,7 @@ class Head:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def post(path: str, body: Mapping[str, Any]) -> Request:
+def json_request(path: str, body: Mapping[str, Any]) -> Request:
     """Make the request for a JSON body.
 
     Raises:
@@ -134,7 +140,7 @@ def read_response(head: Head, body: bytes) -> GenerateResponse:
     try:
         response = _RESPONSES.validate_json(body)
     except ValidationError as error:
-        raise _not_expected("answer", body, error) from None
+        raise _unexpected_body("answer", body, error) from None
     return response[0] if isinstance(response, tuple) else response
 
 
@@ -144,7 +150,7 @@ def read_info(head: Head, body: bytes) -> Info:
     try:
         return Info.model_validate_json(body)
     except ValidationError as error:
-        raise _not_expected("answer", body, error) from None
+        raise _unexpected_body("answer", body, error) from None
 
 
 def read_health(head: Head, body: bytes) -> bool:
@@ -161,7 +167,7 @@ def read_prompt_tokens(head: Head, body: bytes) -> list[PromptToken]:
     try:
         return _PROMPT_TOKENS.validate_json(body)
     except ValidationError as error:
-        raise _not_expected("answer", body, error) from None
+        raise _unexpected_body("answer", body, error) from None
 
 
 def _refuse_error(head: Head, body: bytes, route: str) -> None:
@@ -185,7 +191,7 @@ def not_a_stream(head: Head, body: bytes) -> APIError | MalformedResponseError:
     try:
         _read_event(body)
     except ValidationError as error:
-        failure = _not_expected("stream", body, error)
+        failure = _unexpected_body("stream", body, error)
         if isinstance(failure, APIError):
             return failure
     return MalformedResponseError(f"the answer is {head.content_type}, not a stream of events")
@@ -203,17 +209,17 @@ def read_event(data: bytes) -> StreamEvent | None:
     except ValidationError as error:
         if data == _DONE:
             return None
-        raise _not_expected("event of the stream", data, error) from None
+        raise _unexpected_body("event of the stream", data, error) from None
 
 
 def api_error(head: Head, body: bytes) -> APIError | MalformedResponseError:
     """Make the error that the server means: by its type first, by status second."""
-    words, error_type, _ = words_of(body)
+    words, error_type, _ = parse_error_body(body)
     if not words:
-        words = plain(body) if head.content_type != "application/json" else ""
+        words = strip_html(body) if head.content_type != "application/json" else ""
     message = f"{head.status} {responses.get(head.status, '')}".strip()
     if words:
-        message += f": {beginning(words, LONGEST_MESSAGE)}"
+        message += f": {truncate(words, LONGEST_MESSAGE)}"
     error_class = _ERROR_OF_TYPE.get(error_type)
     if not error_class and 200 <= head.status < 300:  # noqa: PLR2004 -- the class of successes
         return MalformedResponseError(f"neither an answer nor an error came, but {message}")
@@ -222,7 +228,7 @@ def api_error(head: Head, body: bytes) -> APIError | MalformedResponseError:
         message,
         status=head.status,
         error_type=error_type,
-        server_message=beginning(words, LONGEST_WORDS),
+        server_message=truncate(words, LONGEST_WORDS),
         retry_after=_retry_after(head.headers),
     )
     if location := head.headers.get("location"):
@@ -230,20 +236,20 @@ def api_error(head: Head, body: bytes) -> APIError | MalformedResponseError:
     return error
 
 
-def _not_expected(
+def _unexpected_body(
     what: str, data: bytes, error: ValidationError
 ) -> APIError | MalformedResponseError:
     """The error that stands in the place of an answer, or what is wrong with the answer."""
     is_object = data.lstrip().startswith(b"{")
-    words, error_type, status = words_of(data) if is_object else ("", None, None)
+    words, error_type, status = parse_error_body(data) if is_object else ("", None, None)
     if words or error_type:
         status = _STATUS_OF_TYPE.get(error_type or "") or status or 500
         error_class = _ERROR_OF_TYPE.get(error_type) or _class_of(status)
         return error_class(
-            beginning(words, LONGEST_MESSAGE) or f"{error_type} error",
+            truncate(words, LONGEST_MESSAGE) or f"{error_type} error",
             status=status,
             error_type=error_type,
-            server_message=beginning(words, LONGEST_WORDS),
+            server_message=truncate(words, LONGEST_WORDS),
         )
     first = error.errors(include_context=False, include_input=False, include_url=False)[0]
     where = ".".join(map(str, first["loc"]))

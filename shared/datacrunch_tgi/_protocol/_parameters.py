@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypedDict
 from pydantic import Field
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._fields import Text, checked, checker, rule
+from datacrunch_tgi._validation import Text, checked, checker, rule
 
 MAX_NEW_TOKENS = 512
 """Sent where `max_new_tokens` is not set: servers' own defaults go from 20 tokens to the whole window."""

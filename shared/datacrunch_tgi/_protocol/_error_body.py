@@ -16,7 +16,7 @@ _NAMES = ("message", "detail", "error", "errors", "msg")
 """Where an object has the words; an "error" beside a "message" is but the name of the status."""
 
 
-def words_of(body: bytes) -> tuple[str, str | None, int | None]:
+def parse_error_body(body: bytes) -> tuple[str, str | None, int | None]:
     """Find message, type and status in JSON: TGI's flat object, OpenAI's nested one, a gateway's."""
     try:
         said: Any = from_json(body)  # unlike json.loads it has an end where nesting has none
@@ -44,7 +44,7 @@ def _message(said: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
-def plain(body: bytes) -> str:
+def strip_html(body: bytes) -> str:
     """The words of a body that is no JSON: text as it is, HTML without its tags."""
     begin = body[:_PLAIN].decode(errors="replace")
     if len(body) > _PLAIN:  # No word is cut, here and below: half a key is a secret too.
@@ -53,6 +53,6 @@ def plain(body: bytes) -> str:
     return shorten(text, LONGEST_MESSAGE, placeholder="…")
 
 
-def beginning(text: str, longest: int) -> str:
+def truncate(text: str, longest: int) -> str:
     """The first words of a text."""
     return text if len(text) <= longest else text[:longest].rpartition(" ")[0] + "…"

@@ -7,7 +7,7 @@ the stream is given another `read`.
 import time
 from typing import Any
 
-from datacrunch_tgi._chunks import ChunkMerger
+from datacrunch_tgi._transport._chunks import ChunkMerger
 
 SHORTEST_TIMEOUT = 0.001
 """Seconds given where no time is left: a socket takes 0 for "do not wait", which fails in another way."""

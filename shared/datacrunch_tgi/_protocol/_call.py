@@ -21,7 +21,6 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from datacrunch_tgi._answer import Asked, StreamedAnswer
 from datacrunch_tgi._errors import (
     ConnectTimeoutError,
     DataCrunchError,
@@ -30,17 +29,18 @@ from datacrunch_tgi._errors import (
     RequestTimeoutError,
     StreamNotEndedError,
 )
-from datacrunch_tgi._protocol import Head, Request, is_stream, not_a_stream, read_event
-from datacrunch_tgi._retries import waits
-from datacrunch_tgi._schema import Answer, StreamEvent
+from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
+from datacrunch_tgi._protocol._backoff import backoff_delays
+from datacrunch_tgi._protocol._http import Head, Request, is_stream, not_a_stream, read_event
+from datacrunch_tgi._protocol._schema import Answer, StreamEvent
+from datacrunch_tgi._protocol._sse import EventDecoder
 from datacrunch_tgi._settings import Settings, reveal
-from datacrunch_tgi._sse import EventDecoder
 
 logger = logging.getLogger("datacrunch_tgi")
 
 LARGEST_BODY = 256 * 1024 * 1024
 """Bytes that a body may have, so that a server cannot fill this process's memory."""
-FEW = 16
+MAX_BATCH = 16
 """Events that are read before the first of them is handed on. Many more are together in one read when a
 server is fast; to have them all in memory would give Python's garbage collector work."""
 END_OF_BODY_TIMEOUT = 1.0
@@ -107,7 +107,7 @@ class Call(ABC, Generic[Result]):
         """Read the response and set the result."""
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """Whether a token has arrived: from then on nothing is sent again."""
         return False
 
@@ -119,15 +119,15 @@ class Call(ABC, Generic[Result]):
     def steps(self) -> Steps:
         """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
         self._deadline = self._clock() + self._settings.deadline
-        wait = waits(self._settings.max_retries, self._jitter)
+        wait = backoff_delays(self._settings.max_retries, self._jitter)
         next(wait)
         while True:
             try:
                 return (yield from self._attempt())
             except DataCrunchError as error:
                 yield Close()
-                self._complete(error)
-                if self.begun:
+                self._annotate(error)
+                if self.started:
                     raise
                 seconds = wait.send(error)
                 if self._clock() + seconds >= self._deadline:
@@ -139,13 +139,13 @@ class Call(ABC, Generic[Result]):
 
     def _attempt(self) -> Steps:
         self._first_token_by = self._clock() + self._settings.first_token_timeout
-        left = self._left()
+        left = self._time_left()
         self._connecting_is_limited = self._settings.connect_timeout <= left
         self._requests += 1
         head = yield Open(self._request, min(self._settings.connect_timeout, left), left)
         yield from self._read(head)
 
-    def _left(self) -> float:
+    def _time_left(self) -> float:
         """The seconds that are left until the first token must be there."""
         left = min(self._first_token_by, self._deadline) - self._clock()
         if left <= 0:
@@ -155,31 +155,31 @@ class Call(ABC, Generic[Result]):
     def _body(self) -> Generator[Read, bytes, bytes]:
         pieces: list[bytes] = []
         size = 0
-        while chunk := (yield Read(self._left())):
+        while chunk := (yield Read(self._time_left())):
             pieces.append(chunk)
             size += len(chunk)
             if size > LARGEST_BODY:
                 raise MalformedResponseError(f"the body has more than {LARGEST_BODY} bytes")
         return b"".join(pieces)
 
-    def _complete(self, error: DataCrunchError) -> None:
+    def _annotate(self, error: DataCrunchError) -> None:
         """Add to an error what only the call knows, and take out what a server may have repeated."""
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # there the body is
-        for private in self._private():
-            error.hide(private)
+        for private in self._secrets():
+            error.redact(private)
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
                 setting = "connect_timeout"
-            elif self.begun:
+            elif self.started:
                 setting = "idle_timeout"
             elif self._first_token_by <= self._deadline:
                 setting = "first_token_timeout"
             else:
                 setting = "deadline"
-            error.name_limit(setting, getattr(self._settings, setting))
+            error.set_limit(setting, getattr(self._settings, setting))
 
-    def _private(self) -> list[str]:
+    def _secrets(self) -> list[str]:
         """What no error may show: secrets, and the prompt."""
         settings = self._settings
         private = [
@@ -190,7 +190,7 @@ class Call(ABC, Generic[Result]):
         return [text for text in private if text and len(text) >= SHORTEST_SECRET]
 
 
-class WholeCall(Call[Result]):
+class UnaryCall(Call[Result]):
     """A call whose response is read whole, by a function of its head and body."""
 
     def __init__(
@@ -211,16 +211,18 @@ class WholeCall(Call[Result]):
 class StreamCall(Call[Answer]):
     """A call whose response is a stream of events; each is handed on as soon as it is whole."""
 
-    ended = False
+    finished = False
     """Whether the last event has been handed on."""
 
-    def __init__(self, request: Request, settings: Settings, asked: Asked, **injected: Any) -> None:
+    def __init__(
+        self, request: Request, settings: Settings, context: RequestContext, **injected: Any
+    ) -> None:
         super().__init__(request, settings, **injected)
-        self._answer = StreamedAnswer(asked)
+        self._answer = AnswerAccumulator(context)
 
     @property
-    def begun(self) -> bool:
-        return self._answer.begun
+    def started(self) -> bool:
+        return self._answer.started
 
     @property
     def text(self) -> str:
@@ -233,7 +235,7 @@ class StreamCall(Call[Answer]):
     @property
     def answer(self) -> Answer:
         """The answer, once its last event has been handed on."""
-        if not self.ended:
+        if not self.finished:
             raise StreamNotEndedError(
                 "the answer is there when the last event has been taken", self.text
             )
@@ -244,27 +246,29 @@ class StreamCall(Call[Answer]):
             raise not_a_stream(head, (yield from self._body()))
         answer, decoder = self._answer, EventDecoder()
         idle = Read(self._settings.idle_timeout)
-        while not answer.ended:
-            chunk = yield idle if answer.begun else Read(self._left())
+        while not answer.finished:
+            chunk = yield idle if answer.started else Read(self._time_left())
             if not chunk:
                 raise DisconnectedError("the stream ended without its last event")
             found = decoder.feed(chunk)
-            while found and not answer.ended:
-                yield from self._hand_on(found[:FEW])
-                del found[:FEW]
-        if answer.complete:
+            while found and not answer.finished:
+                yield from self._emit(found[:MAX_BATCH])
+                del found[:MAX_BATCH]
+        if answer.received_last:
             yield from self._end_of_body()
             yield Close()
 
-    def _hand_on(self, found: list[bytes]) -> Steps:
+    def _emit(self, found: list[bytes]) -> Steps:
         answer = self._answer
         events, error = self._events(found)
-        if answer.ended:
-            if not answer.complete:  # at a stop string that the server did not see: stop it now
+        if answer.finished:
+            if (
+                not answer.received_last
+            ):  # at a stop string that the server did not see: stop it now
                 yield Close()
             if events[:-1]:
                 yield events[:-1]
-            self.result, self.ended, events = answer.finish(), True, events[-1:]
+            self.result, self.finished, events = answer.finish(), True, events[-1:]
         if events:
             yield events
         if error:
@@ -282,7 +286,7 @@ class StreamCall(Call[Answer]):
             if event:
                 answer.push(event)
                 events.append(event)
-                if answer.ended:
+                if answer.finished:
                     break
         return events, None
 

@@ -1,0 +1,1 @@
+"""What the LangChain and LlamaIndex packages share. No framework is imported here."""

@@ -1,0 +1,1 @@
+"""TGI over HTTP: requests, responses, events, errors, retries. Pure: no I/O."""

@@ -1,0 +1,1 @@
+"""Connections and everything else that does I/O."""
