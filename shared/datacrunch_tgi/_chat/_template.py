@@ -25,6 +25,7 @@ from datacrunch_tgi._chat._texts import (
     control_tokens,
     forged,
     forms,
+    with_instructions,
 )
 from datacrunch_tgi._errors import ArgumentError
 
@@ -127,6 +128,26 @@ class ChatTemplate:
         """
         return cls(**_files.read(Path(path)))
 
+    @property
+    def tool_text(self) -> str:
+        """The Jinja text for conversations with tools."""
+        return self.tool_template or self.template
+
+    @cached_property
+    def takes_tools(self) -> bool:
+        """Whether the template has a place for tools; if not, the prompt has to describe them in words."""
+        marks = Marks()
+        chat = marks.put([{"role": "user", "content": "user"}])
+        function: dict[str, Any] = {
+            "name": "name",
+            "description": "text",
+            "parameters": {"type": "object", "properties": {}},
+        }
+        tools = marks.put([{"type": "function", "function": function}], "function")
+        with suppress(ArgumentError):
+            return not marks.lost(self.render(chat, tools=tools))
+        return False
+
     @cached_property
     def stop(self) -> tuple[str, ...]:
         """What ends the assistant's turn, unless it is `eos_token`: for the stop strings of a request."""
@@ -178,6 +199,7 @@ class ChatTemplate:
         messages: Sequence[Message],
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
+        instructions: str = "",
         allow_control_tokens: bool = False,
     ) -> str:
         """Render a conversation for a server, which puts `bos_token` in front by itself.
@@ -188,7 +210,8 @@ class ChatTemplate:
 
         Args:
             messages: Dictionaries with `role` and `content`, a text or a list of text blocks.
-            tools: JSON schemas of tools.
+            tools: JSON schemas of tools, for a template that takes them.
+            instructions: What the system message says beside its text.
             allow_control_tokens: Leave control tokens in the conversation's texts. Else a space breaks
                 them up (`[ INST]`), with one `ControlTokenWarning`.
 
@@ -197,6 +220,8 @@ class ChatTemplate:
         """
         check("messages", messages)
         check("tools", tools or ())
+        if instructions:
+            messages = with_instructions(messages, instructions)
         *others, last = forms(messages)
         for form in others:
             with suppress(ArgumentError):

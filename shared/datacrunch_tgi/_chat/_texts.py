@@ -129,6 +129,19 @@ def check(name: str, given: object) -> None:
         raise ArgumentError(name, "must not be empty")
 
 
+def with_instructions(chat: Sequence[Message], instructions: str) -> list[Message]:
+    """Add instructions to the system message, or begin with one that has them."""
+    first = chat[0]
+    if first.get("role") != "system":
+        return [{"role": "system", "content": instructions}, *chat]
+    content = first.get("content") or ""
+    if isinstance(content, str):
+        content = f"{content}\n\n{instructions}" if content else instructions
+    else:
+        content = [*content, {"type": "text", "text": f"\n\n{instructions}"}]
+    return [{**first, "content": content}, *chat[1:]]
+
+
 def forms(chat: Sequence[Message]) -> list[list[Message]]:
     """Return a conversation as it is, and in the forms in which more templates take it.
 

@@ -1,0 +1,156 @@
+"""The tool-call formats of model families, and how one is found. Pure."""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+from datacrunch_tgi._errors import ArgumentError
+
+Syntax = Literal["bare", "tagged", "mistral", "deepseek"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolFormat:
+    """How a family of models writes tool calls.
+
+    Attributes:
+        name: The value of the setting `tool_format`.
+        syntax: How calls are read.
+        models: Pattern of model names: small letters, a dash for whatever is between words.
+        marks: Pattern of what a chat template of the family contains.
+        special: Markers that are special tokens: as ordinary text they are text.
+        stop: Ends of a turn that a server may not know by itself.
+    """
+
+    name: str
+    syntax: Syntax
+    models: str = field(default=r"(?!)", repr=False)
+    marks: str = field(default=r"(?!)", repr=False)
+    special: tuple[str, ...] = field(default=(), repr=False)
+    stop: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def in_words(self) -> bool:
+        """Whether the family has no format: calls are asked for in words, as JSON."""
+        return self is WORDS
+
+    @classmethod
+    def named(cls, name: str) -> "ToolFormat":
+        """Return the format of this name.
+
+        Raises:
+            ArgumentError: There is none.
+        """
+        if name in FORMATS:
+            return FORMATS[name]
+        near = get_close_matches(name, FORMATS, n=1)
+        more = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(FORMATS)}"
+        raise ArgumentError("tool_format", f"no such format; {more}", value=repr(name))
+
+    @classmethod
+    def for_template(cls, template: str) -> "ToolFormat | None":
+        """Return the format whose markers a chat template contains, None where it has none."""
+        return next((one for one in FORMATS.values() if re.search(one.marks, template)), None)
+
+    @classmethod
+    def for_model(cls, model: str) -> "ToolFormat":
+        """Return the format that goes with a model's name; `words` where no family is known."""
+        last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+        dashed = re.sub(r"[^a-z0-9]+", "-", last.lower())
+        found = (one for one in FORMATS.values() if re.match(rf"({one.models})(-|$)", dashed))
+        return next(found, WORDS)
+
+    @classmethod
+    def find(
+        cls, name: str | None = None, template: str | None = None, model: str = ""
+    ) -> "ToolFormat":
+        """Return the format by a setting, else by a chat template's markers, else by a model's name.
+
+        Raises:
+            ArgumentError: No format has this name.
+        """
+        if name is not None:
+            return cls.named(name)
+        return (cls.for_template(template) if template else None) or cls.for_model(model)
+
+
+_PYTHON_TAG = "<|python_tag|>"
+_LISTED = (
+    ToolFormat(
+        name="llama-3",
+        syntax="bare",
+        models=r"(meta-)?llama-?3-[123]-(\w+-)*instruct",
+        marks=r"<\|python_tag\|>|Environment: ipython",
+        special=(_PYTHON_TAG,),
+        stop=("<|eom_id|>",),
+    ),
+    ToolFormat(
+        name="llama-4",
+        syntax="bare",
+        models=r"(meta-)?llama-?4-(\w+-)*instruct",
+        marks=r"<\|python_start\|>|<\|header_start\|>",
+        special=("<|python_start|>", "<|python_end|>"),
+        stop=("<|eom|>",),
+    ),
+    ToolFormat(
+        name="mistral",
+        syntax="mistral",
+        models=r"(mistral-7b-instruct-v0-3|mixtral-8x22b-instruct|mistral-(nemo|small|medium|large)"
+        r"|ministral|magistral|devstral|codestral|pixtral)(-\w+)*",
+        marks=r"\[TOOL_CALLS\]",
+        special=("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"),
+    ),
+    ToolFormat(
+        name="qwen3-coder",
+        syntax="tagged",
+        models=r"qwen-?3-coder(-\w+)*",
+        marks=r"<function=",
+    ),
+    ToolFormat(name="granite-4", syntax="tagged", models=r"granite-4(-\w+)*", marks=r"(?!)"),
+    ToolFormat(
+        name="granite",
+        syntax="tagged",
+        models=r"granite-3(-\w+)*-instruct",
+        marks=r"available_tools",
+        special=("<|tool_call|>",),
+    ),
+    ToolFormat(
+        name="phi-4",
+        syntax="tagged",
+        models=r"phi-4-mini(-\w+)*",
+        marks=r"<\|tool_call\|>|<\|/tool\|>|functools\[",
+    ),
+    ToolFormat(
+        name="deepseek",
+        syntax="deepseek",
+        models=r"deepseek-(v3|r1|chat|reasoner)(?!-distill)(-\w+)*",
+        marks="<\uff5ctool\u2581call\u2581begin\uff5c>",
+    ),
+    ToolFormat(
+        name="command-r7b",
+        syntax="tagged",
+        models=r"(c4ai-)?command-(r7b|a)(-\w+)*",
+        marks=r"<\|START_ACTION\|>",
+    ),
+    ToolFormat(
+        name="command-r",
+        syntax="tagged",
+        models=r"(c4ai-)?command-r(-\w+)*",
+        marks=r"directly[-_]answer|Action:",
+    ),
+    ToolFormat(
+        name="hermes",
+        syntax="tagged",
+        models=r"(nous-)?hermes-[234](-\w+)*",
+        marks=r"<scratch_pad>|\"?FunctionCall",
+    ),
+    ToolFormat(
+        name="qwen",
+        syntax="tagged",
+        models=r"qwen-?(2-5|3)(-\w+)*|qwq(-\w+)*",
+        marks=r"<tool_call>",
+    ),
+)
+WORDS = ToolFormat(name="words", syntax="bare")
+FORMATS = {one.name: one for one in (*_LISTED, WORDS)}

@@ -1,0 +1,241 @@
+"""What the tools of one call ask for: the prompt's words, the grammar, and what has to come. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from datacrunch_tgi._errors import ArgumentError, StructuredOutputError
+from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
+from datacrunch_tgi._structured import grammar_of
+from datacrunch_tgi._tools._formats import ToolFormat
+from datacrunch_tgi._tools._reader import ToolCallReader
+
+ToolChoice = str | bool | Mapping[str, Any] | None
+
+MAX_CALLS = 4
+"""Most calls of one answer that a grammar allows: each one more makes it slower to compile."""
+_NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
+_SPELLINGS: dict[Any, str] = {"required": "any", True: "any", False: "none", None: "auto"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolRequest:
+    """The tools of one call.
+
+    Attributes:
+        tools: In OpenAI's form, `parameters` always present.
+        choice: `auto`, `none`, `any`, or the name of the tool to call.
+        format: How the model writes calls.
+        in_words: Whether the chat template has no place for tools, so that the prompt describes them.
+        parallel: Whether one answer may have several calls.
+        response_schema: JSON schema of the final answer, None for plain text.
+    """
+
+    tools: tuple[dict[str, Any], ...]
+    choice: str
+    format: ToolFormat
+    in_words: bool
+    parallel: bool = True
+    response_schema: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        tools: Sequence[Mapping[str, Any]],
+        tool_choice: ToolChoice = None,
+        *,
+        tool_format: ToolFormat,
+        in_words: bool,
+        parallel: bool = True,
+        response_schema: Mapping[str, Any] | None = None,
+    ) -> "ToolRequest":
+        """Check tools and choice.
+
+        Args:
+            tools: In OpenAI's form.
+            tool_choice: None, `auto`, `none`, `any`, `required`, a bool, a tool's name, or OpenAI's or
+                Anthropic's dict with a name.
+            tool_format: How the model writes calls.
+            in_words: Whether the chat template has no place for tools (`not template.takes_tools`).
+            parallel: Whether one answer may have several calls.
+            response_schema: JSON schema of the final answer, where the model may call or answer.
+
+        Raises:
+            ArgumentError: A tool is no function with a schema, two have one name, `tool_choice` names
+                none of them, or forces a call where there are none or beside `response_schema`.
+        """
+        checked = tuple(_tool(tool, place) for place, tool in enumerate(tools))
+        names = [tool["function"]["name"] for tool in checked]
+        for name in names:
+            if names.count(name) > 1:
+                raise ArgumentError(
+                    "tools", "two tools have this name; rename one", value=repr(name)
+                )
+        choice = _choice(tool_choice, names)
+        if response_schema is not None and choice not in ("auto", "none"):
+            rule = "cannot be combined with response_format, which allows a call or an answer"
+            raise ArgumentError("tool_choice", rule, value=repr(choice))
+        return cls(
+            tools=checked,
+            choice=choice,
+            format=tool_format,
+            in_words=in_words,
+            parallel=parallel,
+            response_schema=response_schema,
+        )
+
+    @property
+    def offered(self) -> tuple[dict[str, Any], ...]:
+        """The tools that the model may call."""
+        if self.choice in ("auto", "any"):
+            return self.tools
+        return tuple(tool for tool in self.tools if tool["function"]["name"] == self.choice)
+
+    @property
+    def template_tools(self) -> list[dict[str, Any]] | None:
+        """The tools to pass to `ChatTemplate.prompt`; None where the prompt describes them in words."""
+        return None if self.in_words or not self.offered else list(self.offered)
+
+    @property
+    def forced(self) -> bool:
+        """Whether a call has to come."""
+        return self.choice not in ("auto", "none")
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """JSON schema of the whole answer; None where the model answers freely."""
+        if not self.offered:
+            return None
+        calls = _object(tool_calls=self._calls)
+        if self.forced:
+            return calls
+        if self.response_schema is None:
+            return None
+        return _object(response={"anyOf": [calls, _object(answer=dict(self.response_schema))]})
+
+    @property
+    def grammar(self) -> dict[str, Any] | None:
+        """The parameter `grammar`; None where the model answers freely, or where no grammar can say it."""
+        schema = self.schema
+        if schema is None:
+            return None
+        try:
+            return grammar_of(schema)
+        except ArgumentError:  # a tool's schema refers to itself: words alone ask for it
+            return None
+
+    @property
+    def instructions(self) -> str:
+        """What the prompt says of tools beside the chat template; "" if nothing."""
+        if not self.offered:
+            return ""
+        shape = '{"tool_calls": [{"name": <tool name>, "arguments": <arguments object>}]}'
+        parts = list[str]()
+        if self.in_words:
+            functions = "\n".join(
+                json.dumps(tool["function"], ensure_ascii=False) for tool in self.offered
+            )
+            parts.append(
+                f"You can call these tools. Each line describes one, with the JSON schema of its arguments:\n{functions}"
+            )
+        many = "one or more tools" if self.parallel else "exactly one tool"
+        if self.forced:
+            parts.append(
+                f"Call {many}. Answer with only this JSON object and no other text:\n{shape}"
+            )
+        elif self.response_schema is not None:
+            schema = json.dumps(self.response_schema, ensure_ascii=False)
+            parts.append(
+                f"Answer with only one JSON object and no other text. To call {many}:\n"
+                f'{{"response": {shape}}}\n'
+                'For the final answer, once no more calls are needed:\n{"response": {"answer": <answer>}}\n'
+                f"where the answer matches this JSON schema:\n{schema}"
+            )
+        elif self.in_words:
+            parts.append(
+                f"To call {many}, answer with only this JSON object and no other text:\n{shape}\n"
+                "If no call is needed, answer the user in plain text."
+            )
+        return "\n\n".join(parts)
+
+    def reader(self, stop: Sequence[str] = ()) -> ToolCallReader:
+        """Return a reader for one answer.
+
+        Args:
+            stop: The stop strings of the request, which end the answer.
+        """
+        bare = self.in_words or self.schema is not None
+        return ToolCallReader(self.format, self.offered, stop=stop, in_words=bare)
+
+    def check(self, reader: ToolCallReader) -> None:
+        """Check that a forced call came.
+
+        Raises:
+            StructuredOutputError: There is none, valid or invalid; `text` is the answer.
+        """
+        names = {tool["function"]["name"] for tool in self.offered}
+        if not self.forced or reader.invalid_calls or any(c.name in names for c in reader.calls):
+            return
+        wanted = "a tool" if self.choice == "any" else f"the tool {self.choice!r}"
+        shown = truncate(reader.raw_text, LONGEST_MESSAGE)
+        error = StructuredOutputError(f"the model did not call {wanted}; it answered {shown!r}")
+        error.text = reader.raw_text
+        error.hint = (
+            "raise max_new_tokens: the limit ended the answer"
+            if reader.finish_reason == "length"
+            else "use a server with grammars (TGI 1.4.1 or newer), or a model trained for tools"
+        )
+        raise error
+
+    @property
+    def _calls(self) -> dict[str, Any]:
+        calls = [
+            _object(
+                name={"const": tool["function"]["name"]}, arguments=tool["function"]["parameters"]
+            )
+            for tool in self.offered
+        ]
+        items = calls[0] if len(calls) == 1 else {"anyOf": calls}
+        most = MAX_CALLS if self.parallel else 1
+        return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+def _object(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
+    function = tool.get("function")
+    where = f"tools[{place}]"
+    if not isinstance(function, Mapping):
+        kind = tool.get("type")
+        raise ArgumentError(where, "must be a function; the server runs no tools", value=repr(kind))
+    function = dict(cast("Mapping[str, Any]", function))
+    if not isinstance(function.get("name"), str) or not function["name"]:
+        raise ArgumentError(where, "must have a name")
+    parameters = function.get("parameters")
+    if parameters is None:
+        parameters = _NO_ARGUMENTS
+    if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":  # pyright: ignore[reportUnknownMemberType]  # JSON
+        rule = "parameters must be the JSON schema of an object"
+        raise ArgumentError(where, rule, value=repr(function["name"]))
+    function["parameters"] = parameters
+    return {**tool, "type": "function", "function": function}
+
+
+def _choice(given: ToolChoice, names: Sequence[str]) -> str:
+    if isinstance(given, Mapping):
+        inner: Any = given.get("function") or given
+        name: Any = inner.get("name") or inner.get("type")
+    else:
+        name = given
+    if name in names:
+        return cast("str", name)
+    choice: str = _SPELLINGS.get(name, name)
+    if choice == "any" and not names:
+        raise ArgumentError("tool_choice", "needs tools to choose from", value=repr(given))
+    if choice not in ("auto", "none", "any"):
+        rule = f"must be auto, none, any, required or the name of a tool: {', '.join(names) or 'none is bound'}"
+        raise ArgumentError("tool_choice", rule, value=repr(name))
+    return choice
