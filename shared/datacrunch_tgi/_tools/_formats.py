@@ -19,7 +19,10 @@ class ToolFormat:
         syntax: How calls are read.
         models: Pattern of model names: small letters, a dash for whatever is between words.
         marks: Pattern of what a chat template of the family contains.
+        open: What begins calls.
+        close: What ends them, "" if nothing does.
         special: Markers that are special tokens: as ordinary text they are text.
+        drop: Markers around ordinary text, which is shown without them.
         stop: Ends of a turn that a server may not know by itself.
     """
 
@@ -27,8 +30,21 @@ class ToolFormat:
     syntax: Syntax
     models: str = field(default=r"(?!)", repr=False)
     marks: str = field(default=r"(?!)", repr=False)
+    open: tuple[str, ...] = field(default=("<tool_call>",), repr=False)
+    close: str = field(default="", repr=False)
     special: tuple[str, ...] = field(default=(), repr=False)
+    drop: tuple[str, ...] = field(default=(), repr=False)
     stop: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """Markers that are text for some tokenizers, and special tokens for others."""
+        return (
+            *self.open,
+            self.close,
+            *self.drop,
+            *(DEEPSEEK if self.syntax == "deepseek" else ()),
+        )
 
     @property
     def in_words(self) -> bool:
@@ -75,14 +91,19 @@ class ToolFormat:
         return (cls.for_template(template) if template else None) or cls.for_model(model)
 
 
-_PYTHON_TAG = "<|python_tag|>"
+DEEPSEEK = tuple(
+    f"<\uff5ctool\u2581{name}\uff5c>"
+    for name in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end", "calls\u2581end")
+)
+"""DeepSeek's markers: all calls, one call, name and arguments, and the ends of both."""
 _LISTED = (
     ToolFormat(
         name="llama-3",
         syntax="bare",
         models=r"(meta-)?llama-?3-[123]-(\w+-)*instruct",
         marks=r"<\|python_tag\|>|Environment: ipython",
-        special=(_PYTHON_TAG,),
+        open=("<|python_tag|>",),
+        special=("<|python_tag|>",),
         stop=("<|eom_id|>",),
     ),
     ToolFormat(
@@ -90,6 +111,8 @@ _LISTED = (
         syntax="bare",
         models=r"(meta-)?llama-?4-(\w+-)*instruct",
         marks=r"<\|python_start\|>|<\|header_start\|>",
+        open=("<|python_start|>",),
+        close="<|python_end|>",
         special=("<|python_start|>", "<|python_end|>"),
         stop=("<|eom|>",),
     ),
@@ -99,6 +122,7 @@ _LISTED = (
         models=r"(mistral-7b-instruct-v0-3|mixtral-8x22b-instruct|mistral-(nemo|small|medium|large)"
         r"|ministral|magistral|devstral|codestral|pixtral)(-\w+)*",
         marks=r"\[TOOL_CALLS\]",
+        open=("[TOOL_CALLS]",),
         special=("[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"),
     ),
     ToolFormat(
@@ -106,13 +130,17 @@ _LISTED = (
         syntax="tagged",
         models=r"qwen-?3-coder(-\w+)*",
         marks=r"<function=",
+        open=("<tool_call>", "<function="),
+        close="</tool_call>",
     ),
-    ToolFormat(name="granite-4", syntax="tagged", models=r"granite-4(-\w+)*", marks=r"(?!)"),
+    ToolFormat(name="granite-4", syntax="tagged", models=r"granite-4(-\w+)*", close="</tool_call>"),
     ToolFormat(
         name="granite",
         syntax="tagged",
         models=r"granite-3(-\w+)*-instruct",
         marks=r"available_tools",
+        open=("<|tool_call|>", "<tool_call>"),
+        close="</tool_call>",
         special=("<|tool_call|>",),
     ),
     ToolFormat(
@@ -120,37 +148,47 @@ _LISTED = (
         syntax="tagged",
         models=r"phi-4-mini(-\w+)*",
         marks=r"<\|tool_call\|>|<\|/tool\|>|functools\[",
+        open=("<|tool_call|>", "functools"),
+        close="<|/tool_call|>",
     ),
     ToolFormat(
         name="deepseek",
         syntax="deepseek",
         models=r"deepseek-(v3|r1|chat|reasoner)(?!-distill)(-\w+)*",
         marks="<\uff5ctool\u2581call\u2581begin\uff5c>",
+        open=DEEPSEEK[:2],
+        close=DEEPSEEK[3],
     ),
     ToolFormat(
         name="command-r7b",
         syntax="tagged",
         models=r"(c4ai-)?command-(r7b|a)(-\w+)*",
         marks=r"<\|START_ACTION\|>",
+        open=("<|START_ACTION|>",),
+        close="<|END_ACTION|>",
+        drop=("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ),
     ToolFormat(
         name="command-r",
         syntax="tagged",
         models=r"(c4ai-)?command-r(-\w+)*",
         marks=r"directly[-_]answer|Action:",
+        open=("Action:",),
     ),
     ToolFormat(
         name="hermes",
         syntax="tagged",
         models=r"(nous-)?hermes-[234](-\w+)*",
         marks=r"<scratch_pad>|\"?FunctionCall",
+        close="</tool_call>",
     ),
     ToolFormat(
         name="qwen",
         syntax="tagged",
         models=r"qwen-?(2-5|3)(-\w+)*|qwq(-\w+)*",
         marks=r"<tool_call>",
+        close="</tool_call>",
     ),
 )
-WORDS = ToolFormat(name="words", syntax="bare")
+WORDS = ToolFormat(name="words", syntax="bare", open=())
 FORMATS = {one.name: one for one in (*_LISTED, WORDS)}

@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datacrunch_tgi._protocol._schema import Token
+from datacrunch_tgi._protocol._stop import StopFilter
 from datacrunch_tgi._tools._calls import Delta, InvalidToolCall, ToolCall
 from datacrunch_tgi._tools._formats import ToolFormat
+from datacrunch_tgi._tools._objects import Context
+from datacrunch_tgi._tools._output import Output
+from datacrunch_tgi._tools._parser import Parser
+from datacrunch_tgi._tools._source import Source, marker, without_markers
 
 
 class ToolCallReader:
@@ -16,9 +21,6 @@ class ToolCallReader:
     Attributes:
         text: The text shown so far, without calls.
         raw_text: Everything that the model wrote, calls included, markers written out.
-        calls: The calls that could be read.
-        invalid_calls: The calls that could not.
-        finish_reason: As passed to `finish`.
     """
 
     def __init__(
@@ -28,25 +30,57 @@ class ToolCallReader:
         *,
         stop: Sequence[str] = (),
         in_words: bool = False,
+        final: bool = False,
     ) -> None:
         """Start an answer.
 
         Args:
             tool_format: How the model writes calls.
-            tools: The tools that were offered, in OpenAI's form.
+            tools: The tools that were offered, in OpenAI's form. If there are none, all is text.
             stop: The request's stop strings: the answer ends before the first.
             in_words: Whether calls may also come as plain JSON, since the prompt asked for it.
+            final: Whether that JSON may also be a final answer.
         """
-        self._format, self._tools, self._stop, self._in_words = tool_format, tools, stop, in_words
         self.text = ""
         self.raw_text = ""
-        self.calls = list[ToolCall]()
-        self.invalid_calls = list[InvalidToolCall]()
-        self.finish_reason: str | None = None
+        self._stop = StopFilter(stop)
+        self._format = tool_format
+        self._special = {text: marker(place) for place, text in enumerate(tool_format.special)}
+        self._source = Source()
+        self._output = Output({ord(one): text for text, one in self._special.items()})
+        schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
+        context = Context(
+            self._source, self._output, schemas, tool_format.syntax == "mistral", final
+        )
+        parser = Parser(context, tool_format, self._special, in_words=in_words)
+        self._steps = parser.read() if tools else parser.read_text()
+        next(self._steps, None)
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls that could be read, so far."""
+        return self._output.calls
+
+    @property
+    def invalid_calls(self) -> list[InvalidToolCall]:
+        """The calls that could not be read, so far."""
+        return self._output.invalid_calls
+
+    @property
+    def finish_reason(self) -> str | None:
+        """As passed to `finish`."""
+        return self._output.finish_reason
 
     def push(self, token: Token) -> Delta:
         """Take the next token, special or not; return what can be shown now."""
-        raise NotImplementedError
+        if self._stop.found:
+            return Delta()
+        plain = without_markers(token.text)
+        if not token.special:
+            return self._take(self._stop.push(plain))
+        if plain in self._special:
+            return self._take(self._stop.flush() + self._special[plain])
+        return self._take(self._stop.flush() + plain) if plain in self._format.plain else Delta()
 
     def finish(self, finish_reason: str | None) -> Delta:
         """End the answer; return what was held back. A call that is not complete becomes invalid.
@@ -54,10 +88,21 @@ class ToolCallReader:
         Args:
             finish_reason: TGI's: `length`, `eos_token` or `stop_sequence`; None if unknown.
         """
-        raise NotImplementedError
+        rest = "" if self._stop.found else self._stop.flush()
+        self._output.finish_reason = "stop_sequence" if self._stop.found else finish_reason
+        self._source.ended = True
+        return self._take(rest)
 
     def read(self, tokens: Sequence[Token], finish_reason: str | None) -> None:
         """Read a whole answer: the tokens of `details`."""
         for token in tokens:
             self.push(token)
         self.finish(finish_reason)
+
+    def _take(self, text: str) -> Delta:
+        self.raw_text += self._output.written(text)
+        self._source.push(text)
+        next(self._steps, None)
+        delta = self._output.taken()
+        self.text += delta.text
+        return delta

@@ -166,7 +166,13 @@ class ToolRequest:
             stop: The stop strings of the request, which end the answer.
         """
         bare = self.in_words or self.schema is not None
-        return ToolCallReader(self.format, self.offered, stop=stop, in_words=bare)
+        return ToolCallReader(
+            self.format,
+            self.offered,
+            stop=stop,
+            in_words=bare,
+            final=self.response_schema is not None,
+        )
 
     def check(self, reader: ToolCallReader) -> None:
         """Check that a forced call came.
@@ -225,17 +231,17 @@ def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
 
 
 def _choice(given: ToolChoice, names: Sequence[str]) -> str:
+    name: Any = given
     if isinstance(given, Mapping):
         inner: Any = given.get("function") or given
-        name: Any = inner.get("name") or inner.get("type")
-    else:
-        name = given
+        name = inner.get("name") or inner.get("type")
     if name in names:
         return cast("str", name)
-    choice: str = _SPELLINGS.get(name, name)
+    choice: Any = _SPELLINGS.get(name, name)
     if choice == "any" and not names:
         raise ArgumentError("tool_choice", "needs tools to choose from", value=repr(given))
     if choice not in ("auto", "none", "any"):
-        rule = f"must be auto, none, any, required or the name of a tool: {', '.join(names) or 'none is bound'}"
+        known = ", ".join(names) or "there are none"
+        rule = f"must be auto, none, any, required or the name of a tool ({known})"
         raise ArgumentError("tool_choice", rule, value=repr(name))
-    return choice
+    return cast("str", choice)

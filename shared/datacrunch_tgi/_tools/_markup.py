@@ -1,0 +1,81 @@
+"""Calls in Qwen3-Coder's form: `<function=add>`, and a `<parameter=a>` for each argument. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from datacrunch_tgi._tools._objects import Context
+from datacrunch_tgi._tools._output import Call, loads
+from datacrunch_tgi._tools._source import Steps
+
+FUNCTION = "<function="
+_PARAMETER, _END, _END_FUNCTION = "<parameter=", "</parameter>", "</function>"
+
+
+def read_function(context: Context, *, marked: bool) -> Steps[Call | bool]:
+    """Read one call; `<function=` has been taken.
+
+    Args:
+        context: As it is.
+        marked: Whether a marker says that it is one; if not, its name has to be offered.
+
+    Returns:
+        True where it was a call, False where it is text, or the call that is broken.
+    """
+    source, call = context.source, Call(context.output)
+    name = yield from source.until(">")
+    if name is None:
+        return call
+    call.name = name.strip()
+    if not marked and call.name not in context.tools:
+        return False
+    call.start()
+    schema = context.tools.get(call.name, {})
+    separator = "{"
+    while True:
+        yield from source.space()
+        if (yield from source.literal(_END_FUNCTION)):
+            break
+        if not (yield from source.literal(_PARAMETER)):
+            return call
+        name = yield from source.until(">")
+        value = yield from source.until(_END)
+        if name is None or value is None:
+            return call
+        key = name.strip()
+        typed = _typed(value.removeprefix("\n").removesuffix("\n"), _property(schema, key))
+        call.add(f"{separator}{json.dumps(key)}: {json.dumps(typed, ensure_ascii=False)}")
+        separator = ", "
+    call.add("{}" if separator == "{" else "}")
+    call.finish(source.raw)
+    source.begin()
+    return True
+
+
+def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found: Any = cast("Mapping[str, Any]", schema.get("properties") or {}).get(name)
+    return cast("Mapping[str, Any]", found) if isinstance(found, Mapping) else {"type": "string"}
+
+
+def _typed(text: str, schema: Mapping[str, Any]) -> Any:
+    """Return an argument as its schema has it: a string stays text, anything else is JSON."""
+    kinds = _kinds(schema)
+    if "null" in kinds and text.strip().lower() in ("null", "none"):
+        return None
+    if "string" in kinds or text in schema.get("enum", ()):
+        return text
+    if "boolean" in kinds and text.strip() in ("True", "False"):
+        return text.strip() == "True"
+    try:
+        return loads(text)
+    except ValueError:
+        return text  # against the schema: the tool's own check says so
+
+
+def _kinds(schema: Mapping[str, Any]) -> set[str]:
+    kind: Any = schema.get("type")
+    kinds = set[str]([kind] if isinstance(kind, str) else kind or ())
+    for name in ("anyOf", "oneOf"):
+        for option in schema.get(name) or ():
+            kinds |= _kinds(option)
+    return kinds
