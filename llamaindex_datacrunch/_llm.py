@@ -29,7 +29,7 @@ from llama_index.core.llms.callbacks import (
     llm_chat_callback,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
     llm_completion_callback,  # pyright: ignore[reportUnknownVariableType]  # likewise
 )
-from pydantic import model_validator
+from pydantic import PrivateAttr, model_validator
 
 from datacrunch_tgi import Answer, ArgumentError, StreamEvent
 from llamaindex_datacrunch._prompts import Prompts
@@ -39,6 +39,17 @@ from llamaindex_datacrunch._window import Window
 
 _SHORT = "a"
 """As much as a message must say; it is counted too, which errs on the safe side."""
+
+_METADATA_FIELDS = (
+    "chat_template",
+    "completion_to_prompt",
+    "is_chat_model",
+    "messages_to_prompt",
+    "model",
+    "template_completions",
+    "tokenizer",
+)
+"""Fields from which `metadata` is derived by rendering a template and counting its tokens."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 Response = TypeVar("Response", CompletionResponse, ChatResponse)
@@ -117,6 +128,9 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
     """
 
+    _derived: tuple[list[Any], bool, int] | None = PrivateAttr(None)
+    """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
+
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
         def __init__(self, **arguments: Any) -> None: ...
@@ -152,10 +166,15 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         Where there is a tokenizer, the window is smaller than `context_window` by the tokens that a
         template adds to each prompt: LlamaIndex does not count those.
         """
+        values = vars(self)
+        used = [values[name] for name in _METADATA_FIELDS]
+        if self._derived is None or self._derived[0] != used:
+            self._derived = (used, self._chats, self._template_tokens())
+        _, chats, template_tokens = self._derived
         return LLMMetadata(
-            context_window=self.context_window - self._added_tokens(),
+            context_window=self.context_window - template_tokens,
             num_output=self._num_output,
-            is_chat_model=self._chats,
+            is_chat_model=chats,
             is_function_calling_model=False,
             model_name=self.model,
         )
@@ -253,10 +272,11 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         """Close the connections of this event loop that wait for their next request."""
         await self.async_client.aclose()
 
-    def _added_tokens(self) -> int:
+    def _template_tokens(self) -> int:
+        """Return how many tokens a template adds to a prompt; 0 without a tokenizer."""
         if self.tokenizer is None:
             return 0
-        with suppress(ArgumentError):  # of a template that refuses such a message
+        with suppress(ArgumentError):  # the template may refuse such a message
             if self._chats:
                 _, text = self._for_chat([ChatMessage(content=_SHORT)], {})
             else:

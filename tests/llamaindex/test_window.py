@@ -117,6 +117,25 @@ def test_the_tokens_of_a_template_are_taken_from_the_window(encode: Encode) -> N
     assert unknown.metadata.context_window == 2048
 
 
+def test_metadata_counts_a_template_once_and_again_when_it_changes(encode: Encode) -> None:
+    """A look at `metadata` costs no tokenizing, and still follows every change of the model."""
+    counted = list[str]()
+
+    def count(text: str) -> list[int]:
+        counted.append(text)
+        return encode(text)
+
+    model = DataCrunch(base_url="http://127.0.0.1:9", context_window=2048, tokenizer=count)
+    windows = [model.metadata.context_window for _ in range(3)]
+    model.chat_template = "llama-2"
+    windows += [model.metadata.context_window for _ in range(3)]
+    model.is_chat_model = False
+    windows += [model.metadata.context_window for _ in range(3)]
+    plain, templated = 2048 - len(encode("a")), 2048 - len(encode("[INST] a [/INST]"))
+    assert windows == [plain] * 3 + [templated] * 3 + [plain] * 3
+    assert len(counted) == 3
+
+
 def test_the_global_tokenizer_counts_words_as_they_stand_in_a_text(encode: Encode) -> None:
     DataCrunch(base_url="http://127.0.0.1:9", tokenizer=encode).set_global_tokenizer()
     first, *others = LICENSE.split(" ")
