@@ -1,98 +1,167 @@
-"""Answers that are JSON of a schema, as a chain: ask, answer, read.
+"""Structured answers as a chain: ask, answer, read.
 
-    json_schema  messages ─▶ model with `grammar` ─────────▶ read ─▶ value
-    json_mode    messages ─▶ + instructions ─▶ model ──────▶ read ─▶ value
+    json_schema  messages + instructions ─▶ model with `grammar` ─▶ StructuredOutputParser ─▶ value
+    json_mode    messages + instructions ─▶ model ────────────────▶ StructuredOutputParser ─▶ value
 
-In both, what is read is checked by the schema.
+In both, what is read is checked against the full schema.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from operator import itemgetter
 from typing import Any, Literal, get_args
 
-from jsonschema import ValidationError, validate
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.utils.json import parse_partial_json
 from pydantic import BaseModel
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._structured import grammar_of, instructions, read
+from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read, validator
 from langchain_datacrunch._errors import map_errors
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
-_ADVICE = (
-    "a server without grammars, such as TGI before 1.4.1 or DataCrunch's fork, ignores them: "
-    'method="json_mode" asks in words'
-)
+USE_JSON_MODE = 'method="json_mode" asks in words alone'
+_HINT = "raise max_tokens if it was cut; else a larger model may do"
 
 
 def structured(
     model: BaseChatModel, schema: dict[str, Any] | type[Any], method: Method, *, include_raw: bool
 ) -> Runnable[LanguageModelInput, Any]:
-    """Make the chain.
+    """Return the chain.
 
     Raises:
-        ArgumentError: There is no such method, or no grammar can be made of the schema.
+        ArgumentError: There is no such method, the schema is none, or no grammar can be made of it.
     """
     if method not in get_args(Method):
         known = ", ".join(get_args(Method))
         raise ArgumentError("method", f"must be one of {known}", value=repr(method))
-    as_json = whole = convert_to_json_schema(schema)
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        # Where a schema refers to itself, LangChain's form says that anything will do.
-        whole = schema.model_json_schema()
-    in_words = method == "json_mode"
-    told = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": as_json}}
-    asked: Runnable[LanguageModelInput, AIMessage]
-    if in_words:
+    as_json = full_schema(schema)
+    parser = StructuredOutputParser(
+        validate_json=validate_json(schema), streams_partials=not is_model_class(schema)
+    )
+    shown = {
+        "ls_structured_output_format": {
+            "kwargs": {"method": method},
+            "schema": convert_to_json_schema(schema),
+        }
+    }
+    grammar = {} if method == "json_mode" else {"grammar": grammar_of(as_json, hint=USE_JSON_MODE)}
+    words = SystemMessage(instructions(as_json))
 
-        def ask(given: LanguageModelInput) -> list[BaseMessage]:
-            words = SystemMessage(instructions(whole))
-            return [words, *model._convert_input(given).to_messages()]  # pyright: ignore[reportPrivateUsage]  # core has no other
+    def ask(given: LanguageModelInput) -> list[BaseMessage]:
+        return [words, *model._convert_input(given).to_messages()]  # pyright: ignore[reportPrivateUsage]  # core has no other
 
-        asked = RunnableLambda(ask) | model.bind(return_full_text=False, **told)
-    else:
-        asked = model.bind(grammar=grammar_of(whole), return_full_text=False, **told)
-
-    validated = _validator(schema, as_json)
-
-    def read_message(message: AIMessage) -> Any:
-        with map_errors():
-            return read(
-                message.text,
-                validated,
-                finish_reason=message.response_metadata.get("finish_reason"),
-                anywhere=in_words,
-                advice="" if in_words else _ADVICE,
-            )
-
-    reading = RunnableLambda[AIMessage, Any](read_message)
+    asked: Runnable[LanguageModelInput, AIMessage] = RunnableLambda(ask) | model.bind(
+        return_full_text=False, **grammar, **shown
+    )
     if not include_raw:
-        return asked | reading
+        return asked | parser
     parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | reading, parsing_error=lambda _: None
+        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
     )
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
     return RunnableMap(raw=asked) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-def _validator(schema: dict[str, Any] | type[Any], as_json: dict[str, Any]) -> Callable[[str], Any]:
-    if isinstance(schema, type):
-        for name in ("model_validate_json", "parse_raw"):  # of pydantic's second and first version
-            if hasattr(schema, name):
-                of_class: Callable[[str], Any] = getattr(schema, name)
-                return of_class
+def full_schema(schema: dict[str, Any] | type[Any]) -> dict[str, Any]:
+    """Return the JSON schema of what LangChain takes for one, with its references."""
+    if isinstance(schema, type) and issubclass(schema, BaseModel):
+        # LangChain's own form says `{}` where a class refers to itself.
+        return schema.model_json_schema()
+    converted: dict[str, Any] = convert_to_json_schema(schema)
+    return converted
 
-    def validated(text: str) -> Any:
-        value = json.loads(text)
-        try:
-            validate(value, as_json)
-        except ValidationError as broken:
-            raise ValueError(f"{broken.json_path}: {broken.message}") from None
-        return value
 
-    return validated
+def is_model_class(schema: Any) -> bool:
+    """Whether values are instances: of a class of Pydantic's second or first version."""
+    return isinstance(schema, type) and hasattr(schema, "parse_raw")
+
+
+def validate_json(schema: dict[str, Any] | type[Any]) -> Callable[[str], Any]:
+    """Return a function from JSON to a checked value; it raises a ValueError.
+
+    Raises:
+        ArgumentError: It is no JSON schema.
+    """
+    if is_model_class(schema):
+        name = "model_validate_json" if hasattr(schema, "model_validate_json") else "parse_raw"
+        of_class: Callable[[str], Any] = getattr(schema, name)
+        return of_class
+    return validator(full_schema(schema))
+
+
+class StructuredOutputParser(BaseTransformOutputParser[Any]):
+    """Reads the JSON of an answer; in a stream, partial dicts as they grow and the checked one last."""
+
+    validate_json: Callable[[str], Any]
+    streams_partials: bool
+
+    @property
+    def _type(self) -> str:
+        return "datacrunch-structured"
+
+    def parse(self, text: str) -> Any:
+        """Read an answer's text."""
+        return self.read(text)
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Read an answer."""
+        del partial
+        message = result[0].message if isinstance(result[0], ChatGeneration) else None
+        metadata = message.response_metadata if message else {}
+        return self.read(result[0].text, metadata.get("finish_reason"))
+
+    def read(self, text: str, finish_reason: str | None = None) -> Any:
+        """Read an answer's text, which ended for a reason."""
+        with map_errors():
+            return read(text, self.validate_json, finish_reason=finish_reason, hint=_HINT)
+
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002 -- LangChain's name
+        stream = _Reading(self)
+        for chunk in input:
+            yield from stream.push(chunk)
+        yield from stream.finish()
+
+    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002 -- LangChain's name
+        stream = _Reading(self)
+        async for chunk in input:
+            for value in stream.push(chunk):
+                yield value
+        for value in stream.finish():
+            yield value
+
+
+class _Reading:
+    """One stream of an answer."""
+
+    def __init__(self, parser: StructuredOutputParser) -> None:
+        self._parser = parser
+        self._text = ""
+        self._finish_reason: str | None = None
+        self._shown: Any = None
+
+    def push(self, chunk: str | BaseMessage) -> Iterator[Any]:
+        """Take the next chunk; yield what has been read so far, if there is more of it."""
+        if isinstance(chunk, BaseMessage):
+            self._finish_reason = chunk.response_metadata.get("finish_reason", self._finish_reason)
+            chunk = str(chunk.text)
+        self._text += chunk
+        if chunk and self._parser.streams_partials:
+            try:
+                value = parse_partial_json(partial_text(self._text))
+            except (ValueError, RecursionError):
+                return
+            if isinstance(value, dict) and value != self._shown:
+                self._shown = value
+                yield value
+
+    def finish(self) -> Iterator[Any]:
+        """Yield the checked value, unless it is what was shown last."""
+        value = self._parser.read(self._text, self._finish_reason)
+        if value != self._shown:
+            yield value

@@ -113,32 +113,33 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
-        """Have answers that are JSON of a schema.
+        """Return answers that match a JSON schema.
 
-        Set parameters on the model, or bind them to what this gives: what was bound before is lost.
+        Set parameters on the model, or bind them to the result: what was bound before is lost.
 
         Args:
             schema: A Pydantic class, a TypedDict class, a JSON schema or an OpenAI function.
-            method: `json_schema` gives the server a grammar (TGI 1.4.1), so that the model can say
-                nothing else; `function_calling` is the same here. `json_mode` asks for it in words, for
-                servers without grammars, as DataCrunch's fork (1.1.1), which ignores them silently.
+            method: `json_schema` asks in words and sends a grammar, so that a server that has them
+                (TGI 1.4.1) allows nothing else; DataCrunch's fork (1.1.1) ignores it.
+                `function_calling` does the same. `json_mode` asks in words alone, for schemas without a
+                grammar.
             include_raw: Whether the result is a dict of `raw`, the message, `parsed` and
-                `parsing_error`; no error is raised then.
-            strict: Nothing: every answer is checked against the schema.
-            **kwargs: None are known.
+                `parsing_error`; then no error is raised.
+            strict: Ignored; answers are always validated.
+            **kwargs: Not supported.
 
         Returns:
-            What gives an instance of the Pydantic class, else a dict. A stream gives it once, whole.
+            A runnable whose result is an instance of the Pydantic class, else a dict. A stream has
+            partial dicts as they grow and the validated one last; an instance comes once.
 
         Raises:
-            datacrunch_tgi.StructuredOutputError: When it is called: the answer is not of the schema, as
-                from a server that ignores the grammar. It holds and shows the text. LangChain's
-                `OutputParserException` too.
-            ArgumentError: The schema is not one that a grammar can be made of.
+            datacrunch_tgi.StructuredOutputError: In a call: the answer does not match. It has the
+                text and shows it. LangChain's `OutputParserException` too.
+            ArgumentError: The schema is none, or there is no grammar for it: it refers to itself.
         """
         del strict
         if kwargs:
-            raise ValueError(f"with_structured_output knows no {', '.join(kwargs)}")
+            raise ArgumentError(next(iter(kwargs)), "is no argument of with_structured_output")
         return structured(self, schema, method, include_raw=include_raw)
 
     @property

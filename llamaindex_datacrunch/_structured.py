@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from datacrunch_tgi._structured import grammar_of, instructions, read
 
 _dispatcher = get_dispatcher(__name__)
-_ADVICE = (
+_HINT = (
     "if max_tokens ended it, raise that; a server without grammars, such as TGI before 1.4.1 or "
     "DataCrunch's fork, was asked in words alone: a larger model may do"
 )
@@ -39,7 +39,7 @@ class _Parser(PydanticOutputParser[Any]):
         return f"{query}\n\n{instructions(self.output_cls.model_json_schema())}"
 
     def parse(self, text: str) -> Any:
-        return read(text, self.output_cls.model_validate_json, anywhere=True, advice=_ADVICE)
+        return read(text, self.output_cls.model_validate_json, hint=_HINT)
 
 
 class Structured(LLM):

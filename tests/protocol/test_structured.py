@@ -1,13 +1,17 @@
-"""Answers that are JSON of a schema: the grammar that servers take, and what of an answer passes."""
+"""Structured answers: what is found in an answer, what passes, and what an error shows."""
 
+import json
 import pickle
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, RootModel
 
-from datacrunch_tgi import ArgumentError, StructuredOutputError
-from datacrunch_tgi._structured import grammar_of, instructions, read
+from datacrunch_tgi import StructuredOutputError
+from datacrunch_tgi._structured import instructions, parse, partial_text, read, validator
 
 
 class Street(BaseModel):
@@ -19,87 +23,149 @@ class Person(BaseModel):
 
     age: int
     home: Street
-    work: Street | None = None
 
 
-class Tree(BaseModel):
-    leaves: list["Tree"]
+class Friend(BaseModel):
+    """Somebody, and somebody whom they know: part of an answer looks like a whole one."""
+
+    name: str
+    friend: "Friend | None"
 
 
-def _refs(part: Any) -> list[str]:
-    if isinstance(part, dict):
-        here = [part["$ref"]] if "$ref" in part else []
-        return here + [ref for item in part.values() for ref in _refs(item)]
-    return [ref for item in part for ref in _refs(item)] if isinstance(part, list) else []
-
-
-def test_a_grammar_holds_no_reference() -> None:
-    schema = Person.model_json_schema()
-    assert _refs(schema), "the schema itself has some"
-    grammar = grammar_of(schema)
-    value = grammar["value"]
-    assert grammar["type"] == "json"
-    assert _refs(value) == []
-    assert "$defs" not in value
-    assert value["properties"]["home"]["properties"] == {
-        "name": {"title": "Name", "type": "string"}
-    }
-    assert value["required"] == ["age", "home"]
-
-
-def test_a_recorded_schema_is_sent_as_it_is(recordings: dict[str, Any]) -> None:
-    recorded = recordings["tgi-3.3.7/grammar-json"]["request"]["json"]["parameters"]["grammar"]
-    assert grammar_of(recorded["value"]) == recorded
-
-
-@pytest.mark.parametrize(
-    ("schema", "told"),
-    [
-        (TypeAdapter(list[int]).json_schema(), "must be an object's with properties"),
-        (Tree.model_json_schema(), r"schema=#/\$defs/Tree: must not refer to itself"),
-        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "refers to what is not in it"),
-        ({"properties": {"a": {"$ref": "http://example.org"}}}, "refers to what is not in it"),
-    ],
-)
-def test_a_schema_that_no_server_takes_is_refused(schema: dict[str, Any], told: str) -> None:
-    with pytest.raises(ArgumentError, match=told):
-        grammar_of(schema)
+GOOD = '{"age": 40, "home": {"name": "Mannerheimintie"}}'
+OTHER = '{"age": 41, "home": {"name": "Esplanadi"}}'
+PERSON = Person(age=40, home=Street(name="Mannerheimintie"))
 
 
 def test_the_instructions_hold_the_schema() -> None:
     assert '"home"' in instructions(Person.model_json_schema())
 
 
-SAID = '{"age": 40, "home": {"name": "Mannerheimintie"}}'
+@pytest.mark.parametrize(
+    "text",
+    [
+        f" {GOOD}\n",
+        f"Sure: {GOOD}",
+        f"```json\n{GOOD}\n```\nFilled in {{age}} and {{home}}.",
+        f"The set {{Helsinki}} gives: {GOOD}",
+        f'The set {{"Helsinki"}} gives: {GOOD}',
+        f"{GOOD}\nHope that helps :-}}",
+        f"<think>{{maybe}} {OTHER}</think>\n{GOOD}",
+        f"Maybe {OTHER}</think>{GOOD}",
+        f"<think>a</think><think>{OTHER}</think>{GOOD}",
+        f"{GOOD}\n{OTHER}",
+        f'{{"example": 1}}\n{GOOD}',
+        f'{{"age": …, "home": {{…}}}} becomes {GOOD}',
+        f"[{GOOD}]",
+        f"Step [1]: {GOOD}",
+        GOOD.replace("Mannerheimintie", r"Manner\u0068eimintie"),
+    ],
+)
+def test_the_first_value_that_matches_is_found_wherever_it_is(text: str) -> None:
+    assert read(text, Person.model_validate_json) == PERSON
 
 
-def test_an_answer_is_read() -> None:
-    person = read(f" {SAID}\n", Person.model_validate_json)
-    assert person == Person(age=40, home=Street(name="Mannerheimintie"))
+def test_an_answer_may_hold_the_end_of_a_thought() -> None:
+    text = '{"age": 40, "home": {"name": "</think>{"}}'
+    assert read(text, Person.model_validate_json).home.name == "</think>{"
+
+
+def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
+    assert read("Here: [1, 2].", RootModel[list[int]].model_validate_json).root == [1, 2]
+    assert read(" 7\n", RootModel[int].model_validate_json).root == 7
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Sure!", f"Sure: {SAID}", SAID[:-1], SAID.replace("40", '"old"'), "[1]"]
+    ("text", "rule"),
+    [
+        ("", "there is no JSON in it"),
+        ("Sure!", "Expecting value"),
+        (GOOD[:-1], "Expecting ','"),
+        (GOOD.replace("40", '"old"'), "age: Input should be a valid integer"),
+        ("[1]", "Input should be an object"),
+        (f"<think>Perhaps {GOOD}", "there is no JSON in it"),
+        (f'{{"age": 1, "age": 40, {GOOD[12:]}', "the key 'age' is there twice"),
+        (GOOD.replace("Manner", r"\ud800"), "half a surrogate pair"),
+        (GOOD.replace("40", "1e999"), "1e999 is not a number of JSON"),
+        (GOOD.replace("40", "NaN"), "NaN is not a number of JSON"),
+        (GOOD.replace("40", "9" * 5000), "digits"),
+        (f'{{"age": {"[" * 5000}{"]" * 5000}, "home": {{}}}}', "more than 100 levels"),
+        (f'{{"age": {"[" * 101}{"]" * 101}, "home": {{}}}}', "more than 100 levels"),
+        ("[" * 100_000, "more than 100 levels"),
+    ],
 )
-def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str) -> None:
+def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str, rule: str) -> None:
     with pytest.raises(StructuredOutputError) as caught:
-        read(text, Person.model_validate_json, advice="ask otherwise")
+        read(text, Person.model_validate_json, hint="ask otherwise")
     error = caught.value
     assert isinstance(error, ValueError)
     assert error.text == text
-    assert repr(text) in str(error)
+    assert rule in str(error)
+    assert len(text) > 1000 or repr(text) in str(error)
+    assert len(str(error)) < 3000  # also of a long answer
     assert "(ask otherwise)" in str(error)
     again = pickle.loads(pickle.dumps(error))
     assert (again.text, str(again)) == (text, str(error))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "Anna", "friend": {"name": "Ben", "friend": null}',
+        '{"name": 1, "friend": {"name": "Ben", "friend": null}}',
+        '{"name": "Anna",, "friend": {"name": "Ben", "friend": null}}',
+        '{"name": "Anna", "name": "B", "friend": {"name": "Ben", "friend": null}}',
+    ],
+)
+def test_a_part_of_an_object_that_does_not_match_is_no_answer(text: str) -> None:
+    """Anna's friend is not Anna."""
+    with pytest.raises(StructuredOutputError):
+        read(text, Friend.model_validate_json)
+
+
 def test_an_answer_that_was_cut_says_so() -> None:
     with pytest.raises(StructuredOutputError, match="max_new_tokens ended it"):
-        read(SAID[:-1], Person.model_validate_json, finish_reason="length", advice="no")
+        read(GOOD[:-1], Person.model_validate_json, finish_reason="length", hint="no")
 
 
-def test_words_around_it_pass_where_it_was_asked_for_in_words() -> None:
-    text = f"Sure! Here it is:\n```json\n{SAID}\n```\nAnything else?"
-    assert read(text, Person.model_validate_json, anywhere=True).age == 40
-    with pytest.raises(StructuredOutputError, match="Sure"):
-        read("Sure!", Person.model_validate_json, anywhere=True)
+def test_the_full_schema_is_checked_without_reaching_out() -> None:
+    """Also what a grammar cannot express."""
+    check = validator(
+        {"properties": {"a": {"type": "integer", "multipleOf": 5}}, "required": ["a"]}
+    )
+    assert read('{"a": 10}', check) == {"a": 10}
+    with pytest.raises(StructuredOutputError, match=r"\$\.a: 7 is not a multiple of 5"):
+        read('{"a": 7}', check)
+
+
+def test_a_schema_that_is_nothing_but_itself_is_no_recursion_error() -> None:
+    with pytest.raises(StructuredOutputError, match="the schema has no end"):
+        read('{"a": 1}', validator({"$ref": "#"}))
+
+
+def test_what_a_stream_has_shown_of_the_object() -> None:
+    text = f"<think>{OTHER}</think>Sure {{x}}: {GOOD} That's it {{x}}"
+    begin, named, end = text.index(GOOD), text.index(GOOD) + len('{"age":'), text.index(" That's")
+    for place in range(len(text) + 1):
+        expected = text[begin : min(place, end)] if place >= named else ""
+        assert partial_text(text[:place]) == expected
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(), VALUES), st.text(alphabet="ab `:.\n"), st.text())
+def test_any_object_is_found_between_words(value: dict[str, Any], before: str, after: str) -> None:
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        assert parse(text) == value
+        assert read(f"{before}{text}{after}", parse) == value
+
+
+@given(st.text(alphabet='{}[]",:\\ab1<think>/ '))
+def test_no_text_makes_another_error(text: str) -> None:
+    """Neither a RecursionError nor anything else that is not the package's."""
+    with suppress(StructuredOutputError):
+        read(text, Person.model_validate_json)

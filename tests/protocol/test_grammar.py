@@ -1,0 +1,370 @@
+"""Grammars of JSON schemas: servers take them, they are cheap to compile, and what they allow is JSON."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema_rs import Draft202012Validator
+from outlines_core import json_schema
+from pydantic import AnyUrl, BaseModel, Field, TypeAdapter
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi._structured import check_schema, grammar_of
+from datacrunch_tgi._structured._grammar import CHEAP
+from datacrunch_tgi._structured._patterns import cheap_pattern
+
+
+class Street(BaseModel):
+    name: str
+
+
+class Person(BaseModel):
+    """Somebody."""
+
+    age: int
+    home: Street
+    work: Street | None = None
+
+
+class Tree(BaseModel):
+    leaves: list["Tree"]
+
+
+def value_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema that is sent."""
+    grammar = grammar_of(schema)
+    assert grammar["type"] == "json"
+    value: dict[str, Any] = grammar["value"]
+    return value
+
+
+def property_of(schema: Any, *, required: bool = True) -> Any:
+    """What is sent for the only property of an object."""
+    names = ["a"] if required else []
+    return value_of({"properties": {"a": schema}, "required": names})["properties"].get("a")
+
+
+def regex_of(value: dict[str, Any]) -> str:
+    """The regular expression that TGI 3.3.7 makes of a grammar; fails where it refuses one."""
+    pattern: str = json_schema.build_regex_from_schema(json.dumps(value))
+    return pattern
+
+
+def test_references_are_inlined_and_annotations_left_out() -> None:
+    """Servers look references up for ever, and read titles, descriptions and defaults not at all."""
+    assert value_of(Person.model_json_schema()) == {
+        "properties": {
+            "age": {"type": "integer"},
+            "home": {"properties": {"name": {"type": "string"}}, "required": ["name"]},
+            "work": {
+                "anyOf": [
+                    {"properties": {"name": {"type": "string"}}, "required": ["name"]},
+                    {"type": "null"},
+                ]
+            },
+        },
+        "required": ["age", "home"],
+    }
+
+
+def test_properties_keep_their_order() -> None:
+    """A model writes them in this order, so that a reason can come before a verdict."""
+    names = ["zeta", "alpha", "middle"]
+    schema = {"properties": {name: {"type": "string"} for name in names}, "required": names[::-1]}
+    assert list(value_of(schema)["properties"]) == names
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule"),
+    [
+        (TypeAdapter(list[int]).json_schema(), "must be an object's with properties"),
+        ({"type": "object"}, "must be an object's with properties"),
+        ({"anyOf": [{"properties": {}}, {"type": "null"}]}, "must be an object's with properties"),
+        (Tree.model_json_schema(), r"schema=#/\$defs/Tree: must not refer to itself"),
+        ({"properties": {"a": {"$ref": "#"}}}, "schema=#: must not refer to itself"),
+        (
+            {"properties": {"a": {"items": {"$ref": "#/properties/a"}}}},
+            "schema=#/properties/a: must not refer to itself",
+        ),
+        ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "must not refer to what is not in it"),
+        ({"properties": {"a": {"$ref": "http://[::1]/a"}}}, "must not refer to what is not in it"),
+        ({"properties": {"a": {"enum": []}}, "required": ["a"]}, "nothing matches"),
+        ({"properties": {"a": False}, "required": ["a"]}, "nothing matches"),
+        ({"properties": {'"': {"type": "string"}}, "required": ['"']}, "nothing matches"),
+    ],
+)
+def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
+    schema: dict[str, Any], rule: str
+) -> None:
+    """A schema that refers to itself would end the server's process."""
+    with pytest.raises(ArgumentError, match=rule) as caught:
+        grammar_of(schema, hint="ask in words")
+    assert caught.value.field == "schema"
+    assert str(caught.value).endswith("(ask in words)")
+
+
+def test_a_reference_may_be_used_many_times_but_not_multiply_for_ever() -> None:
+    diamond = {
+        "$defs": {
+            "Base": {"properties": {"id": {"type": "integer"}}, "required": ["id"]},
+            "B": {"allOf": [{"$ref": "#/$defs/Base"}]},
+            "C": {"allOf": [{"$ref": "#/$defs/Base"}]},
+        },
+        "properties": {"a": {"allOf": [{"$ref": "#/$defs/B"}, {"$ref": "#/$defs/C"}]}},
+    }
+    assert value_of(diamond)["properties"]["a"]["properties"] == {"id": {"type": "integer"}}
+    doubling = {
+        f"D{n}": {"properties": {name: {"$ref": f"#/$defs/D{n + 1}"} for name in "ab"}}
+        for n in range(40)
+    }
+    with pytest.raises(ArgumentError, match="too large for a grammar"):
+        grammar_of({"$defs": {**doubling, "D40": {"type": "null"}}, "$ref": "#/$defs/D0"})
+
+
+def test_a_part_with_definitions_of_its_own_refers_to_these() -> None:
+    """Schemas of several tools are put into one, each with its own `#/$defs/City`."""
+    kinds = ("string", "integer")
+    tools = [
+        {"properties": {"city": {"$ref": "#/$defs/City"}}, "$defs": {"City": {"type": kind}}}
+        for kind in kinds
+    ]
+    sent = value_of({"properties": {"tool": {"anyOf": tools}}})["properties"]["tool"]["anyOf"]
+    assert [one["properties"]["city"] for one in sent] == [{"type": kind} for kind in kinds]
+
+
+def test_a_schema_that_is_nested_without_end_is_refused() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(3000):
+        schema = {"properties": {"a": schema}}
+    with pytest.raises(ArgumentError, match="too large for a grammar"):
+        grammar_of(schema)
+
+
+SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
+
+
+@pytest.mark.parametrize(
+    ("schema", "sent"),
+    [
+        ({}, {"anyOf": SCALARS}),
+        ({"title": "Anything"}, {"anyOf": SCALARS}),
+        (True, {"anyOf": SCALARS}),
+        ({"type": "object"}, {"type": "object", "additionalProperties": {"anyOf": SCALARS}}),
+        ({"type": "object", "additionalProperties": False}, {"properties": {}}),
+        (
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+            {"type": "object", "additionalProperties": {"type": "integer"}},
+        ),
+        ({"type": "array"}, {"type": "array", "items": {"anyOf": SCALARS}}),
+        ({"type": ["string", "null"]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ({"type": "string", "format": "email"}, {"type": "string"}),
+        ({"type": "string", "format": "date"}, {"type": "string", "format": "date"}),
+        ({"type": "string", "maxLength": 100_000}, {"type": "string"}),
+        ({"type": "string", "maxLength": 12}, {"type": "string", "maxLength": 12}),
+        ({"type": "string", "minLength": 9, "maxLength": 3}, {"type": "string"}),
+        (
+            {"type": "array", "items": {"type": "null"}, "maxItems": 9},
+            {"type": "array", "items": {"type": "null"}},
+        ),
+        ({"type": "integer", "minimum": 1, "maximum": 3}, {"enum": [1, 2, 3]}),
+        ({"type": "integer", "exclusiveMinimum": 0.5, "maximum": 2}, {"enum": [1, 2]}),
+        ({"type": "integer", "minimum": 1}, {"type": "integer"}),
+        ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, {"type": "integer"}),
+        ({"const": {"b": 1}}, {"properties": {"b": {"enum": [1]}}, "required": ["b"]}),
+        ({"const": None}, {"enum": [None]}),
+        ({"enum": ["x", 1, True]}, {"enum": ["x", 1, True]}),
+        ({"enum": ["x"] * 500}, {"type": "string"}),
+        ({"not": {"type": "null"}, "type": "string"}, {"type": "string"}),
+        ({"allOf": [{"type": "string"}, {"maxLength": 3}]}, {"type": "string", "maxLength": 3}),
+        ({"type": "string", "pattern": "^[a-z]+$"}, {"type": "string", "pattern": "([a-z]+)"}),
+        ({"type": "string", "pattern": "^a|b$"}, {"type": "string", "pattern": "(a|b)"}),
+        ({"type": "string", "pattern": "(?=a)b"}, {"type": "string"}),
+        ({"type": "any"}, {"anyOf": SCALARS}),
+        (TypeAdapter(AnyUrl).json_schema(), {"type": "string", "minLength": 1}),
+    ],
+)
+def test_what_a_grammar_does_not_take_is_replaced(schema: Any, sent: dict[str, Any]) -> None:
+    """Servers answer 422 to some of these, compile others for minutes, or make broken JSON of them."""
+    assert property_of(schema) == sent
+    regex_of(value_of({"properties": {"a": schema}, "required": ["a"]}))
+
+
+def test_what_nothing_matches_is_left_out_where_it_is_optional() -> None:
+    """The server would write a name without a value."""
+    nothing: list[Any] = [False, {"enum": []}, {"anyOf": [False]}]
+    for schema in nothing:
+        assert property_of(schema, required=False) is None
+    assert property_of({"anyOf": [{"enum": []}, {"type": "null"}]}) == {"type": "null"}
+    assert property_of({"items": {"enum": []}})["maxItems"] == 0
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sent"),
+    [
+        (r"^\d{3}-\w+$", "([0-9]{3}-[A-Za-z0-9_]+)"),
+        (r"[\w.]+@example\.org", r"([A-Za-z0-9_.]+@example\.org)"),
+        (".*", r'([^"\\\x00-\x1f\x7f-\x9f]*)'),
+        ("[^a]", None),
+        ('say "hello"', None),
+        (r"\S+", None),
+        (r"(a)\1", None),
+        ("a{1000}", None),
+        ("((a{9}){9}){9}", None),
+        ("(a", None),
+        ("[!-~]", None),
+        (7, None),
+    ],
+)
+def test_a_pattern_is_sent_only_where_it_is_cheap_and_matches_no_quotation_mark(
+    pattern: Any, sent: str | None
+) -> None:
+    """TGI puts a pattern between quotation marks as it is."""
+    assert cheap_pattern(pattern, 100) == sent
+
+
+def test_bounds_are_dropped_where_they_are_too_many_together() -> None:
+    """Each alone is cheap; a server would be busy with ten of them for a minute."""
+    bounded = {"type": "string", "maxLength": 100}
+    ten = {"properties": {f"p{n}": bounded for n in range(10)}}
+    assert property_of(bounded) == bounded
+    assert value_of(ten)["properties"]["p0"] != bounded
+    items = {"type": "array", "maxItems": 8, "items": bounded}
+    assert property_of({"type": "array", "maxItems": 8, "items": items}) != items
+    with pytest.raises(ArgumentError, match="too large"):
+        grammar_of({"properties": {f"p{n}": {"type": "string"} for n in range(400)}})
+
+
+def test_a_recorded_schema_is_sent_as_it_is_but_for_bounds_that_are_obeyed(
+    recordings: dict[str, Any],
+) -> None:
+    """The real server ignores `minimum` and `maximum`, and obeys an `enum`."""
+    recorded = recordings["tgi-3.3.7/grammar-json"]["request"]["json"]["parameters"]["grammar"]
+    sent = value_of(recorded["value"])
+    assert sent["properties"].pop("age") == {"enum": [*range(151)]}
+    assert sent["properties"].items() <= recorded["value"]["properties"].items()
+    assert sent["required"] == recorded["value"]["required"]
+
+
+class Order(BaseModel):
+    """What a person would ask for."""
+
+    items: list[Street] = Field(min_length=1, max_length=3)
+    note: str | None = Field(None, max_length=50)
+    days: int = Field(ge=1, le=7)
+    tags: dict[str, str] = {}
+
+
+def test_an_ordinary_class_keeps_its_bounds() -> None:
+    value = value_of(Order.model_json_schema())
+    assert value["properties"]["items"]["maxItems"] == 3
+    assert value["properties"]["note"]["anyOf"][0] == {"type": "string", "maxLength": 50}
+    assert value["properties"]["days"] == {"enum": [1, 2, 3, 4, 5, 6, 7]}
+    assert len(regex_of(value)) < CHEAP
+
+
+TEXTS = st.text(max_size=6)
+NUMBERS = st.integers(-5, 200_000) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=4,
+)
+PATTERNS = st.sampled_from(
+    ["^a+$", ".*", "a|b", r"\d{3}", '"', r"[^\"]{2,5}", r"\w{1,500}", "(?=a)", "(a{50}){50}", r"\\"]
+)
+TYPES = ["string", "integer", "number", "boolean", "null", "object", "array"]
+
+
+def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    names = st.sampled_from(["a", "b", "c", 'q"', "ä b"])
+    counts = st.integers(0, 300)
+    keywords: dict[str, st.SearchStrategy[Any]] = {
+        "type": st.sampled_from(TYPES) | st.lists(st.sampled_from(TYPES), min_size=1, unique=True),
+        "properties": st.dictionaries(names, inner, max_size=3),
+        "required": st.lists(names, unique=True, max_size=2),
+        "additionalProperties": inner,
+        "items": inner,
+        "prefixItems": st.lists(inner, min_size=1, max_size=3),
+        "anyOf": st.lists(inner, min_size=1, max_size=3),
+        "oneOf": st.lists(inner, min_size=1, max_size=2),
+        "allOf": st.lists(inner, min_size=1, max_size=3),
+        "enum": st.lists(VALUES, max_size=4),
+        "const": VALUES,
+        "pattern": PATTERNS,
+        "format": st.sampled_from(["date", "email", "uuid", "byte"]),
+        "minLength": counts,
+        "maxLength": counts,
+        "minItems": counts,
+        "maxItems": counts,
+        "minimum": NUMBERS,
+        "exclusiveMaximum": NUMBERS,
+        "not": inner,
+        "title": TEXTS,
+        "$ref": st.sampled_from(["#/$defs/A", "#/$defs/B", "#"]),
+    }
+    return st.fixed_dictionaries({}, optional=keywords).map(
+        lambda schema: dict(list(schema.items())[:5])
+    )
+
+
+SCHEMAS = st.recursive(st.booleans() | _schemas(st.booleans()), _schemas, max_leaves=6)
+
+
+# A machine may be slow, and most generated schemas are refused.
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), SCHEMAS, min_size=1, max_size=3),
+    SCHEMAS,
+    SCHEMAS,
+    st.data(),
+)
+def test_whatever_the_schema_the_grammar_is_taken_cheap_and_makes_json(
+    properties: dict[str, Any], first: Any, second: Any, data: st.DataObject
+) -> None:
+    """Or it is refused before any request."""
+    schema = {"properties": properties, "required": ["a"], "$defs": {"A": first, "B": second}}
+    try:
+        value = value_of(schema)
+    except ArgumentError:
+        return
+    assert "$ref" not in json.dumps(list(_keywords(value)))
+    Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}).validate(value)
+    pattern = regex_of(value)
+    assert len(pattern) < 60_000
+    text = data.draw(st.from_regex(pattern, fullmatch=True))
+    assert isinstance(json.loads(text), dict)
+
+
+def _keywords(part: Any) -> Any:
+    if isinstance(part, dict):
+        for name, item in part.items():
+            yield name
+            if name not in {"enum", "const"}:
+                yield from _keywords(item)
+    elif isinstance(part, list):
+        for item in part:
+            yield from _keywords(item)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule"),
+    [
+        ({"type": "no such type"}, "is not a JSON schema"),
+        ({"properties": []}, "is not a JSON schema"),
+        ("City", "must be a dict"),
+        ({"$ref": "http://example.org/schema"}, "must not refer to what is not in it"),
+        ({"items": {"$ref": "#/$defs/A"}}, "must not refer to what is not in it"),
+    ],
+)
+def test_what_is_no_schema_is_refused(schema: Any, rule: str) -> None:
+    with pytest.raises(ArgumentError, match=rule):
+        check_schema(schema)
+
+
+def test_an_old_schema_is_read_as_such() -> None:
+    """Draft 4 says with a boolean that a bound is exclusive."""
+    check = check_schema({"type": "integer", "minimum": 0, "exclusiveMinimum": True})
+    assert not check.is_valid(0)
+    assert check.is_valid(1)
