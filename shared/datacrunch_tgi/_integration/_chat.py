@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from datacrunch_tgi._chat import ChatTemplate
 from datacrunch_tgi._integration._endpoint import Endpoint
+from datacrunch_tgi._tools import ToolFormat, ToolRequest
 
 
 def _as_text(given: Any) -> Any:
@@ -27,7 +28,14 @@ class ChatEndpoint(Endpoint):
         default=False,
         description="Whether control tokens in the text of a message are sent as such, not broken up.",
     )
-    call_arguments: ClassVar = Endpoint.call_arguments | {"chat_template", "allow_control_tokens"}
+    tool_format: str | None = None
+    """Format of tool calls: a family's (`llama-3`, `mistral`, `qwen`, …), or `words`, which asks for JSON
+    in words. Default: by the chat template or the model's name."""
+    call_arguments: ClassVar = Endpoint.call_arguments | {
+        "chat_template",
+        "allow_control_tokens",
+        "tool_format",
+    }
 
     _template_cache: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = (
         PrivateAttr(None)
@@ -53,11 +61,50 @@ class ChatEndpoint(Endpoint):
         return self._template_cache[2]
 
     def _for_messages(
-        self, template: ChatTemplate, messages: Sequence[Mapping[str, Any]]
+        self,
+        template: ChatTemplate,
+        messages: Sequence[Mapping[str, Any]],
+        request: ToolRequest | None = None,
     ) -> tuple[Self, str]:
-        """A copy that stops where turns end, and the prompt to send."""
-        prompt = template.prompt(messages, allow_control_tokens=self.allow_control_tokens)
+        """Return a copy that stops where turns end, and the prompt to send."""
+        prompt = template.prompt(
+            messages,
+            tools=request.template_tools if request else None,
+            instructions=request.instructions if request else "",
+            allow_control_tokens=self.allow_control_tokens,
+        )
         return self._stopping(template), prompt
+
+    def _with_tools(
+        self,
+        template: ChatTemplate | None,
+        tools: Sequence[Mapping[str, Any]],
+        tool_choice: Any = None,
+        *,
+        parallel: bool = True,
+        response_schema: Mapping[str, Any] | None = None,
+    ) -> tuple[Self, ToolRequest]:
+        """Return a copy for an answer that may call tools, and what makes its prompt and reads it.
+
+        Raises:
+            ArgumentError: As of `ToolRequest.of`; or `tool_format` is not known.
+        """
+        text = template.tool_text if template else None
+        tool_format = ToolFormat.find(self.tool_format, text, self.model)
+        request = ToolRequest.of(
+            tools,
+            tool_choice,
+            tool_format=tool_format,
+            in_words=not (template and template.takes_tools),
+            parallel=parallel,
+            response_schema=response_schema,
+        )
+        update: dict[str, Any] = {"details": True, "return_full_text": False}
+        if request.grammar:
+            update["grammar"] = request.grammar
+        if not request.in_words and request.offered:
+            update["stop"] = [*tool_format.stop, *(self.stop or ())]
+        return self.model_copy(update=update), request
 
     def _stopping(self, template: ChatTemplate) -> Self:
         return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]})
