@@ -17,7 +17,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 
-from datacrunch_tgi._chat._texts import Marks
+from datacrunch_tgi._chat._texts import Placeholders
 from datacrunch_tgi._errors import ArgumentError
 
 _REASONING = ("reasoning_content", "thinking", "reasoning")
@@ -56,11 +56,11 @@ def rendered(
     except Exception as error:  # noqa: BLE001 -- a template is a program, which fails as it likes
         refused = isinstance(error, RefusalError)
         words = f"{type(error).__name__} for what a text says"
-    marks = Marks()
+    numbers = Placeholders()
     try:  # once more without the conversation's texts, which no error shows
-        filled(marks.put(messages), marks.put(tools))
+        filled(numbers.put(messages), numbers.put(tools))
     except Exception as error:  # noqa: BLE001 -- likewise
-        words = shorten("…".join(marks.around(str(error))), _MOST_WORDS, placeholder="…")
+        words = shorten("…".join(numbers.around(str(error))), _MOST_WORDS, placeholder="…")
     if refused:
         raise ArgumentError("messages", f"refused by the chat template: {words}")
     raise ArgumentError("chat_template", f"cannot be rendered: {words}")

@@ -1,15 +1,16 @@
-"""Chat templates: how a conversation becomes the prompt of a model. Pure, but for a file that is named.
+"""Chat templates: from a conversation to the prompt of a model. Pure, except for reading a named file.
 
-`ChatTemplate.render` gives what transformers' `apply_chat_template` gives. `ChatTemplate.prompt` gives
-what to send: nothing of the conversation is lost, and none of its texts passes for a control token.
+`ChatTemplate.render` returns what transformers' `apply_chat_template` returns. `ChatTemplate.prompt`
+returns what to send: no message is lost, and no text of a message becomes a control token.
 """
 
+import logging
 import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -17,24 +18,27 @@ from textwrap import shorten
 from typing import Any
 
 from datacrunch_tgi._chat import _files
+from datacrunch_tgi._chat._fallbacks import check, fallbacks, with_instructions
+from datacrunch_tgi._chat._images import MARKDOWN, Inserts, with_images
 from datacrunch_tgi._chat._texts import (
-    Marks,
     Message,
-    broken_up,
-    check,
+    Placeholders,
     control_tokens,
-    forged,
-    forms,
-    with_instructions,
+    defuse,
+    has_injected_tokens,
 )
+from datacrunch_tgi._chat._tool_messages import in_call_order, own_calls
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._tools import WORDS, ToolFormat, ToolRequest
+
+LOGGER = logging.getLogger("datacrunch_tgi")
 
 _BEGIN = r"<s>|<bos>|<\|begin_of_text\|>"
-"""What begins a prompt by a template that writes its `bos_token` out."""
+"""What begins a prompt if a template writes out its `bos_token`."""
 
 
 class ControlTokenWarning(UserWarning):
-    """Texts of a conversation held control tokens, which were broken up."""
+    """Warns that control tokens in the texts of a conversation were defused."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,12 +46,12 @@ class ChatTemplate:
     """A model's chat format.
 
     Attributes:
-        template: The Jinja text.
-        bos_token: The text of the token that begins a prompt, None where the model has none.
-        eos_token: The text of the token that ends an answer, likewise.
-        tool_template: The Jinja text for conversations with tools, None where it is the same.
-        control_tokens: What else the model's tokenizer takes for control tokens.
-        variables: What else the template asks for, such as `unk_token` or `enable_thinking`.
+        template: Jinja text.
+        bos_token: Text of the token that begins a prompt; None if the model has none.
+        eos_token: Text of the token that ends an answer; None if the model has none.
+        tool_template: Jinja text for conversations with tools; None if it is the same.
+        control_tokens: Other control tokens of the model's tokenizer.
+        variables: Other variables of the template, such as `unk_token` or `enable_thinking`.
     """
 
     template: str
@@ -59,17 +63,17 @@ class ChatTemplate:
     variables: Mapping[str, Any] = field(default_factory=dict[str, Any], hash=False)
 
     def __repr__(self) -> str:
-        # Short, but another for each: LangChain's cache goes by it.
-        told = repr([getattr(self, item.name) for item in fields(self)])
+        # Short, but different for each: LangChain's cache key contains it.
+        values = repr([getattr(self, item.name) for item in fields(self)])
         begin = shorten(self.template, 40, placeholder="…")
-        return f"ChatTemplate({begin!r}, sha256={sha256(told.encode()).hexdigest()[:16]})"
+        return f"ChatTemplate({begin!r}, sha256={sha256(values.encode()).hexdigest()[:16]})"
 
     @classmethod
     def of(cls, given: "ChatTemplate | str | os.PathLike[str]") -> "ChatTemplate":
-        """Return the chat template that an argument means.
+        """Return the chat template for an argument.
 
         Args:
-            given: A chat template, the name of one or of a model, a file or folder, or a Jinja text.
+            given: A chat template, its name, a model's name, a file or folder, or Jinja text.
 
         Raises:
             ArgumentError: It is none of these.
@@ -102,14 +106,14 @@ class ChatTemplate:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """Return the names of the families whose chat templates are known."""
+        """Return the names of all bundled chat templates."""
         return _files.names()
 
     @classmethod
     def for_model(cls, model: str) -> "ChatTemplate | None":
-        """Return the chat template that goes with a model's name; None where the name tells none.
+        """Return the chat template for a model's name, None if none is known.
 
-        A base model has none, and a fine-tuned one of another name may have any.
+        A base model has none, and a fine-tuned model of another name may have any.
         """
         name = _files.name_for(model)
         return cls.named(name) if name else None
@@ -120,8 +124,8 @@ class ChatTemplate:
 
         Args:
             path: The model's folder, or in it chat_template.jinja, chat_template.json or
-                tokenizer_config.json, of which the first counts. A tokenizer_config.json beside it
-                tells the special tokens.
+                tokenizer_config.json; the first found is used. The special tokens come from the
+                tokenizer_config.json in the same folder.
 
         Raises:
             ArgumentError: It cannot be read, or holds no chat template.
@@ -134,26 +138,33 @@ class ChatTemplate:
         return self.tool_template or self.template
 
     @cached_property
+    def _for_calls(self) -> "ChatTemplate":
+        """The template for conversations with tool calls, also where no tools are offered."""
+        return replace(self, template=self.tool_text, tool_template=None)
+
+    @cached_property
     def takes_tools(self) -> bool:
         """Whether the template has a place for tools; if not, the prompt has to describe them in words."""
-        marks = Marks()
-        chat = marks.put([{"role": "user", "content": "user"}])
+        numbers = Placeholders()
+        chat = numbers.put([{"role": "user", "content": "user"}])
         function: dict[str, Any] = {
             "name": "name",
             "description": "text",
             "parameters": {"type": "object", "properties": {}},
         }
-        tools = marks.put([{"type": "function", "function": function}], "function")
+        tools = numbers.put([{"type": "function", "function": function}], "function")
         with suppress(ArgumentError):
-            return not marks.lost(self.render(chat, tools=tools))
+            return not numbers.lost(self.render(chat, tools=tools))
         return False
 
     @cached_property
     def stop(self) -> tuple[str, ...]:
-        """What ends the assistant's turn, unless it is `eos_token`: for the stop strings of a request."""
+        """Stop strings that end the assistant's turn, apart from `eos_token`."""
         around = self._around("user", "assistant")
         end = self._tokens(None, around).match(around[-1].lstrip()) if around else None
-        return (end[0],) if end and end[0] != self.eos_token else ()
+        form = ToolFormat.for_template(self.tool_text)
+        ends = [*([end[0]] if end else []), *(form.stop if form else ())]
+        return tuple(one for one in ends if one != self.eos_token)
 
     def render(
         self,
@@ -171,18 +182,18 @@ class ChatTemplate:
             add_generation_prompt: Begin the assistant's next turn, unless the last one is continued.
             tools: JSON schemas of tools.
             continue_final_message: Leave the last message open, for the model to continue.
-            variables: What else the template asks for, such as `documents` or `unk_token`.
+            variables: Other variables of the template, such as `documents` or `unk_token`.
 
         Raises:
-            ArgumentError: The template refuses the messages, or is faulty; in its own words.
+            ArgumentError: The template refuses the messages, or is faulty; with the template's words.
         """
-        from datacrunch_tgi._chat import _rendering  # noqa: PLC0415 -- jinja2 takes 50 ms
-
         check("messages", messages)
         check("tools", tools or ())
+        from datacrunch_tgi._chat import _rendering  # noqa: PLC0415 -- jinja2 takes 50 ms
+
         tokens = {"bos_token": self.bos_token, "eos_token": self.eos_token}
         return _rendering.rendered(
-            self._template(tools),
+            self.template if tools is None else self.tool_text,
             messages,
             tools,
             {
@@ -200,73 +211,92 @@ class ChatTemplate:
         *,
         tools: Sequence[Mapping[str, Any]] | None = None,
         instructions: str = "",
+        images: bool = False,
         allow_control_tokens: bool = False,
     ) -> str:
-        """Render a conversation for a server, which puts `bos_token` in front by itself.
+        """Render a conversation for a server, which adds `bos_token` itself.
 
-        A last message of the assistant is continued, as TGI's own chat route does it (3.0). Messages that
-        the template refuses or leaves out are told in another form: text blocks joined, neighbours of one
-        role merged, system messages told by the user.
+        A last message of the assistant is continued, as by TGI's own chat route (3.0). A conversation that
+        the template refuses, or writes only in part, is changed as little as it takes: see `_fallbacks`.
+        What was changed is logged (DEBUG).
 
         Args:
-            messages: Dictionaries with `role` and `content`, a text or a list of text blocks.
-            tools: JSON schemas of tools, for a template that takes them.
+            messages: Dictionaries with `role` and `content`: a text, or a list of blocks, `text` or
+                `image_url`. Tool calls and results have OpenAI's form.
+            tools: Tools in OpenAI's form; described in words if the template has no place for them.
             instructions: What the system message says beside its text.
-            allow_control_tokens: Leave control tokens in the conversation's texts. Else a space breaks
-                them up (`[ INST]`), with one `ControlTokenWarning`.
+            images: Whether the model reads images.
+            allow_control_tokens: Leave control tokens, and what would make the server fetch an image, in
+                the conversation's texts. Else a space defuses them (`[ INST]`), with one
+                `ControlTokenWarning`.
 
         Raises:
-            ArgumentError: The template has no place for a message or a tool, in any form.
+            ArgumentError: The template takes the conversation in no form, or a block is not supported.
         """
         check("messages", messages)
         check("tools", tools or ())
+        inserts = Inserts()
+        if tools and not self.takes_tools:
+            words = ToolRequest.of(tools, tool_format=WORDS, in_words=True).instructions
+            tools, instructions = None, "\n\n".join(filter(None, (words, instructions)))
+        chat = [with_images(one, inserts, supported=images) for one in in_call_order(messages)]
         if instructions:
-            messages = with_instructions(messages, instructions)
-        *others, last = forms(messages)
-        for form in others:
-            with suppress(ArgumentError):
-                return self._prompt(form, tools, allow=allow_control_tokens)
-        return self._prompt(last, tools, allow=allow_control_tokens)
+            chat = with_instructions(chat, instructions)
+        template = self._for_calls if any(one.get("tool_calls") for one in chat) else self
+        refused = None
+        for change, form in fallbacks(chat, own_calls(self.tool_text, inserts)):
+            defused = set[str]()
+            allowed = None if allow_control_tokens else defused
+            try:
+                prompt = template._prompt(  # noqa: SLF001 -- of its own class
+                    form, tools or None, allowed, images=images
+                )
+            except ArgumentError as error:
+                refused = refused or error
+                continue
+            if change:
+                LOGGER.debug("messages changed for the chat template: %s", change)
+            if defused:
+                warning = f"control tokens broken up in the messages: {', '.join(sorted(defused))}"
+                warnings.warn(warning, ControlTokenWarning, stacklevel=2)
+            return inserts.fill(prompt)
+        raise refused or ArgumentError("messages", "must not be empty")
 
-    def _prompt(self, chat: Sequence[Message], tools: Any, *, allow: bool) -> str:
+    def _prompt(
+        self, chat: Sequence[Message], tools: Any, defused: set[str] | None, *, images: bool
+    ) -> str:
         continued = chat[-1].get("role") == "assistant" and not chat[-1].get("tool_calls")
-        marks = Marks()
-        marked = marks.put(chat)
-        marked_tools = marks.put(tools, "function")
-        harmless = self.render(marked, tools=marked_tools, continue_final_message=continued)
-        if lost := marks.lost(harmless):
-            roles = [one.get("role") for one in marked if any(mark in repr(one) for mark in lost)]
+        numbers = Placeholders()
+        numbered, numbered_tools = numbers.put(chat), numbers.put(tools, "function")
+        harmless = self.render(numbered, tools=numbered_tools, continue_final_message=continued)
+        if lost := numbers.lost(harmless):
+            roles = [one.get("role") for one in numbered if any(n in repr(one) for n in lost)]
             rule = f"leaves out what the {roles[0]} says" if roles else "has no place for tools"
             raise ArgumentError("messages" if roles else "tools", f"the chat template {rule}")
-        tokens = self._tokens(tools, marks.around(harmless))
-        names = set[str]()
-        if not allow:
-            chat, tools = broken_up((chat, tools), tokens, names)
+        tokens = self._tokens(tools, numbers.around(harmless), [MARKDOWN] if images else [])
+        if defused is not None:
+            chat, tools = defuse((chat, tools), tokens, defused)
         text = self.render(chat, tools=tools, continue_final_message=continued)
-        if not allow and forged(text, harmless, tokens):
+        if defused is not None and has_injected_tokens(text, harmless, tokens):
             raise ArgumentError("messages", "the chat template makes control tokens of their parts")
-        if names:
-            warning = f"control tokens broken up in the messages: {', '.join(sorted(names))}"
-            warnings.warn(warning, ControlTokenWarning, stacklevel=3)
         begin = re.match(re.escape(self.bos_token) if self.bos_token else _BEGIN, harmless)
         return text.removeprefix(begin[0]) if begin else text
 
-    def _template(self, tools: Any) -> str:
-        return self.template if tools is None or self.tool_template is None else self.tool_template
-
-    def _tokens(self, tools: Any, around: Sequence[str]) -> re.Pattern[str]:
-        more = [self.bos_token, self.eos_token, *self.control_tokens]
-        around = [*around, *self._around_roles]
-        return control_tokens(self._template(tools), around, filter(None, more))
+    def _tokens(
+        self, tools: Any, around: Sequence[str], more: Sequence[str] = ()
+    ) -> re.Pattern[str]:
+        own = [self.bos_token, self.eos_token, *self.control_tokens, *more]
+        text = self.template if tools is None else self.tool_text
+        return control_tokens(text, [*around, *self._around_roles], filter(None, own))
 
     @cached_property
     def _around_roles(self) -> list[str]:
-        """What the template puts around a message of each role, as far as it knows them."""
+        """What the template writes around a message of each role it knows."""
         return [*self._around("user", "assistant"), *self._around("system", "user")]
 
     def _around(self, *roles: str) -> list[str]:
-        marks = Marks()
+        numbers = Placeholders()
         with suppress(ArgumentError):
-            chat = marks.put([{"role": role, "content": role} for role in roles])
-            return marks.around(self.render(chat, add_generation_prompt=False))
+            chat = numbers.put([{"role": role, "content": role} for role in roles])
+            return numbers.around(self.render(chat, add_generation_prompt=False))
         return []

@@ -1,0 +1,121 @@
+"""Images inside a prompt: Markdown, `![](URL)`, which TGI replaces by the image (2.0 and newer). Pure."""
+
+import base64
+import binascii
+import re
+import secrets
+from typing import Any, cast
+
+from datacrunch_tgi._chat._texts import Message
+from datacrunch_tgi._errors import ArgumentError
+
+MAX_IMAGE_BYTES = 1_400_000
+"""The most bytes of an image: in base64 it just fits into the body that TGI takes, 2 MB."""
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+    b"BM": "image/bmp",
+}
+_DATA_URL = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=_-]+)", re.ASCII)
+_WEB_URL = re.compile(r"https?://[^\s()<>\"]+")
+MARKDOWN = "![]("
+"""What makes a server fetch an address, in the texts of a conversation too."""
+
+
+def image_data_url(data: bytes) -> str:
+    """Return the data URL of an image.
+
+    Args:
+        data: The bytes of a PNG, JPEG, GIF, WebP or BMP file, at most 1.4 MB.
+
+    Raises:
+        ArgumentError: They are none of these, or too many.
+    """
+    kind = media_type(data)
+    if kind is None:
+        raise ArgumentError("messages", "an image must be PNG, JPEG, GIF, WebP or BMP data")
+    if len(data) > MAX_IMAGE_BYTES:
+        rule = f"an image may have {MAX_IMAGE_BYTES} bytes, as the server takes 2 MB; it has {len(data)}"
+        raise ArgumentError("messages", rule)
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def media_type(data: bytes) -> str | None:
+    """Return an image's media type by its first bytes, None if it is of no known kind."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
+
+
+def image_markdown(url: str) -> str:
+    """Return what to write into a prompt for an image.
+
+    Args:
+        url: An http or https URL, which the server fetches, or a data URL.
+
+    Raises:
+        ArgumentError: It is neither, or its data is no image.
+    """
+    if match := _DATA_URL.fullmatch(url):
+        try:
+            data = base64.b64decode(match[2].translate(str.maketrans("-_", "+/")), validate=True)
+        except binascii.Error:
+            raise ArgumentError("messages", "an image's data URL must be base64") from None
+        url = image_data_url(data)
+    elif not _WEB_URL.fullmatch(url):
+        rule = "an image must have an http or https URL, without spaces and brackets, or a data URL"
+        raise ArgumentError("messages", rule)
+    return f"{MARKDOWN}{url})"
+
+
+class Inserts:
+    """Texts that are put into a prompt when it is ready: no template and no check sees them."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_hex(8)
+        self._texts = list[str]()
+
+    def add(self, text: str) -> str:
+        """Take a text; return what is replaced by it."""
+        self._texts.append(text)
+        return f"insert-{self._key}-{len(self._texts) - 1};"
+
+    def fill(self, prompt: str) -> str:
+        """Put the texts into a prompt."""
+        if not self._texts:
+            return prompt
+        pattern = rf"insert-{self._key}-(\d+);"
+        return re.sub(pattern, lambda found: self._texts[int(found[1])], prompt)
+
+
+def with_images(message: Message, inserts: Inserts, *, supported: bool) -> Message:
+    """Replace image blocks by text blocks.
+
+    Raises:
+        ArgumentError: The content is neither text nor such blocks, or the model reads no images.
+    """
+    content = message.get("content")
+    if not isinstance(content, list):
+        return message
+    given = cast("list[Any]", content)  # type: ignore[redundant-cast]  # pyright needs it
+    blocks = [_block(block, inserts, supported=supported) for block in given]
+    return message if blocks == content else {**message, "content": blocks}
+
+
+def _block(block: Any, inserts: Inserts, *, supported: bool) -> Any:
+    if isinstance(block, str):
+        return block
+    kind: Any = block.get("type")
+    if kind == "text":
+        return block
+    if kind != "image_url":
+        rule = f"content of type {kind!r} is not supported; only text and image_url are"
+        raise ArgumentError("messages", rule)
+    if not supported:
+        rule = "has an image, but this model reads text only; set supports_images=True if it reads images"
+        raise ArgumentError("messages", rule)
+    url: Any = block["image_url"]
+    url = url if isinstance(url, str) else url["url"]
+    return {"type": "text", "text": inserts.add(image_markdown(url))}
