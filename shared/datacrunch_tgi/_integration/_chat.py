@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from datacrunch_tgi._chat import ChatTemplate
+from datacrunch_tgi._chat import ChatTemplate, reads_images
 from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._tools import ToolFormat, ToolRequest
 
@@ -31,6 +31,8 @@ class ChatEndpoint(Endpoint):
     tool_format: str | None = None
     """Format of tool calls: a family's (`llama-3`, `mistral`, `qwen`, …), or `words`, which asks for JSON
     in words. Default: by the chat template or the model's name."""
+    supports_images: bool | None = None
+    """Whether the model reads images. Default: whether its name says so (llava, pixtral, …-vl, …)."""
     call_arguments: ClassVar = Endpoint.call_arguments | {
         "chat_template",
         "allow_control_tokens",
@@ -71,6 +73,7 @@ class ChatEndpoint(Endpoint):
             messages,
             tools=request.template_tools if request else None,
             instructions=request.instructions if request else "",
+            images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
         return self._stopping(template), prompt
@@ -105,6 +108,10 @@ class ChatEndpoint(Endpoint):
         if not request.in_words and request.offered:
             update["stop"] = [*tool_format.stop, *(self.stop or ())]
         return self.model_copy(update=update), request
+
+    @property
+    def _reads_images(self) -> bool:
+        return reads_images(self.model) if self.supports_images is None else self.supports_images
 
     def _stopping(self, template: ChatTemplate) -> Self:
         return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]})
