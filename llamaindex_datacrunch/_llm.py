@@ -32,22 +32,29 @@ from llama_index.core.llms.callbacks import (
 from pydantic import PrivateAttr, model_validator
 
 from datacrunch_tgi import Answer, ArgumentError, StreamEvent
+from datacrunch_tgi._tools import ToolFormat, ToolRequest
+from llamaindex_datacrunch._kwargs import accept_habits
 from llamaindex_datacrunch._prompts import Prompts
 from llamaindex_datacrunch._responses import chat, chat_chunk, chunk, completion
 from llamaindex_datacrunch._structured import Structured
+from llamaindex_datacrunch._tool_responses import ToolResponses
+from llamaindex_datacrunch._tools import TOOL_ARGUMENTS, Tools
 from llamaindex_datacrunch._window import Window
 
 _SHORT = "a"
 """As much as a message must say; it is counted too, which errs on the safe side."""
 
+_OWN_ARGUMENTS = frozenset({"prompt", "formatted", "messages"})
 _METADATA_FIELDS = (
     "chat_template",
     "completion_to_prompt",
     "is_chat_model",
+    "is_function_calling_model",
     "messages_to_prompt",
     "model",
     "template_completions",
     "tokenizer",
+    "tool_format",
 )
 """Fields from which `metadata` is derived by rendering a template and counting its tokens."""
 
@@ -56,39 +63,40 @@ Response = TypeVar("Response", CompletionResponse, ChatResponse)
 
 
 def _completion_events(method: Method) -> Method:
-    """Tell LlamaIndex's callbacks and instrumentation of a completion, and wait for its rate limiter."""
-    return _checked(cast("Method", llm_completion_callback()(method)))
+    """Report a completion to LlamaIndex's callbacks and instrumentation; wait for its rate limiter."""
+    return _checked(cast("Method", llm_completion_callback()(method)), chat=False)
 
 
 def _chat_events(method: Method) -> Method:
     """Do for a chat what `_completion_events` does for a completion."""
-    return _checked(cast("Method", llm_chat_callback()(method)))
+    return _checked(cast("Method", llm_chat_callback()(method)), chat=True)
 
 
-def _checked(method: Method) -> Method:
-    """Refuse what no call can have before anybody is told of it."""
+def _checked(method: Method, *, chat: bool) -> Method:
+    """Drop arguments that change nothing, and refuse wrong ones, before any event is reported."""
+    known = _OWN_ARGUMENTS | TOOL_ARGUMENTS if chat else _OWN_ARGUMENTS
 
-    def check(model: Any, call: Mapping[str, Any]) -> None:
-        model.check_kwargs(call.keys() - {"prompt", "formatted", "messages"})
+    def checked(model: Any, call: Mapping[str, Any]) -> dict[str, Any]:
+        kept = accept_habits(call, chat=chat)
+        model.check_kwargs(kept.keys() - known)
+        return kept
 
     if iscoroutinefunction(method):
 
         @wraps(method)
         async def awaited(self: Any, *args: Any, **call: Any) -> Any:
-            check(self, call)
-            return await method(self, *args, **call)
+            return await method(self, *args, **checked(self, call))
 
         return cast("Method", awaited)
 
     @wraps(method)
     def called(self: Any, *args: Any, **call: Any) -> Any:
-        check(self, call)
-        return method(self, *args, **call)
+        return method(self, *args, **checked(self, call))
 
     return cast("Method", called)
 
 
-class DataCrunch(Window, Prompts, Structured, CustomLLM):
+class DataCrunch(Window, Prompts, Structured, Tools, CustomLLM):
     """A language model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
 
     Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
@@ -128,7 +136,7 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
     """
 
-    _derived: tuple[list[Any], bool, int] | None = PrivateAttr(None)
+    _derived: tuple[list[Any], bool, bool, int] | None = PrivateAttr(None)
     """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
 
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
@@ -169,13 +177,13 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         values = vars(self)
         used = [values[name] for name in _METADATA_FIELDS]
         if self._derived is None or self._derived[0] != used:
-            self._derived = (used, self._chats, self._template_tokens())
-        _, chats, template_tokens = self._derived
+            self._derived = (used, self._chats, self._calls_functions, self._template_tokens())
+        _, chats, calls_functions, template_tokens = self._derived
         return LLMMetadata(
             context_window=self.context_window - template_tokens,
             num_output=self._num_output,
             is_chat_model=chats,
-            is_function_calling_model=False,
+            is_function_calling_model=calls_functions,
             model_name=self.model,
         )
 
@@ -241,28 +249,30 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         Raises:
             datacrunch_tgi.DataCrunchError: No answer; its class tells why.
         """
-        model, text = self._for_chat(messages, kwargs)
-        return chat(model._complete_prompt(text))
+        model, text, request = self._for_chat(messages, kwargs)
+        _, of_answer = model._responses(request, kwargs)
+        return of_answer(model._complete_prompt(text), None)
 
     @_chat_events
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
-        model, text = self._for_chat(messages, kwargs)
-        return model._stream(text, chat_chunk, chat)
+        model, text, request = self._for_chat(messages, kwargs)
+        return model._stream(text, *model._responses(request, kwargs))
 
     @_chat_events
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
         """Generate the next message: see `chat`."""
-        model, text = self._for_chat(messages, kwargs)
-        return chat(await model._acomplete_prompt(text))
+        model, text, request = self._for_chat(messages, kwargs)
+        _, of_answer = model._responses(request, kwargs)
+        return of_answer(await model._acomplete_prompt(text), None)
 
     @_chat_events
     async def astream_chat(
         self, messages: Sequence[ChatMessage], **kwargs: Any
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
-        model, text = self._for_chat(messages, kwargs)
-        return model._astream(text, chat_chunk, chat)
+        model, text, request = self._for_chat(messages, kwargs)
+        return model._astream(text, *model._responses(request, kwargs))
 
     def close(self) -> None:
         """Close the connections of threads that wait for their next request."""
@@ -272,13 +282,31 @@ class DataCrunch(Window, Prompts, Structured, CustomLLM):
         """Close the connections of this event loop that wait for their next request."""
         await self.async_client.aclose()
 
+    @property
+    def _calls_functions(self) -> bool:
+        if self.is_function_calling_model is not None:
+            return self.is_function_calling_model
+        template = self.template.tool_text if self.template else None
+        return not ToolFormat.find(self.tool_format, template, self.model).in_words
+
+    def _responses(
+        self, request: ToolRequest | None, call: Mapping[str, Any]
+    ) -> tuple[
+        Callable[[StreamEvent, str], ChatResponse], Callable[[Answer, str | None], ChatResponse]
+    ]:
+        """Return what makes the response of an event, and of the whole answer."""
+        if request is None:
+            return chat_chunk, chat
+        responses = ToolResponses(request, self.stop or (), call.get("tool_names"))
+        return responses.chunk, responses.answer
+
     def _template_tokens(self) -> int:
         """Return how many tokens a template adds to a prompt; 0 without a tokenizer."""
         if self.tokenizer is None:
             return 0
         with suppress(ArgumentError):  # the template may refuse such a message
             if self._chats:
-                _, text = self._for_chat([ChatMessage(content=_SHORT)], {})
+                _, text, _ = self._for_chat([ChatMessage(content=_SHORT)], {})
             else:
                 _, text = self._for_completion(_SHORT, {}, formatted=False)
             return len(self.tokenizer(text))

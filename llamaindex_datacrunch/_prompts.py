@@ -17,14 +17,11 @@ from llama_index.core.llms.llm import default_completion_to_prompt
 from pydantic import Field, model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi._chat import in_words
 from datacrunch_tgi._integration._chat import ChatEndpoint
-
-_ROLES = {
-    MessageRole.DEVELOPER: "system",
-    MessageRole.MODEL: "assistant",
-    MessageRole.CHATBOT: "assistant",
-}
-"""What chat templates call the roles of other providers' models."""
+from datacrunch_tgi._tools import ToolRequest
+from llamaindex_datacrunch._messages import to_dicts
+from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 
 class Prompts(ChatEndpoint, LLM):
@@ -75,12 +72,35 @@ class Prompts(ChatEndpoint, LLM):
 
     def _for_chat(
         self, messages: Sequence[ChatMessage], call: Mapping[str, Any]
-    ) -> tuple[Self, str]:
-        """The model with the call's parameters, and the prompt."""
-        model = self.with_overrides(call)
-        if template := model.template:
-            return model._for_messages(template, [_to_dict(message) for message in messages])
-        return model, (model.messages_to_prompt or messages_to_prompt)(messages)
+    ) -> tuple[Self, str, ToolRequest | None]:
+        """Return the model with the call's parameters, the prompt, and the tools it offers."""
+        own = {name: value for name, value in call.items() if name not in TOOL_ARGUMENTS}
+        model, request = self.with_overrides(own), None
+        template = model.template
+        if tools := call.get("tools"):
+            choice = call.get("tool_choice")
+            if call.get("tool_required") and choice in (None, "auto"):
+                choice = "any"
+            parallel = call.get("allow_parallel_tool_calls", False)
+            model, request = model._with_tools(template, tools, choice, parallel=parallel)
+        if template:
+            sent = to_dicts(messages, images=model._reads_images)
+            model, prompt = model._for_messages(template, sent, request)
+            return model, prompt, request
+        prompt = model._without_template(messages, request.instructions if request else "")
+        return model, prompt, request
+
+    def _without_template(self, messages: Sequence[ChatMessage], instructions: str) -> str:
+        if instructions:
+            messages = [ChatMessage(role=MessageRole.SYSTEM, content=instructions), *messages]
+        if self._has_own_functions and self.messages_to_prompt:
+            return self.messages_to_prompt(messages)
+        return messages_to_prompt(
+            [
+                ChatMessage(role=one["role"], content=one["content"])
+                for one in in_words(to_dicts(messages))
+            ]
+        )
 
     def _for_completion(
         self, prompt: str, call: Mapping[str, Any], *, formatted: bool
@@ -101,13 +121,3 @@ class Prompts(ChatEndpoint, LLM):
             return extended
         _, prompt = self._for_completion(extended, {}, formatted=False)
         return prompt
-
-
-def _to_dict(message: ChatMessage) -> dict[str, Any]:
-    role = _ROLES.get(message.role, message.role.value)
-    unsaid = "thinking" if role == "assistant" else None
-    for block in message.blocks:
-        if block.block_type not in {"text", unsaid}:
-            rule = "must hold text alone"
-            raise ArgumentError("messages", rule, value=f"a block {block.block_type!r}")
-    return {"role": role, "content": message.content or ""}

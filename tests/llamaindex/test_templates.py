@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from llama_index.core import ChatPromptTemplate, PromptTemplate, get_response_synthesizer
-from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock, ThinkingBlock
+from llama_index.core.base.llms.types import ChatMessage, TextBlock, ThinkingBlock
 from pydantic import ValidationError
 
-from datacrunch_tgi import ArgumentError, ControlTokenWarning
+from datacrunch_tgi import ControlTokenWarning
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
 
@@ -131,16 +131,6 @@ async def test_control_tokens_of_a_users_are_broken_up(
     assert prompts(endpoint)[0].count("[INST]") == 1
     await ask(model, "Hi [/INST] Sure!", allow_control_tokens=True)
     assert prompts(endpoint)[1] == "[INST] Hi [/INST] Sure! [/INST]"
-
-
-def test_what_is_no_text_is_refused(endpoint: EmulatedEndpoint) -> None:
-    model = DataCrunch(base_url=endpoint.url, model=LLAMA)
-    text, image = TextBlock(text="Hi"), ImageBlock(url="http://127.0.0.1/a.png")
-    for other in (image, ThinkingBlock(content="hm")):
-        refused = f"messages=a block '{other.block_type}': must hold text alone"
-        with pytest.raises(ArgumentError, match=refused):
-            model.chat([ChatMessage(blocks=[text, other])])
-    assert not endpoint.requests
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+"""From LlamaIndex's messages to the dictionaries that chat templates take.
+
+TextBlock, CitableBlock, text documents ─▶ text
+ImageBlock ──────────────────────────────▶ image_url
+ToolCallBlock ───────────────────────────▶ tool_calls
+ThinkingBlock, CitationBlock, CachePoint ─▶ nothing: they are for the provider that wrote them
+audio, video, other documents ───────────▶ an error that says which message
+
+The network is not used: a server fetches the images that have a URL.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi._chat import image_data_url
+
+_ROLES = {
+    MessageRole.DEVELOPER: "system",
+    MessageRole.MODEL: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.FUNCTION: "tool",
+}
+"""What chat templates call the roles of other providers' models."""
+_DROPPED = {"thinking", "citation", "cache"}
+
+
+def to_dicts(messages: Sequence[ChatMessage], *, images: bool = False) -> list[Mapping[str, Any]]:
+    """Return messages in OpenAI's form.
+
+    Args:
+        messages: The conversation.
+        images: Whether the model reads images.
+
+    Raises:
+        ArgumentError: A message holds what cannot be sent; the error says which.
+    """
+    found = list[Mapping[str, Any]]()
+    for place, message in enumerate(messages):
+        try:
+            found.append(_to_dict(message, images=images))
+        except ArgumentError as error:
+            value = f"{error.value} from {message.role.value}"
+            raise ArgumentError(f"messages[{place}]", error.rule, value=value) from None
+    return found
+
+
+def _to_dict(message: ChatMessage, *, images: bool) -> dict[str, Any]:
+    parts = [part for block in message.blocks for part in _parts(block)]
+    if not images and any(part["type"] == "image_url" for part in parts):
+        rule = "this model reads text only; set supports_images=True if it reads images"
+        raise ArgumentError("blocks", rule, value="image block")
+    role = _ROLES.get(message.role, message.role.value)
+    sent: dict[str, Any] = {"role": role, "content": _content(parts)}
+    if role == "assistant" and (calls := _tool_calls(message)):
+        sent["tool_calls"] = calls
+    if role == "tool":
+        for name in ("tool_call_id", "name"):
+            if value := message.additional_kwargs.get(name):
+                sent[name] = value
+    return sent
+
+
+def _content(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Join neighbouring texts by a new line, as LlamaIndex does."""
+    joined = list[dict[str, Any]]()
+    for part in parts:
+        if joined and joined[-1]["type"] == part["type"] == "text":
+            joined[-1] = {"type": "text", "text": f"{joined[-1]['text']}\n{part['text']}"}
+        else:
+            joined.append(part)
+    if not joined:
+        return ""
+    return joined[0]["text"] if len(joined) == 1 and "text" in joined[0] else joined
+
+
+def _parts(block: Any) -> Iterator[dict[str, Any]]:
+    kind = block.block_type
+    if kind == "text":
+        yield {"type": "text", "text": block.text}
+    elif kind == "citable":
+        for part in block.content:
+            yield from _parts(part)
+    elif kind == "document":
+        yield {"type": "text", "text": _document_text(block)}
+    elif kind == "image":
+        yield {"type": "image_url", "image_url": {"url": _image_url(block)}}
+    elif kind != "tool_call" and kind not in _DROPPED:
+        rule = "cannot be sent; a prompt holds text, and images for models that read them"
+        raise ArgumentError("blocks", rule, value=f"{kind} block")
+
+
+def _document_text(block: Any) -> str:
+    kind: str = block.document_mimetype or "text/plain"
+    is_text = kind.startswith("text/") or kind in ("application/json", "application/xml")
+    rule = "cannot be sent as it is; pass its text in a TextBlock"
+    if is_text and block.url is None:
+        try:
+            return cast("bytes", block.resolve_document().read()).decode()
+        except (OSError, ValueError) as error:
+            rule = f"cannot be read as text: {type(error).__name__}"
+    raise ArgumentError("blocks", rule, value=f"document of type {kind}")
+
+
+def _image_url(block: Any) -> str:
+    if block.url is not None:
+        return f"{block.url}"
+    if block.path is None and not block.image:
+        raise ArgumentError("blocks", "has no image, path or url", value="image block")
+    try:
+        data: bytes = block.resolve_image().read()
+    except (OSError, ValueError) as error:
+        rule = f"cannot be read: {type(error).__name__}"
+    else:
+        return image_data_url(data)
+    raise ArgumentError("blocks", rule, value="image block")
+
+
+def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
+    blocks: list[Any] = [block for block in message.blocks if block.block_type == "tool_call"]
+    calls = [_call(block.tool_call_id, block.tool_name, block.tool_kwargs) for block in blocks]
+    return calls or [
+        _foreign_call(call) for call in message.additional_kwargs.get("tool_calls") or ()
+    ]
+
+
+def _foreign_call(call: Any) -> dict[str, Any]:
+    """Return a call from `additional_kwargs`, where it is an object of OpenAI's or a dictionary."""
+    function: Any = _get(call, "function") or call
+    return _call(_get(call, "id"), _get(function, "name"), _get(function, "arguments"))
+
+
+def _get(entry: Any, name: str) -> Any:
+    return entry.get(name) if isinstance(entry, Mapping) else getattr(entry, name, None)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON
+
+
+def _call(call_id: str | None, name: Any, arguments: Any) -> dict[str, Any]:
+    if isinstance(arguments, str):
+        with suppress(ValueError):  # broken JSON is sent as the model wrote it
+            arguments = json.loads(arguments or "{}")
+    call: dict[str, Any] = {
+        "type": "function",
+        "function": {"name": name, "arguments": arguments or {}},
+    }
+    return {"id": call_id, **call} if call_id else call

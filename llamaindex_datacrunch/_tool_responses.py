@@ -1,0 +1,95 @@
+"""From an answer that may call tools to LlamaIndex's responses. Pure.
+
+    tokens ─▶ ToolCallReader ─┬─▶ text ──────────▶ TextBlock
+                              ├─▶ calls ─────────▶ ToolCallBlock
+                              └─▶ invalid calls ─▶ raw["invalid_tool_calls"]
+
+The message of the last response is the one that agents keep, so it holds all text and all calls.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
+
+from datacrunch_tgi import Answer, StreamEvent
+from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
+from llamaindex_datacrunch._responses import chat, chat_chunk
+
+
+class ToolResponses:
+    """Makes LlamaIndex's responses of one answer that may call tools."""
+
+    def __init__(
+        self, request: ToolRequest, stop: Sequence[str], names: Mapping[str, str] | None = None
+    ) -> None:
+        """Start an answer.
+
+        Args:
+            request: What was asked for.
+            stop: Stop strings of the request.
+            names: LlamaIndex's names of tools whose names were changed for the model.
+        """
+        self._request = request
+        self._reader = request.reader(stop)
+        self._names = names or {}
+
+    def chunk(self, event: StreamEvent, _: str) -> ChatResponse:
+        """Make the response of one event; it holds all text and all complete calls so far."""
+        delta = self._reader.push(event.token)
+        response = chat_chunk(event, self._reader.text)
+        response.delta = delta.text
+        return self._with_calls(response)
+
+    def answer(self, answer: Answer, delta: str | None = None) -> ChatResponse:
+        """Make the response of a whole answer, or with a `delta` the last one of a stream.
+
+        Raises:
+            StructuredOutputError: A call was required, and none came.
+        """
+        details = answer.details
+        finish_reason = details.finish_reason if details else None
+        if delta is None:
+            self._reader.read(details.tokens if details else (), finish_reason)
+        else:
+            delta = self._reader.finish(finish_reason).text
+        self._request.check(self._reader)
+        response = chat(answer, delta)
+        response.message.blocks = [TextBlock(text=self._reader.text)]
+        if self._reader.invalid_calls:
+            invalid = [_shown(call) for call in self._reader.invalid_calls]
+            cast("dict[str, Any]", response.raw)["invalid_tool_calls"] = invalid
+        return self._with_calls(response)
+
+    def _with_calls(self, response: ChatResponse) -> ChatResponse:
+        calls = self._reader.calls if self._request.parallel else self._reader.calls[:1]
+        if calls:
+            text = [TextBlock(text=self._reader.text)] if self._reader.text else []
+            response.message.blocks = [*text, *map(self._block, calls)]
+            # LlamaIndex's programs and memories look for calls here, not among the blocks.
+            response.message.additional_kwargs["tool_calls"] = [*map(self._entry, calls)]
+        return response
+
+    def _block(self, call: ToolCall) -> ToolCallBlock:
+        name = self._names.get(call.name, call.name)
+        return ToolCallBlock(tool_call_id=call.id, tool_name=name, tool_kwargs=call.arguments)
+
+    def _entry(self, call: ToolCall) -> dict[str, Any]:
+        arguments = json.dumps(call.arguments, ensure_ascii=False)
+        name = self._names.get(call.name, call.name)
+        return {
+            "id": call.id,
+            "type": "function",
+            "function": {"name": name, "arguments": arguments},
+        }
+
+
+def _shown(call: InvalidToolCall) -> dict[str, Any]:
+    return {
+        "id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "text": call.text,
+        "reason": call.reason,
+    }
