@@ -2,13 +2,15 @@
 
     prompt ─▶ + schema in words ─▶ complete or chat, with a `grammar` ─▶ read ─▶ instance
 
-LlamaIndex's own asks in words alone, and lets a stream end in whatever came.
+A stream yields partial objects before the instance. LlamaIndex's own program asks in words alone, and
+lets a stream end in whatever came.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
+from llama_index.core.base.llms.types import ChatResponse, CompletionResponse
 from llama_index.core.instrumentation import (
     get_dispatcher,  # pyright: ignore[reportPrivateImportUsage]  # where LlamaIndex's own code has it from
 )
@@ -19,11 +21,13 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.llms import LLM
 from llama_index.core.output_parsers import PydanticOutputParser
 from llama_index.core.program import LLMTextCompletionProgram
+from llama_index.core.program.utils import create_flexible_model
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
+from pydantic_core import from_json
 
-from datacrunch_tgi._structured import grammar_of, instructions, read
+from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read
 
 _dispatcher = get_dispatcher(__name__)
 _HINT = (
@@ -40,6 +44,38 @@ class _Parser(PydanticOutputParser[Any]):
 
     def parse(self, text: str) -> Any:
         return read(text, self.output_cls.model_validate_json, hint=_HINT)
+
+
+class _Growing:
+    """An answer that grows: partial objects, and the whole one at the end."""
+
+    def __init__(self, output_cls: type[BaseModel]) -> None:
+        self._parser = _Parser(output_cls=output_cls)
+        self._partial_cls = create_flexible_model(output_cls)
+        self._values: dict[str, Any] = {}
+        self._text = ""
+
+    def grow(self, response: CompletionResponse | ChatResponse) -> Iterator[BaseModel]:
+        """Yield what a response adds, if anything: an object whose later fields are None."""
+        if isinstance(response, ChatResponse):
+            self._text = response.message.content or ""
+        else:
+            self._text = response.text
+        try:
+            values = from_json(partial_text(self._text), allow_partial="trailing-strings")
+        except ValueError:  # not yet JSON
+            return
+        if isinstance(values, dict) and values != self._values:
+            self._values = cast("dict[str, Any]", values)
+            yield self._partial_cls.model_validate(values)
+
+    def finish(self) -> Any:
+        """Return the whole object.
+
+        Raises:
+            StructuredOutputError: The answer is no instance of the class.
+        """
+        return self._parser.parse(self._text)
 
 
 class Structured(LLM):
@@ -85,8 +121,6 @@ class Structured(LLM):
         program = self._program(output_cls, prompt)
         return _ended(await program.acall(self._by_grammar(output_cls, llm_kwargs), **prompt_args))
 
-    # A stream gives the instance once, when it is whole: half of one may yet turn out to be none.
-
     def _structured_stream_call(
         self,
         output_cls: type[BaseModel],
@@ -94,8 +128,12 @@ class Structured(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> Generator[Any, None, None]:
-        program = self._program(output_cls, prompt)
-        yield program(self._by_grammar(output_cls, llm_kwargs), **prompt_args)
+        method, given = self._question(self._program(output_cls, prompt), prompt_args)
+        answer = _Growing(output_cls)
+        ask = getattr(self, f"stream_{method}")
+        for response in ask(given, **self._by_grammar(output_cls, llm_kwargs)):
+            yield from answer.grow(response)
+        yield answer.finish()
 
     async def _structured_astream_call(
         self,
@@ -104,12 +142,27 @@ class Structured(LLM):
         llm_kwargs: dict[str, Any] | None = None,
         **prompt_args: Any,
     ) -> AsyncGenerator[Any, None]:
-        program = self._program(output_cls, prompt)
+        method, given = self._question(self._program(output_cls, prompt), prompt_args)
+        answer = _Growing(output_cls)
+        ask = getattr(self, f"astream_{method}")
+        responses = await ask(given, **self._by_grammar(output_cls, llm_kwargs))
 
-        async def once() -> AsyncGenerator[Any, None]:
-            yield await program.acall(self._by_grammar(output_cls, llm_kwargs), **prompt_args)
+        async def grow() -> AsyncGenerator[Any, None]:
+            async for response in responses:
+                for partial in answer.grow(response):
+                    yield partial
+            yield answer.finish()
 
-        return once()
+        return grow()
+
+    def _question(
+        self, program: LLMTextCompletionProgram[Any], values: dict[str, Any]
+    ) -> tuple[str, Any]:
+        """Return which method a program asks by, and what it asks."""
+        if self.metadata.is_chat_model:
+            messages = program.prompt.format_messages(llm=self, **values)
+            return "chat", self._extend_messages(messages)
+        return "complete", program.prompt.format(llm=self, **values)
 
     def _program(
         self, output_cls: type[BaseModel], prompt: PromptTemplate
@@ -121,10 +174,11 @@ class Structured(LLM):
     def _by_grammar(
         self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
     ) -> dict[str, Any]:
-        asked = {"return_full_text": False, **(llm_kwargs or {})}
+        call = {"return_full_text": False, **(llm_kwargs or {})}
         if self.pydantic_program_mode == PydanticProgramMode.LLM:
-            return asked
-        return {"grammar": grammar_of(output_cls.model_json_schema()), **asked}
+            return call
+        hint = 'pydantic_program_mode="llm" asks in words alone'
+        return {"grammar": grammar_of(output_cls.model_json_schema(), hint=hint), **call}
 
 
 def _started(output_cls: type[BaseModel], prompt: PromptTemplate, values: dict[str, Any]) -> None:

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import pytest
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel
 
-from datacrunch_tgi import StructuredOutputError
+from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
 
@@ -46,13 +47,13 @@ WAYS: dict[str, Callable[..., Any]] = {
 
 @pytest.fixture(params=WAYS)
 def predict(request: pytest.FixtureRequest) -> Callable[..., Any]:
-    """Each way to a structured answer, with a stream's only value."""
+    """Each way to a structured answer, with a stream's last value."""
 
     async def predicted(model: DataCrunch, prompt: PromptTemplate = PROMPT, **kwargs: Any) -> Any:
         made = WAYS[request.param](model, prompt, **kwargs)
         made = await made if hasattr(made, "__await__") else made
         if isinstance(made, list):
-            (made,) = made
+            made = made[-1]
         return made
 
     return predicted
@@ -126,9 +127,54 @@ async def test_a_structured_llm_answers_with_instances(
     assert structured.complete("Which city?").raw == HELSINKI
     assert structured.chat(hello).raw == HELSINKI
     assert (await structured.achat(hello)).raw == HELSINKI
-    assert [response.raw for response in structured.stream_chat(hello)] == [HELSINKI]
+    assert [response.raw for response in structured.stream_chat(hello)][-1] == HELSINKI
     streamed = await structured.astream_chat(hello)
-    assert [response.raw async for response in streamed] == [HELSINKI]
+    assert [response.raw async for response in streamed][-1] == HELSINKI
+
+
+@pytest.mark.parametrize("said", [SAID, f"<think>A {{city}}?</think>Sure:\n```json\n{SAID}\n```"])
+@pytest.mark.parametrize("name", ["mine", "llama-2-13b-chat"])
+@pytest.mark.parametrize("way", ["stream", "astream"])
+async def test_a_streamed_object_grows_and_ends_as_an_instance(
+    serve: Callable[..., EmulatedEndpoint], way: str, name: str, said: str
+) -> None:
+    """Partial objects have the fields so far, the others are None; the last is the validated whole."""
+    model = DataCrunch(base_url=serve(answers=said, dialect="1.1.1").url, model=name)
+    made = WAYS[way](model, PROMPT)
+    *partial, last = await made if hasattr(made, "__await__") else made
+    assert last == HELSINKI
+    names = [each.name for each in partial]
+    assert names == sorted(names, key=len)
+    assert "Helsinki".startswith(names[0])
+    assert names[0] != names[-1] == "Helsinki"
+    assert partial[0].sea is None
+    assert [each.sea["name"] for each in partial if each.sea][-1] == "Baltic"
+
+
+class Comment(BaseModel):
+    text: str
+    answers: list["Comment"]
+
+
+async def test_a_class_that_no_grammar_can_describe_is_refused_with_the_mode_that_works(
+    serve: Callable[..., EmulatedEndpoint],
+) -> None:
+    endpoint = serve(answers='{"text": "a", "answers": [{"text": "b", "answers": []}]}')
+    model = DataCrunch(base_url=endpoint.url)
+    with pytest.raises(ArgumentError, match=r'pydantic_program_mode="llm"'):
+        model.structured_predict(Comment, PROMPT, sea="Baltic")
+    assert not endpoint.requests
+    in_words = model.model_copy(update={"pydantic_program_mode": PydanticProgramMode.LLM})
+    made = in_words.structured_predict(Comment, PROMPT, sea="Baltic")
+    assert made.answers[0].text == "b"
+
+
+async def test_arguments_that_programs_for_tools_take_are_dropped(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
+) -> None:
+    model = DataCrunch(base_url=serve(answers=SAID).url)
+    options = {"tool_choice": "City", "tool_required": True, "allow_parallel_tool_calls": False}
+    assert await predict(model, llm_kwargs=options) == HELSINKI
 
 
 class Colour(BaseModel):
