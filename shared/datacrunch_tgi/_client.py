@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, ClassVar, Self, Unpack
 
+from pydantic import SecretStr
+
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
-from datacrunch_tgi._protocol._call import Call, OnRetry, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._call import Call, CallLimits, OnRetry, StreamCall, UnaryCall
 from datacrunch_tgi._protocol._http import (
     GENERATE,
     GENERATE_STREAM,
@@ -22,8 +24,9 @@ from datacrunch_tgi._protocol._http import (
     read_response,
 )
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
+from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
-from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._settings import Settings, reveal
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._tokenizers import as_function
 from datacrunch_tgi._transport._pool import POOL_SETTINGS, AsyncPool, Pool
@@ -60,6 +63,21 @@ class _Client(Settings):
             {item.name: getattr(self, item.name) for item in fields(self)},
         )
 
+    def _limits(self) -> CallLimits:
+        return CallLimits(
+            connect_timeout=self.connect_timeout,
+            first_token_timeout=self.first_token_timeout,
+            idle_timeout=self.idle_timeout,
+            deadline=self.deadline,
+            max_retries=self.max_retries,
+        )
+
+    def _options(self) -> dict[str, Any]:
+        headers = [(name, SecretStr(value)) for name, value in (self.headers or {}).items()]
+        if self.api_key:
+            headers.append(("Authorization", SecretStr(f"Bearer {reveal(self.api_key)}")))
+        return {"base_url": self.base_url, "redactor": Redactor(headers, self.proxy_url)}
+
     def _generate(
         self,
         inputs: str,
@@ -72,7 +90,9 @@ class _Client(Settings):
         def read(head: Head, content: bytes) -> Answer:
             return build_answer(read_response(head, content), context, head.headers)
 
-        return UnaryCall(json_request(GENERATE, body), self, read, on_retry=on_retry)
+        return UnaryCall(
+            json_request(GENERATE, body), self._limits(), read, **self._options(), on_retry=on_retry
+        )
 
     def _stream(
         self,
@@ -82,17 +102,25 @@ class _Client(Settings):
         on_retry: OnRetry | None,
     ) -> StreamCall:
         body, context = self._request(inputs, parameters, extra, streaming=True)
-        return StreamCall(json_request(GENERATE_STREAM, body), self, context, on_retry=on_retry)
+        return StreamCall(
+            json_request(GENERATE_STREAM, body),
+            self._limits(),
+            context,
+            **self._options(),
+            on_retry=on_retry,
+        )
 
     def _info(self) -> Call[Info]:
-        return UnaryCall(Request("GET", INFO), self, read_info)
+        return UnaryCall(Request("GET", INFO), self._limits(), read_info, **self._options())
 
     def _health(self) -> Call[bool]:
-        return UnaryCall(Request("GET", HEALTH), self, read_health)
+        return UnaryCall(Request("GET", HEALTH), self._limits(), read_health, **self._options())
 
     def _tokenize(self, inputs: str) -> Call[list[PromptToken]]:
         body = {"model": self.model, "inputs": check_prompt(inputs)}
-        return UnaryCall(json_request(TOKENIZE, body), self, read_prompt_tokens)
+        return UnaryCall(
+            json_request(TOKENIZE, body), self._limits(), read_prompt_tokens, **self._options()
+        )
 
     def _count(self, inputs: str, truncate: int | None) -> int | None:
         # Before the request, so that a tokenizer that fails costs no answer.

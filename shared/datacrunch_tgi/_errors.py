@@ -24,10 +24,11 @@ key, the prompt, the request or the exception behind it, whose traceback would h
 kept as text.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
-HIDDEN = "**********"
-"""Stands in the place of a secret."""
+REDACTED = "**********"
+"""What is shown instead of a secret."""
 
 
 class DataCrunchError(Exception):
@@ -53,11 +54,11 @@ class DataCrunchError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
-    def redact(self, secret: str) -> None:
-        """Take out a secret that the other side has repeated."""
+    def redact(self, redacted: Callable[[str], str]) -> None:
+        """Take out what the other side has repeated of secrets."""
         for name, value in vars(self).items():
             if isinstance(value, str) and name != "text":
-                setattr(self, name, value.replace(secret, HIDDEN))
+                setattr(self, name, redacted(value))
         self.args = (self.message,)
 
 

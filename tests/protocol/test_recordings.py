@@ -19,7 +19,15 @@ from datacrunch_tgi import (
     NotFoundError,
 )
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
-from datacrunch_tgi._protocol._call import Close, Open, Read, Sleep, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._call import (
+    CallLimits,
+    Close,
+    Open,
+    Read,
+    Sleep,
+    StreamCall,
+    UnaryCall,
+)
 from datacrunch_tgi._protocol._http import (
     Head,
     Request,
@@ -28,11 +36,13 @@ from datacrunch_tgi._protocol._http import (
     read_prompt_tokens,
     read_response,
 )
-from datacrunch_tgi._settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "recordings"
 NAMES = [f"{path.parent.name}/{path.stem}" for path in sorted(FOLDER.glob("*/*.json"))]
 
+LIMITS = CallLimits(
+    connect_timeout=10, first_token_timeout=120, idle_timeout=60, deadline=300, max_retries=0
+)
 READERS: dict[str, Callable[[Head, bytes], Any]] = {
     "/info": read_info,
     "/health": read_health,
@@ -82,13 +92,12 @@ class Recorded:
 
     def play(self, chunks: Chunks) -> Any:
         """Drive a call over the recorded bytes; return the answer and the text of the events."""
-        settings = Settings(base_url="http://endpoint.invalid", max_retries=0)
         request = Request("POST", self.path)
         call: UnaryCall[Any] | StreamCall
         if "event-stream" in self.head.content_type:
-            call = StreamCall(request, settings, self.asked)
+            call = StreamCall(request, LIMITS, self.asked)
         else:
-            call = UnaryCall(request, settings, self.reader)
+            call = UnaryCall(request, LIMITS, self.reader)
         texts: list[str] = []
         rest = iter(chunks)
         steps = call.steps()

@@ -1,7 +1,7 @@
 """What may be sent again is, in time; what may have been generated, or shown, is not. In simulated time."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,11 +15,19 @@ from datacrunch_tgi import (
     DisconnectedError,
     OverloadedError,
     RequestTimeoutError,
-    Settings,
     TransportError,
 )
 from datacrunch_tgi._protocol._answer import RequestContext
-from datacrunch_tgi._protocol._call import Call, Close, Open, Read, Sleep, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._call import (
+    Call,
+    CallLimits,
+    Close,
+    Open,
+    Read,
+    Sleep,
+    StreamCall,
+    UnaryCall,
+)
 from datacrunch_tgi._protocol._http import Head, Request, read_response
 
 STREAM = Head(200, {"content-type": "text/event-stream"})
@@ -91,20 +99,25 @@ class World:
         return steps.throw(came("simulated"))
 
 
-def settings(**changed: Any) -> Settings:
-    return Settings(base_url="http://endpoint.invalid", **changed)
+LIMITS = CallLimits(
+    connect_timeout=10, first_token_timeout=120, idle_timeout=60, deadline=300, max_retries=2
+)
+
+
+def limits(**changed: Any) -> CallLimits:
+    return replace(LIMITS, **changed)
 
 
 def stream_call(world: World, **changed: Any) -> StreamCall:
     asked = RequestContext(inputs="Hello")
     clock, jitter = (lambda: world.now), (lambda: 0.5)
-    return StreamCall(Request("POST", "/x"), settings(**changed), asked, clock=clock, jitter=jitter)
+    return StreamCall(Request("POST", "/x"), limits(**changed), asked, clock=clock, jitter=jitter)
 
 
 def whole_call(world: World, **changed: Any) -> UnaryCall[Any]:
     clock, jitter = (lambda: world.now), (lambda: 0.5)
     request = Request("POST", "/x")
-    return UnaryCall(request, settings(**changed), read_response, clock=clock, jitter=jitter)
+    return UnaryCall(request, limits(**changed), read_response, clock=clock, jitter=jitter)
 
 
 SECONDS = st.floats(0, 400)
@@ -278,5 +291,5 @@ def test_each_limit_is_named(failed: list[Came], changed: dict[str, Any], name: 
     error = world.drive(stream_call(world, **changed))
     assert isinstance(error, RequestTimeoutError)
     assert error.setting == name
-    assert error.seconds == getattr(settings(**changed), name)
+    assert error.seconds == getattr(limits(**changed), name)
     assert name in str(error)

@@ -8,12 +8,14 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from datacrunch_tgi import AsyncClient, Client, Settings, StreamEvent
+from datacrunch_tgi import AsyncClient, Client, StreamEvent
 from datacrunch_tgi._protocol._answer import RequestContext
-from datacrunch_tgi._protocol._call import Close, Open, Read, StreamCall
+from datacrunch_tgi._protocol._call import CallLimits, Close, Open, Read, StreamCall
 from datacrunch_tgi._protocol._http import Head, Request
 
-SETTINGS = Settings(base_url="http://endpoint.invalid")
+LIMITS = CallLimits(
+    connect_timeout=10, first_token_timeout=120, idle_timeout=60, deadline=300, max_retries=0
+)
 HEAD = Head(200, {"content-type": "text/event-stream"})
 TRICKY = '\u2028\u2029\x85\r\n\v\f\x00\ufeff\ufffd\u0301\U0001f468\u200d\U0001f469 "\\data:{}'
 CHARACTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(TRICKY))
@@ -43,7 +45,7 @@ def cut(whole: bytes, places: list[int]) -> list[bytes]:
 def take(chunks: list[bytes], stop: list[str]) -> tuple[list[StreamEvent], StreamCall]:
     """Drive a call over the chunks of a body."""
     call = StreamCall(
-        Request("POST", "/generate_stream"), SETTINGS, RequestContext(inputs="x", stop=stop)
+        Request("POST", "/generate_stream"), LIMITS, RequestContext(inputs="x", stop=stop)
     )
     return [event for events in steps(call, chunks) for event in events], call
 

@@ -34,7 +34,7 @@ from datacrunch_tgi._aliases import (
     to_parameters,
 )
 from datacrunch_tgi._client import AsyncClient, Client
-from datacrunch_tgi._errors import HIDDEN, ArgumentError
+from datacrunch_tgi._errors import REDACTED, ArgumentError
 from datacrunch_tgi._protocol._call import OnRetry
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters
 from datacrunch_tgi._protocol._schema import Answer
@@ -77,7 +77,7 @@ def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
             InitErrorDetails(
                 type=PydanticCustomError(each["type"], each["msg"], each.get("ctx")),  # pyright: ignore[reportArgumentType]  # it wants literals; these are pydantic's own
                 loc=each["loc"],
-                input=HIDDEN,
+                input=REDACTED,
             )
             for each in error.errors(include_url=False, include_input=False)
         ]

@@ -32,9 +32,9 @@ from datacrunch_tgi._errors import (
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays
 from datacrunch_tgi._protocol._http import Head, Request, is_stream, not_a_stream, read_event
+from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 from datacrunch_tgi._protocol._sse import EventDecoder
-from datacrunch_tgi._settings import Settings, reveal
 
 logger = logging.getLogger("datacrunch_tgi")
 
@@ -45,10 +45,20 @@ MAX_BATCH = 16
 server is fast; to have them all in memory would give Python's garbage collector work."""
 END_OF_BODY_TIMEOUT = 1.0
 """Seconds to wait for the body's end after the last event: with it the connection can be used again."""
-SHORTEST_SECRET = 8
-"""Characters from which on a key is a secret; shorter ones stand in for a key, and are words too."""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """How patient a call is: the settings of the same names, in seconds, and a number of retries."""
+
+    connect_timeout: float
+    first_token_timeout: float
+    idle_timeout: float
+    deadline: float
+    max_retries: int
+    startup_timeout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +95,33 @@ OnRetry = Callable[[DataCrunchError], None]
 
 
 class Call(ABC, Generic[Result]):
-    """One call: its request, its limits, and in the end its result."""
+    """One call: its request, its limits, and in the end its result.
+
+    Args:
+        request: What to send.
+        limits: How long to wait, and how often to try.
+        base_url: Where to send it, as errors show it.
+        redactor: Takes the client's secrets out of errors.
+        on_retry: Called with each error after which the request is sent again.
+        clock: Seconds on a monotonic clock.
+        jitter: A random number from 0 to 1.
+    """
 
     result: Result
 
     def __init__(
         self,
         request: Request,
-        settings: Settings,
+        limits: CallLimits,
         *,
+        base_url: str = "",
+        redactor: Redactor | None = None,
         on_retry: OnRetry | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._request, self._settings = request, settings
+        self._request, self._limits = request, limits
+        self._base_url, self._redactor = base_url, redactor or Redactor()
         self._on_retry, self._clock, self._jitter = on_retry, clock, jitter
         self._requests = 0
 
@@ -118,8 +141,8 @@ class Call(ABC, Generic[Result]):
 
     def steps(self) -> Steps:
         """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
-        self._deadline = self._clock() + self._settings.deadline
-        wait = backoff_delays(self._settings.max_retries, self._jitter)
+        self._deadline = self._clock() + self._limits.deadline
+        wait = backoff_delays(self._limits.max_retries, self._jitter)
         next(wait)
         while True:
             try:
@@ -138,11 +161,11 @@ class Call(ABC, Generic[Result]):
                 yield Sleep(seconds)
 
     def _attempt(self) -> Steps:
-        self._first_token_by = self._clock() + self._settings.first_token_timeout
+        self._first_token_by = self._clock() + self._limits.first_token_timeout
         left = self._time_left()
-        self._connecting_is_limited = self._settings.connect_timeout <= left
+        self._connecting_is_limited = self._limits.connect_timeout <= left
         self._requests += 1
-        head = yield Open(self._request, min(self._settings.connect_timeout, left), left)
+        head = yield Open(self._request, min(self._limits.connect_timeout, left), left)
         yield from self._read(head)
 
     def _time_left(self) -> float:
@@ -166,8 +189,7 @@ class Call(ABC, Generic[Result]):
         """Add to an error what only the call knows, and take out what a server may have repeated."""
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # there the body is
-        for private in self._secrets():
-            error.redact(private)
+        error.redact(lambda words: self._redactor.redact(words, self._request.prompt))
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
                 setting = "connect_timeout"
@@ -177,17 +199,7 @@ class Call(ABC, Generic[Result]):
                 setting = "first_token_timeout"
             else:
                 setting = "deadline"
-            error.set_limit(setting, getattr(self._settings, setting))
-
-    def _secrets(self) -> list[str]:
-        """What no error may show: secrets, and the prompt."""
-        settings = self._settings
-        private = [
-            reveal(settings.api_key),
-            *(settings.headers or {}).values(),
-            self._request.prompt,
-        ]
-        return [text for text in private if text and len(text) >= SHORTEST_SECRET]
+            error.set_limit(setting, getattr(self._limits, setting))
 
 
 class UnaryCall(Call[Result]):
@@ -196,11 +208,11 @@ class UnaryCall(Call[Result]):
     def __init__(
         self,
         request: Request,
-        settings: Settings,
+        limits: CallLimits,
         read: Callable[[Head, bytes], Result],
         **injected: Any,
     ) -> None:
-        super().__init__(request, settings, **injected)
+        super().__init__(request, limits, **injected)
         self._reader = read
 
     def _read(self, head: Head) -> Steps:
@@ -215,9 +227,9 @@ class StreamCall(Call[Answer]):
     """Whether the last event has been handed on."""
 
     def __init__(
-        self, request: Request, settings: Settings, context: RequestContext, **injected: Any
+        self, request: Request, limits: CallLimits, context: RequestContext, **injected: Any
     ) -> None:
-        super().__init__(request, settings, **injected)
+        super().__init__(request, limits, **injected)
         self._answer = AnswerAccumulator(context)
 
     @property
@@ -245,7 +257,7 @@ class StreamCall(Call[Answer]):
         if not is_stream(head):
             raise not_a_stream(head, (yield from self._body()))
         answer, decoder = self._answer, EventDecoder()
-        idle = Read(self._settings.idle_timeout)
+        idle = Read(self._limits.idle_timeout)
         while not answer.finished:
             chunk = yield idle if answer.started else Read(self._time_left())
             if not chunk:
