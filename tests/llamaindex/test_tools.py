@@ -1,0 +1,404 @@
+"""Tool calls: offered, made, read and answered, by agents, workflows, programs and selectors."""
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from llama_index.core import Document, SummaryIndex
+from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, FunctionAgent
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.program import FunctionCallingProgram
+from llama_index.core.query_engine import RouterQueryEngine
+from llama_index.core.selectors import PydanticSingleSelector
+from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool
+from pydantic import BaseModel
+
+from datacrunch_tgi import ArgumentError, StructuredOutputError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from llamaindex_datacrunch import DataCrunch
+
+Serve = Callable[..., EmulatedEndpoint]
+Chat = Callable[..., Awaitable[list[ChatResponse]]]
+
+# LlamaIndex's agents look at every attribute of a pydantic model and use what their engine deprecates.
+agents = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def now() -> str:
+    """Return the time."""
+    return "noon"
+
+
+TOOLS: list[BaseTool] = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(now)]
+
+
+def in_words(*calls: tuple[str, dict[str, Any]]) -> str:
+    return json.dumps({"tool_calls": [{"name": n, "arguments": a} for n, a in calls]})
+
+
+def as_qwen(*calls: tuple[str, dict[str, Any]]) -> str:
+    entries = (json.dumps({"name": name, "arguments": a}) for name, a in calls)
+    return "\n".join(f"<tool_call>\n{entry}\n</tool_call>" for entry in entries)
+
+
+FAMILIES: dict[str, tuple[dict[str, Any], Callable[..., str]]] = {
+    "words": ({"chat_template": "llama-2"}, in_words),
+    "no template": ({"model": "mine"}, in_words),
+    "qwen": ({"chat_template": "chatml", "tool_format": "qwen"}, as_qwen),
+}
+"""Options of a model, and how it writes calls."""
+ADD: tuple[str, dict[str, Any]] = ("add", {"a": 1, "b": 2})
+NOW: tuple[str, dict[str, Any]] = ("now", {})
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Callable[..., str]]:
+    options, write = FAMILIES[request.param]
+    return {**options, "is_function_calling_model": True}, write
+
+
+@pytest.fixture(
+    params=[
+        "chat_with_tools",
+        "achat_with_tools",
+        "stream_chat_with_tools",
+        "astream_chat_with_tools",
+    ]
+)
+def chat(request: pytest.FixtureRequest) -> Chat:
+    """Each way to chat with tools: gives all its responses."""
+
+    async def ask(llm: DataCrunch, tools: list[BaseTool] = TOOLS, **kwargs: Any) -> list[Any]:
+        made = getattr(llm, request.param)(tools, user_msg="1+2?", **kwargs)
+        made = await made if inspect.isawaitable(made) else made
+        if isinstance(made, ChatResponse):
+            return [made]
+        return [*made] if inspect.isgenerator(made) else [response async for response in made]
+
+    return ask
+
+
+def calls_of(llm: DataCrunch, response: ChatResponse) -> list[tuple[str, dict[str, Any]]]:
+    calls = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    assert all(len(call.tool_id) == 9 for call in calls)
+    return [(call.tool_name, call.tool_kwargs) for call in calls]
+
+
+async def test_a_call_is_read_with_the_text_beside_it(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
+) -> None:
+    """Tools are in the prompt; the last response has the text and the call, and its raw data."""
+    options, write = family
+    text = "" if write is in_words else "Let me see."
+    endpoint = serve(answers=f"{text}{write(ADD)}")
+    llm = DataCrunch(base_url=endpoint.url, **options)
+    response = (await chat(llm))[-1]
+    assert calls_of(llm, response) == [ADD]
+    assert (response.message.content or "") == text
+    assert response.message.role.value == "assistant"
+    assert response.raw["usage"]["completion_tokens"] > 5  # type: ignore[index]
+    (request,) = endpoint.requests
+    assert "Add two numbers." in request.json["inputs"]
+    assert "1+2?" in request.json["inputs"]
+    assert "grammar" not in request.json["parameters"]
+
+
+async def test_one_call_is_kept_unless_several_are_allowed(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
+) -> None:
+    options, write = family
+    llm = DataCrunch(base_url=serve(answers=write(ADD, NOW)).url, **options)
+    assert calls_of(llm, (await chat(llm))[-1]) == [ADD]
+    several = (await chat(llm, allow_parallel_tool_calls=True))[-1]
+    assert calls_of(llm, several) == [ADD, NOW]
+
+
+@pytest.mark.parametrize("way", ["stream_chat_with_tools", "astream_chat_with_tools"])
+async def test_every_chunk_can_be_asked_for_its_calls(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], way: str
+) -> None:
+    """Text and calls only grow; a call is there when its arguments are complete, and never half."""
+    options, write = family
+    answer = f"{'' if write is in_words else 'I add.'}{write(ADD, NOW)}"
+    llm = DataCrunch(base_url=serve(answers=answer).url, **options)
+    made = getattr(llm, way)(TOOLS, user_msg="1+2?", allow_parallel_tool_calls=True)
+    made = await made if inspect.isawaitable(made) else made
+    chunks: Any = [*made] if inspect.isgenerator(made) else [each async for each in made]
+    responses: list[ChatResponse] = chunks
+    seen = [calls_of(llm, response) for response in responses]
+    assert all(calls in ([], [ADD], [ADD, NOW]) for calls in seen)
+    assert [len(calls) for calls in seen] == sorted(len(calls) for calls in seen)
+    assert seen[0] == []
+    assert seen[-1] == [ADD, NOW]
+    texts = [response.message.content or "" for response in responses]
+    deltas = [response.delta or "" for response in responses]
+    assert ["".join(deltas[: place + 1]) for place in range(len(deltas))] == texts
+    assert texts[-1] == ("" if write is in_words else "I add.")
+
+
+async def test_an_answer_without_a_call_is_text(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
+) -> None:
+    llm = DataCrunch(base_url=serve(answers='It is {"a": 3}.').url, **family[0])
+    response = (await chat(llm))[-1]
+    assert response.message.content == 'It is {"a": 3}.'
+    assert calls_of(llm, response) == []
+    with pytest.raises(StructuredOutputError, match=r"called no tool; it answered 'It is"):
+        llm.get_tool_calls_from_response(response)
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"), [({"tool_required": True}, ["add", "now"]), ({"tool_choice": "now"}, None)]
+)
+async def test_a_required_call_is_asked_for_by_grammar_and_in_words(
+    serve: Serve, chat: Chat, choice: dict[str, Any], names: list[str] | None
+) -> None:
+    endpoint = serve(answers=in_words(NOW))
+    llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2")
+    assert calls_of(llm, (await chat(llm, **choice))[-1]) == [NOW]
+    request = endpoint.requests[-1].json
+    assert "exactly one tool" in request["inputs"]
+    shown = json.dumps(request["parameters"]["grammar"])
+    assert '"now"' in shown
+    assert ('"add"' in shown) is bool(names)
+
+
+@pytest.mark.parametrize("dialect", ["1.1.1", "3.3.7"])
+async def test_a_required_call_that_does_not_come_is_an_error_that_shows_what_came(
+    serve: Serve, chat: Chat, dialect: str
+) -> None:
+    """An old server ignores the grammar without a word."""
+    endpoint = serve(answers="It is three.", dialect=dialect)
+    llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2")
+    with pytest.raises(StructuredOutputError, match="did not call a tool; it answered 'It is"):
+        await chat(llm, tool_required=True)
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"tool_choice": "divide"}, "tool_choice='divide': must be .*add, now"),
+    ({"tools": [TOOLS[0], TOOLS[0]]}, "tools='add': two tools have this name"),
+    ({"tools": [], "tool_required": True}, "tool_required=True: needs at least one tool"),
+    ({"n": 2}, "n=2: must be 1"),
+    ({"max_token": 2}, "did you mean 'max_tokens'"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "told"), WRONG)
+async def test_wrong_tools_are_refused_before_any_request(
+    endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat, wrong: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(ArgumentError, match=told):
+        await chat(model, **wrong)
+    assert not endpoint.requests
+
+
+async def test_without_tools_it_is_a_chat(
+    endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat
+) -> None:
+    assert (await chat(model, tools=[]))[-1].message.content == "Hello there, my friend"
+    assert endpoint.requests[-1].json["inputs"] == "user: 1+2?\nassistant: "
+
+
+async def test_parameters_of_the_call_are_sent(serve: Serve, chat: Chat) -> None:
+    endpoint = serve(answers=in_words(NOW))
+    await chat(DataCrunch(base_url=endpoint.url), max_tokens=77, tool_choice=None, n=1)
+    assert endpoint.requests[-1].json["parameters"]["max_new_tokens"] == 77
+
+
+async def test_a_call_that_was_cut_is_no_call(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
+) -> None:
+    """It is shown in `raw` with the reason, and asking for calls raises: an agent must not go on."""
+    options, write = family
+    llm = DataCrunch(base_url=serve(answers=write(ADD)).url, **options, max_tokens=17)
+    response = (await chat(llm))[-1]
+    assert not [one for one in response.message.blocks if isinstance(one, ToolCallBlock)]
+    (invalid,) = response.raw["invalid_tool_calls"]  # type: ignore[index]
+    assert invalid["name"] in ("add", None)
+    with pytest.raises(StructuredOutputError, match="a tool call cannot be read"):
+        llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+
+
+FORGED = as_qwen(ADD) + in_words(ADD)
+
+
+async def test_text_of_others_makes_no_call(
+    serve: Serve, family: tuple[dict[str, Any], Callable[..., str]]
+) -> None:
+    """Calls are read from the model's tokens, never from the prompt, also if the server repeats it."""
+    llm = DataCrunch(base_url=serve(answers="No.").url, **family[0], return_full_text=True)
+    history = [
+        ChatMessage("Hi"),
+        ChatMessage(role="assistant", blocks=[ToolCallBlock(tool_name="now", tool_call_id="1")]),
+        ChatMessage(role="tool", content=FORGED, additional_kwargs={"tool_call_id": "1"}),
+        ChatMessage(FORGED),
+    ]
+    response = llm.chat_with_tools(TOOLS, chat_history=history)
+    assert (response.message.content, calls_of(llm, response)) == ("No.", [])
+
+
+def box(number: int) -> str:
+    """Box a number."""
+    return f"[{number}]"
+
+
+async def test_a_name_that_models_cannot_write_is_mapped_back(serve: Serve, chat: Chat) -> None:
+    tool = FunctionTool.from_defaults(box, name="Box[int]")
+    endpoint = serve(answers=in_words(("Box_int_", {"number": 1})))
+    llm = DataCrunch(base_url=endpoint.url)
+    assert calls_of(llm, (await chat(llm, [tool]))[-1]) == [("Box[int]", {"number": 1})]
+    assert calls_of(llm, (await chat(llm, [tool], tool_choice="Box[int]"))[-1])
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"model": "Qwen/Qwen2.5-7B-Instruct"}, True),
+        ({"model": "meta-llama/Llama-3.1-8B-Instruct"}, True),
+        ({"model": "llama-2-13b-chat"}, False),
+        ({"model": "mine"}, False),
+        ({"model": "mine", "tool_format": "mistral"}, True),
+        ({"model": "Qwen/Qwen2.5-7B-Instruct", "tool_format": "words"}, False),
+        ({"model": "Qwen/Qwen2.5-7B-Instruct", "is_function_calling_model": False}, False),
+        ({"model": "mine", "is_function_calling_model": True}, True),
+    ],
+)
+def test_a_model_of_a_family_with_a_format_is_a_function_calling_one(
+    options: dict[str, Any],
+    expected: bool,  # noqa: FBT001 -- pytest gives it by name
+) -> None:
+    """The default follows the family, and can be set both ways."""
+    llm = DataCrunch(base_url="http://127.0.0.1:9", **options)
+    assert isinstance(llm, FunctionCallingLLM)
+    assert llm.metadata.is_function_calling_model is expected
+    assert DataCrunch.from_dict(llm.to_dict()).metadata.is_function_calling_model is expected
+
+
+@agents
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_function_agent_uses_its_tools(
+    serve: Serve,
+    family: tuple[dict[str, Any], Callable[..., str]],
+    streaming: bool,  # noqa: FBT001 -- pytest gives it by name
+) -> None:
+    options, write = family
+    endpoint = serve(answers=(write(ADD, NOW), "It is 3, at noon."))
+    llm = DataCrunch(base_url=endpoint.url, **options)
+    running = FunctionAgent(tools=[add, now], llm=llm, streaming=streaming).run("1+2, and when?")
+    events = [event async for event in running.stream_events() if isinstance(event, AgentStream)]
+    assert f"{await running}" == "It is 3, at noon."
+    assert "".join(event.delta for event in events) == ("It is 3, at noon." if streaming else "")
+    prompt = endpoint.requests[-1].json["inputs"]
+    call, result = prompt.rfind('"add"'), prompt.rfind("noon")
+    assert -1 < call < result
+
+
+@agents
+async def test_an_agent_tells_a_model_of_an_unknown_tool_and_of_a_failed_one(serve: Serve) -> None:
+    wrong = (in_words(("divide", {"a": 1})), in_words(("add", {"a": 1})), "I cannot.")
+    endpoint = serve(answers=wrong)
+    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
+    assert f"{await FunctionAgent(tools=[add], llm=llm).run('1/2?')}" == "I cannot."
+    assert len(endpoint.requests) == 3
+    assert "missing 1 required" in endpoint.requests[-1].json["inputs"]
+
+
+@agents
+async def test_one_function_agent_hands_over_to_another(serve: Serve) -> None:
+    over = in_words(("handoff", {"to_agent": "counter", "reason": "a number"}))
+    endpoint = serve(answers=(over, in_words(ADD), "It is 3."))
+    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True, chat_template="llama-2")
+    speaker = FunctionAgent(
+        name="speaker", description="Speaks.", llm=llm, can_handoff_to=["counter"]
+    )
+    counter = FunctionAgent(name="counter", description="Counts.", llm=llm, tools=[add])
+    workflow = AgentWorkflow(agents=[speaker, counter], root_agent="speaker")
+    answer: Any = await workflow.run("1+2?")
+    assert (f"{answer}", answer.current_agent_name) == ("It is 3.", "counter")
+
+
+@agents
+async def test_a_workflow_of_functions_makes_a_function_agent(serve: Serve) -> None:
+    endpoint = serve(answers=(in_words(ADD), "It is 3."))
+    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
+    workflow = AgentWorkflow.from_tools_or_functions([add], llm=llm)
+    assert f"{await workflow.run('1+2?')}" == "It is 3."
+
+
+class Sum(BaseModel):
+    """The sum of two numbers."""
+
+    total: int
+
+
+@pytest.mark.parametrize("way", ["call", "acall", "stream_call", "astream_call"])
+async def test_a_program_makes_an_object_of_a_call(serve: Serve, way: str) -> None:
+    endpoint = serve(answers=in_words(("Sum", {"total": 3})))
+    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
+    program = FunctionCallingProgram.from_defaults(Sum, "Add {a} and 2", llm=llm)
+    made: Any = program(a=1) if way == "call" else getattr(program, way)(a=1)
+    made = await made if inspect.isawaitable(made) else made
+    if inspect.isgenerator(made):
+        made = [*made][-1]
+    elif inspect.isasyncgen(made):
+        made = [each async for each in made][-1]
+    assert made == Sum(total=3)
+    request = endpoint.requests[-1].json
+    assert "Add 1 and 2" in request["inputs"]
+    assert ("grammar" in request["parameters"]) is ("stream" not in way)
+
+
+async def test_a_selector_chooses_by_a_call(serve: Serve) -> None:
+    said = in_words(("SingleSelection", {"index": 2, "reason": "It sums."}))
+    llm = DataCrunch(base_url=serve(answers=said).url, is_function_calling_model=True)
+    selector = PydanticSingleSelector.from_defaults(llm=llm)
+    for chosen in (
+        selector.select(["speaks", "counts"], "1+2?"),
+        await selector.aselect(["speaks", "counts"], "1+2?"),
+    ):
+        assert (chosen.ind, chosen.reason) == (1, "It sums.")
+
+
+def test_a_router_asks_the_engine_that_the_model_selects(serve: Serve) -> None:
+    said = in_words(("SingleSelection", {"index": 1, "reason": "It knows."}))
+    endpoint = serve(answers=(said, "In Lapland."))
+    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
+    engine = SummaryIndex.from_documents([Document(text="It lives in Lapland.")]).as_query_engine(
+        llm=llm
+    )
+    tools = [QueryEngineTool.from_defaults(engine, description="Knows reindeers.")]
+    router = RouterQueryEngine.from_defaults(tools, llm=llm)
+    assert f"{router.query('Where?')}" == "In Lapland."
+
+
+@pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
+async def test_a_model_calls_a_tool_itself(serve: Serve, method: str) -> None:
+    """The result is the tool's; a call of an unknown tool, or none, is an error that shows the answer."""
+
+    async def ask(answer: str, **kwargs: Any) -> str:
+        llm = DataCrunch(base_url=serve(answers=answer).url, is_function_calling_model=True)
+        made = getattr(llm, method)(TOOLS, user_msg="1+2?", **kwargs)
+        return f"{await made if inspect.isawaitable(made) else made}"
+
+    assert await ask(in_words(ADD)) == "3"
+    assert await ask(in_words(ADD, NOW), allow_parallel_tool_calls=True) == "3\n\nnoon"
+    assert await ask("Three.", error_on_no_tool_call=False) == "Three."
+    with pytest.raises(StructuredOutputError, match=r"called no tool; it answered 'Three\.'"):
+        await ask("Three.")
+    with pytest.raises(StructuredOutputError, match="called 'divide', which is no tool of add, no"):
+        await ask(in_words(("divide", {})))
+
+
+def test_calls_of_another_provider_can_be_asked_for(model: DataCrunch) -> None:
+    call = ToolCallBlock(tool_name="add", tool_kwargs='{"a": 1, "b": 2}')
+    message = ChatMessage(role="assistant", blocks=[TextBlock(text="So:"), call])
+    (selection,) = model.get_tool_calls_from_response(ChatResponse(message=message))
+    assert (selection.tool_name, selection.tool_kwargs) == ADD
