@@ -19,7 +19,7 @@ async def test_leaving_stops_the_server_when_it_is_the_reader_who_is_slow(
 ) -> None:
     """The generator then stands at a yield, where nothing reaches it but a close."""
     endpoint = emulated_endpoint(answers="one two three")
-    endpoint.fail_next(silence=600, silence_after=2)
+    endpoint.fail_next(stall=600, stall_after=2)
     app = runpy.run_path(str(APP))["create_app"](DataCrunchLLM(base_url=endpoint.url))
     body = json.dumps({"question": "Hi"}).encode()
     received: list[Message] = [{"type": "http.request", "body": body}, {"type": "http.disconnect"}]

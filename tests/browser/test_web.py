@@ -68,7 +68,7 @@ def status(page: Page) -> Locator:
 def test_what_the_server_has_said_is_shown_before_it_says_more(
     page: Page, endpoint: EmulatedEndpoint, said: int
 ) -> None:
-    endpoint.fail_next(silence=600, silence_after=said)
+    endpoint.fail_next(stall=600, stall_after=said)
     ask(page)
     expect(answer(page)).to_have_text(" ".join(WORDS[:said]))
     expect(status(page)).to_have_text("The model is writing…")
@@ -128,7 +128,7 @@ LEAVING: dict[str, Callable[[Page], object]] = {
 def test_leaving_an_answer_stops_the_server(
     page: Page, endpoint: EmulatedEndpoint, leave: Callable[[Page], object]
 ) -> None:
-    endpoint.fail_next(silence=600, silence_after=2)
+    endpoint.fail_next(stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
     request = endpoint.requests[-1]
@@ -141,7 +141,7 @@ def test_leaving_an_answer_stops_the_server(
 def test_after_a_stop_the_text_stays_and_the_next_question_is_answered(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
-    endpoint.fail_next(silence=600, silence_after=2)
+    endpoint.fail_next(stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
     press_stop(page)
@@ -156,7 +156,7 @@ def test_after_a_stop_the_text_stays_and_the_next_question_is_answered(
 def test_the_end_of_one_answer_is_not_the_end_of_the_next(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
-    endpoint.fail_next(2, silence=600, silence_after=2)
+    endpoint.fail_next(2, stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
     ask(page, "Markup?")
@@ -190,7 +190,7 @@ def test_an_app_that_is_gone_is_told(
 ) -> None:
     with start_app(**settings) as app, chromium.new_page() as page:
         page.goto(app.url)
-        endpoint.fail_next(silence=600, silence_after=2)
+        endpoint.fail_next(stall=600, stall_after=2)
         ask(page)
         expect(answer(page)).to_have_text("one two")
         app.process.kill()
@@ -208,7 +208,7 @@ def test_the_log_tells_the_hint_and_neither_key_nor_question(
         endpoint.fail_next(status=401, body={"error": f"no such key: {KEY}", "error_type": "auth"})
         ask(page)
         expect(page.get_by_role("alert")).to_contain_text("401")
-        endpoint.fail_next(silence=600, silence_after=2)
+        endpoint.fail_next(stall=600, stall_after=2)
         ask(page)
         expect(answer(page)).to_have_text("one two")
         press_stop(page)
@@ -248,7 +248,7 @@ def test_everyone_can_read_and_use_it(
 ) -> None:
     """By the rules that axe knows: names, roles, contrast; while it writes and when it failed."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    endpoint.fail_next(silence=600, silence_after=2)
+    endpoint.fail_next(stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
     writing = Axe().run(page)

@@ -125,7 +125,7 @@ def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> Non
 def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin) -> None:
     """The first token can be read while the server has not said the second."""
     endpoint = emulated_endpoint(answers="one two")
-    endpoint.fail_next(silence=3600, silence_after=1)
+    endpoint.fail_next(stall=3600, stall_after=1)
 
     with begin("stream", "Hi", "--base-url", endpoint.url) as process:
         assert process.stdout
@@ -137,7 +137,7 @@ def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin)
 def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
     """It ends with 130 and without a word, and the server stops generating."""
     endpoint = emulated_endpoint(answers="one two")
-    endpoint.fail_next(silence=3600, silence_after=1)
+    endpoint.fail_next(stall=3600, stall_after=1)
 
     with begin("stream", "Hi", "--base-url", endpoint.url) as process:
         assert process.stdout

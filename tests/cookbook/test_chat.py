@@ -134,7 +134,7 @@ def test_an_answer_grows_while_the_server_is_silent_and_ctrl_c_stops_it_but_not_
         EmulatedEndpoint(answers=HELLO, keep_alive_interval=0.5) as endpoint,
         chat_in_terminal(endpoint) as (terminal, chat),
     ):
-        endpoint.fail_next(silence=600, silence_after=3)
+        endpoint.fail_next(stall=600, stall_after=3)
         terminal.wait_for("> ")
         terminal.type("Hi\n")
         terminal.wait_for("Hello there,")

@@ -176,20 +176,20 @@ def test_an_error_replaces_an_answer(emulated_endpoint: Start, ask: Ask) -> None
     assert (answer.status_code, answer.json()) == recorded("fork-1.1.1/fault-generation-failed")
 
 
-@pytest.mark.parametrize("silence_after", [0, 2])
+@pytest.mark.parametrize("stall_after", [0, 2])
 def test_a_silent_stream_sends_comments(
-    emulated_endpoint: Start, ask: Ask, silence_after: int
+    emulated_endpoint: Start, ask: Ask, stall_after: int
 ) -> None:
     """Silence is filled with comments, between events, and everything comes in the end."""
     endpoint = emulated_endpoint(answers="one two", keep_alive_interval=0.02)
-    endpoint.fail_next(silence=0.1, silence_after=silence_after)
+    endpoint.fail_next(stall=0.1, stall_after=stall_after)
 
     lines = ask(endpoint, route="/generate_stream").content.split(b"\n\n")
 
     kinds = "".join("e" if line.startswith(b"data:") else "c" for line in lines[:-1])
     comments_before = kinds.split("e")
     assert len(comments_before) == 3 + 1
-    assert comments_before[silence_after]
+    assert comments_before[stall_after]
     assert endpoint.requests[0].events == 3
 
 

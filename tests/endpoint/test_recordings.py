@@ -208,8 +208,9 @@ def _send(endpoint: EmulatedEndpoint, request: dict[str, Any]) -> Reply:
 
 def _body(request: dict[str, Any]) -> bytes:
     if "body_repeat" in request:
-        padding = request["body_repeat"]["bytes"] - len('{"inputs": ""}')
-        return f'{{"inputs": "{"a" * padding}"}}'.encode()
+        asked = {"model": "tgi", "inputs": "", "parameters": {"max_new_tokens": 3}}
+        asked["inputs"] = "a" * (request["body_repeat"]["bytes"] - len(json.dumps(asked)))
+        return json.dumps(asked).encode()
     text = request.get("text", "")
     return (json.dumps(request["json"], ensure_ascii=False) if "json" in request else text).encode()
 

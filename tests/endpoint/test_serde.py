@@ -94,7 +94,12 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
             "inputs: lone leading surrogate in hex escape at line 1 column 18",
         ),
         ('{"parameters": {"seed": -}}', "parameters.seed: invalid number at line 1 column 25"),
-        ('{"x": [1, 2,]}', "x: trailing comma at line 1 column 13"),
+        ('{"x": [1, 2,]}', "x: expected value at line 1 column 13"),
+        ('{"x": {"a": 1,}}', "x: key must be a string at line 1 column 15"),
+        ('{"x": {"a": [1}}', "x: expected `,` or `]` at line 1 column 15"),
+        ('{"x": [1', "x: EOF while parsing a list at line 1 column 8"),
+        ('{"x": {"a" 1}}', "x: expected `:` at line 1 column 12"),
+        ('{"x": "\\u12"}', "x: invalid escape at line 1 column"),
         ('{"parameters": {"top_p": 1e999}}', "parameters.top_p: number out of range at line 1"),
     ],
 )
@@ -165,3 +170,53 @@ def test_a_value_can_be_read_over() -> None:
     reader = JsonReader(b'{"a": {"b": [1, {"c": null}], "d": "e"}, "f": true}', debug_floats=True)
 
     assert reader.struct("a map", {"f": reader.boolean}) == {"f": True}
+
+
+@given(value=JSON, is_ascii=st.booleans())
+def test_what_nobody_reads_is_skipped_whole(value: Any, is_ascii: bool) -> None:  # noqa: FBT001
+    """After an unknown field of any kind the next field is found."""
+    body = json.dumps({"x": value, "inputs": "Hi"}, ensure_ascii=is_ascii, indent=1)
+
+    assert read_request(body.encode(), UPSTREAM).inputs == "Hi"
+
+
+@pytest.mark.parametrize(
+    "unread",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"a":' * 100_000 + "1" + "}" * 100_000,
+        "9" * 100_000,
+        "-1e999",
+        r'"\udc00"',
+        b'"\xff"',
+    ],
+    ids=["lists", "objects", "digits", "exponent", "surrogate", "no UTF-8"],
+)
+def test_what_nobody_reads_has_no_limit(unread: str | bytes) -> None:
+    """Depth, size and characters of an unknown field are not checked, as serde_json skips it."""
+    value = unread.encode() if isinstance(unread, str) else unread
+
+    assert read_request(b'{"x": %b, "inputs": "Hi"}' % value, UPSTREAM).inputs == "Hi"
+
+
+@pytest.mark.parametrize("digits", [309, 310, 5_000])
+def test_a_number_of_any_length_is_refused(digits: int) -> None:
+    """Digits beyond a floating point number's range are an error of JSON, however many."""
+    is_json, message = refusal(f'{{"parameters": {{"seed": {"9" * digits}}}}}')
+
+    assert not is_json
+    assert message == f"parameters.seed: number out of range at line 1 column {24 + digits}"
+
+
+@pytest.mark.parametrize(("depth", "is_read"), [(123, True), (124, False), (5_000, False)])
+def test_a_schema_may_be_nested_as_deep_as_serde_reads(depth: int, *, is_read: bool) -> None:
+    """The limit counts all containers around a value, the request's own too."""
+    deep = "[" * depth + "]" * depth
+    body = f'{{"inputs": "", "parameters": {{"grammar": {{"type": "json", "value": {{"x": {deep}}}}}}}}}'
+
+    if is_read:
+        assert read_request(body.encode(), UPSTREAM).parameters.grammar is not None
+    else:
+        is_json, message = refusal(body)
+        assert not is_json
+        assert "[0]: recursion limit exceeded at line 1" in message

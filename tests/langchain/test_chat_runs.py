@@ -87,7 +87,7 @@ async def test_leaving_a_stream_stops_the_server(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
     for leave in ("close", "aclose"):
-        endpoint.fail_next(silence=600, silence_after=2)
+        endpoint.fail_next(stall=600, stall_after=2)
         stream: Any = chat.stream("Hi") if leave == "close" else chat.astream("Hi")
         if leave == "close":
             assert [next(stream).content for _ in range(2)] == WORDS[:2]

@@ -113,7 +113,7 @@ async def test_a_callback_gets_the_first_tokens_before_the_server_has_sent_the_t
                 raise EOFError
 
     llm.streaming = streaming
-    endpoint.fail_next(silence=600, silence_after=2)
+    endpoint.fail_next(stall=600, stall_after=2)
     with pytest.raises(EOFError):
         await call(llm, method, "Hi", config={"callbacks": [Leaving()]})
     await asyncio.to_thread(endpoint.wait_until_idle)

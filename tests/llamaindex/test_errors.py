@@ -80,7 +80,7 @@ async def test_a_time_limit_and_a_lost_connection_are_errors_of_this_package(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
     impatient = model.model_copy(update={"first_token_timeout": 0.2})
-    endpoint.fail_next(silence=600)
+    endpoint.fail_next(stall=600)
     with pytest.raises(RequestTimeoutError, match=r"first_token_timeout is 0\.2 seconds"):
         await ask(impatient)
     lonely = model.model_copy(update={"max_retries": 0})

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from datacrunch_tgi.testing import _wire
+from datacrunch_tgi.testing import _serialize
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import ServerError, UnhealthyError
 from datacrunch_tgi.testing._scanner import RejectedBodyError
@@ -87,7 +87,7 @@ class App:
             except RejectedBodyError as rejected:
                 return _refuse_body(rejected)
             except ServerError as told:
-                return _json(_wire.error(told), told.status)
+                return _json(_serialize.error(told), told.status)
 
         return guarded
 
@@ -107,16 +107,16 @@ class App:
 
     async def _tokenize(self, request: Request) -> Response:
         asked = await self._read(request)
-        return _json(_wire.pieces(self._service.tokenizer.split(asked.inputs)))
+        return _json(_serialize.token_spans(self._service.tokenizer.split(asked.inputs)))
 
     async def _health(self, _: Request) -> Response:
         if self._is_healthy():
             return Response()
         told = UnhealthyError()
-        return _json(_wire.error(told), told.status)
+        return _json(_serialize.error(told), told.status)
 
     async def _tell_info(self, _: Request) -> Response:
-        return _json(_wire.info(self._dialect, self._info))
+        return _json(_serialize.info(self._dialect, self._info))
 
     async def _read(self, request: Request, *, root: bool = False) -> GenerateRequest:
         if not _JSON_TYPE.match(request.headers.get("content-type", "")):
@@ -129,20 +129,20 @@ class App:
     async def _answer(self, asked: GenerateRequest, *, as_list: bool) -> Response:
         generations, times = await self._service.answer(asked)
         wanted = asked.parameters
-        body = _wire.answer(
+        body = _serialize.answer(
             generations,
             _text_in_front(asked),
             details=wanted.details or wanted.decoder_input_details,
         )
         return Response(
             f"[{body}]" if as_list else body,
-            headers=_wire.answer_headers(generations[0], times, self._dialect),
+            headers=_serialize.answer_headers(generations[0], times, self._dialect),
         )
 
     def _stream(self, asked: GenerateRequest) -> Response:
         return EventStream(
             self._events(asked),
-            headers=_wire.stream_headers(asked.inputs),
+            headers=_serialize.stream_headers(asked.inputs),
             keep_alive_interval=self._keep_alive_interval,
         )
 
@@ -152,9 +152,11 @@ class App:
         try:
             async with aclosing(self._service.stream(asked)) as steps:
                 async for generation in steps:
-                    yield _wire.token_event(generation, in_front, self._dialect, details=details)
+                    yield _serialize.token_event(
+                        generation, in_front, self._dialect, details=details
+                    )
         except ServerError as told:
-            yield _wire.event(_wire.error(told), self._dialect)
+            yield _serialize.event(_serialize.error(told), self._dialect)
 
 
 def _text_in_front(asked: GenerateRequest) -> str:

@@ -18,7 +18,7 @@ _REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
-class Piece:
+class TokenSpan:
     """A token of a text, with its place there in bytes of UTF-8; both 0 if it is added to it."""
 
     id: int
@@ -44,7 +44,7 @@ class Tokenizer(Protocol):
         """Return the ids, with the special tokens that stand around every text."""
         ...
 
-    def split(self, text: str) -> list[Piece]:
+    def split(self, text: str) -> list[TokenSpan]:
         """Return the same tokens as `encode`, with their places in the text."""
         ...
 

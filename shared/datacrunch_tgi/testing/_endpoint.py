@@ -13,8 +13,8 @@ from datacrunch_tgi.testing._app import App
 from datacrunch_tgi.testing._dialect import DialectName, find_dialect
 from datacrunch_tgi.testing._engines import engine_factory
 from datacrunch_tgi.testing._faults import Fault, FaultInjector
-from datacrunch_tgi.testing._front import Front
 from datacrunch_tgi.testing._generation import Engine
+from datacrunch_tgi.testing._middleware import RequestMiddleware
 from datacrunch_tgi.testing._recording import ReceivedRequest, Records
 from datacrunch_tgi.testing._script import Answers
 from datacrunch_tgi.testing._server import BackgroundServer
@@ -142,7 +142,8 @@ class EmulatedEndpoint:
         """
         if self._server is None:
             raise RuntimeError("the endpoint has no address before it is started")
-        return f"http://{self._host}:{self._server.port}{self._base_path}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._server.port}{self._base_path}"
 
     @property
     def requests(self) -> list[ReceivedRequest]:
@@ -229,15 +230,15 @@ class EmulatedEndpoint:
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
         hang_up: bool = False,
-        silence: float = 0.0,
-        silence_after: int = 0,
+        stall: float = 0.0,
+        stall_after: int = 0,
         cut_after: int | None = None,
         error_after: int | None = None,
     ) -> None:
         """Let something go wrong with the next requests for an answer.
 
         Faults are used up in the order in which they were ordered; `/info`, `/health` and
-        `/tokenize` use up none. `delay` and `silence` go with any other; of the others one.
+        `/tokenize` use up none. `delay` and `stall` go with any other; of the others one.
 
         Args:
             n: How many requests.
@@ -248,9 +249,9 @@ class EmulatedEndpoint:
             headers: Of the answer with the status.
             delay: Seconds before anything happens.
             hang_up: The connection is closed without a byte of an answer.
-            silence: Seconds in which a stream has no event, only comments; an answer that is no
+            stall: Seconds in which a stream has no event, only comments; an answer that is no
                 stream is sent so much later.
-            silence_after: Events before the silence.
+            stall_after: Events before the stall.
             cut_after: Events after which the connection is closed, at the latest before the
                 stream's end; an answer that is no stream is cut in its middle.
             error_after: Events after which an error event ends the stream, at the latest in place
@@ -265,14 +266,14 @@ class EmulatedEndpoint:
             headers=headers or {},
             delay=delay,
             hang_up=hang_up,
-            silence=silence,
-            silence_after=silence_after,
+            stall=stall,
+            stall_after=stall_after,
             cut_after=cut_after,
             error_after=error_after,
         )
         self._faults.extend([fault] * n)
 
-    def _build(self, engine: Engine) -> Front:
+    def _build(self, engine: Engine) -> RequestMiddleware:
         service = Service(engine, self._dialect, self._limits, self._capacity)
         app = App(
             service,
@@ -285,4 +286,9 @@ class EmulatedEndpoint:
             is_healthy=lambda: self.healthy,
         )
         injector = FaultInjector(app.starlette, self._faults, self._dialect, app.generating_paths)
-        return Front(injector, self._records, self._dialect.cors)
+        return RequestMiddleware(
+            injector,
+            self._records,
+            self._dialect.cors,
+            payload_limit=self._payload_limit,
+        )

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from datacrunch_tgi.testing import _wire
+from datacrunch_tgi.testing import _serialize
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import GenerationFailedError, OverloadedError, UnhealthyError
-from datacrunch_tgi.testing._front import ConnectionCutError
+from datacrunch_tgi.testing._middleware import ConnectionCutError
 from datacrunch_tgi.testing._streaming import KEEP_ALIVE
 
 _OUT_OF_MEMORY = GenerationFailedError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -33,8 +33,8 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delay: float = 0.0
     hang_up: bool = False
-    silence: float = 0.0
-    silence_after: int = 0
+    stall: float = 0.0
+    stall_after: int = 0
     cut_after: int | None = None
     error_after: int | None = None
 
@@ -64,7 +64,7 @@ class Fault:
         if self.body is None:
             told = _TOLD.get(status)
             return Response(
-                _wire.error(told) if told else None,
+                _serialize.error(told) if told else None,
                 status,
                 self.headers,
                 media_type="application/json" if told else None,
@@ -75,7 +75,7 @@ class Fault:
 
     def error(self) -> str:
         """Return the JSON of the error event."""
-        return _wire.error(_OUT_OF_MEMORY) if self.body is None else _wire.dump(self.body)
+        return _serialize.error(_OUT_OF_MEMORY) if self.body is None else _serialize.dump(self.body)
 
 
 class _AnswerEndedError(Exception):
@@ -155,7 +155,7 @@ class _Spoiler:
     async def _send_answer(self, head: Message, message: Message) -> None:
         """Send an answer that is no stream: it has one part, and can only be cut in the middle."""
         fault = self._fault
-        await asyncio.sleep(fault.silence)
+        await asyncio.sleep(fault.stall)
         if fault.error_after is not None:
             told = Response(fault.error(), _OUT_OF_MEMORY.status, media_type="application/json")
             await told(self._scope, self._receive, self._send)
@@ -170,12 +170,12 @@ class _Spoiler:
     async def _send_event(self, message: Message) -> None:
         """Send an event, or the end of the stream, which is spoilt at the latest."""
         fault, is_end = self._fault, not message["more_body"]
-        if self._events == fault.silence_after:
-            await asyncio.sleep(fault.silence)
+        if self._events == fault.stall_after:
+            await asyncio.sleep(fault.stall)
         if fault.cut_after is not None and (is_end or self._events == fault.cut_after):
             raise ConnectionCutError
         if fault.error_after is not None and (is_end or self._events == fault.error_after):
-            event = _wire.event(fault.error(), self._dialect)
+            event = _serialize.event(fault.error(), self._dialect)
             await self._send({**message, "body": event, "more_body": True})
             await self._send({**message, "body": b"", "more_body": False})
             raise _AnswerEndedError

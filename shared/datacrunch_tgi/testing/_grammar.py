@@ -8,6 +8,7 @@ answer. All of it is done by outlines-core, as in TGI 3.3.7. Knows nothing of pr
 # pyright: basic
 # outlines-core has no types. mypy is strict here all the same.
 
+import re
 from functools import cached_property, lru_cache
 from typing import Protocol
 
@@ -20,6 +21,16 @@ from datacrunch_tgi.testing._validation import ValidGrammar
 
 _KEPT_INDEXES = 32
 """As in TGI 3.3.7."""
+
+_NEVER_IN_UTF8 = [bytes([byte]) for byte in (0xC0, 0xC1, *range(0xF5, 0x100))]
+_BEGINS_ANY_CHARACTER = b"\xf3"
+"""TGI 3.3.7 allows the bytes above where a grammar allows any character. So is this one: it begins
+private characters, which no grammar spells out."""
+_CLASSES = {"d": "[0-9]", "D": "[^0-9]", "w": "[a-zA-Z0-9_]", "W": "[^a-zA-Z0-9_]"} | {
+    "s": r"[ \t\n\r\f\v]",
+    "S": r"[^ \t\n\r\f\v]",
+}
+"""What TGI 3.3.7 reads; outlines-core includes characters of all scripts."""
 
 
 class Guide(Protocol):
@@ -53,12 +64,16 @@ class Grammars:
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return Vocabulary(self._tokenizer.end_id, self._tokenizer.ids_by_bytes())
+        ids = self._tokenizer.ids_by_bytes()
+        for byte in _NEVER_IN_UTF8:
+            if byte in ids:
+                ids.setdefault(_BEGINS_ANY_CHARACTER, []).extend(ids.pop(byte))
+        return Vocabulary(self._tokenizer.end_id, ids)
 
     def _compile(self, grammar: ValidGrammar) -> Index:
         pattern = _to_regex(grammar.text) if grammar.kind == "schema" else grammar.text
         try:
-            return Index(pattern, self._vocabulary)
+            return Index(_ascii_classes(pattern), self._vocabulary)
         except ValueError as refused:
             # The model server has no words for it: so it was recorded.
             raise GenerationFailedError("") from refused
@@ -70,3 +85,8 @@ def _to_regex(schema: str) -> str:
     except ValueError as refused:
         raise InvalidRequestError(f"cannot compile regex from schema: {refused}") from refused
     return pattern
+
+
+def _ascii_classes(pattern: str) -> str:
+    # Two signs at a time, so that the second of two backslashes escapes nothing.
+    return re.sub(r"\\(.)", lambda escape: _CLASSES.get(escape[1], escape[0]), pattern)

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from datacrunch_tgi.testing._detokenizer import Piece
+from datacrunch_tgi.testing._detokenizer import TokenSpan
 from datacrunch_tgi.testing._errors import InvalidRequestError
 from datacrunch_tgi.testing._generation import Choice
 from datacrunch_tgi.testing._validation import ValidRequest
@@ -59,13 +59,13 @@ class WordTokenizer:
         """Yield the ids of the text itself."""
         return map(self._id, _WORDS.findall(text))
 
-    def split(self, text: str) -> list[Piece]:
+    def split(self, text: str) -> list[TokenSpan]:
         """Return the tokens with their places in the text's bytes."""
-        pieces = [Piece(_BEGIN, "", 0, 0)]
+        spans = [TokenSpan(_BEGIN, "", 0, 0)]
         for word in _WORDS.findall(text):
-            start = pieces[-1].stop
-            pieces.append(Piece(self._id(word), word, start, start + len(word.encode())))
-        return pieces
+            start = spans[-1].stop
+            spans.append(TokenSpan(self._id(word), word, start, start + len(word.encode())))
+        return spans
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Return the text of the ids."""

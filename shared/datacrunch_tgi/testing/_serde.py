@@ -8,13 +8,17 @@ requests.
 
 import ctypes
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Never, TypeVar
 
 from datacrunch_tgi.testing._scanner import Scanner
 
 _T = TypeVar("_T")
+
+_CONSTANTS = {b"true": True, b"false": False, b"null": None}
+_MAX_DEPTH = 127
+"""Nested containers that serde_json reads; those that it skips have no limit."""
 
 _INTEGERS = {
     "i32": (-(2**31), 2**31 - 1),
@@ -35,30 +39,20 @@ class JsonReader(Scanner):
     def __init__(self, data: bytes, *, debug_floats: bool) -> None:
         super().__init__(data)
         self._debug_floats = debug_floats
+        self._depth = 0
 
     def struct(self, name: str, fields: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-        """Read an object: its known fields, each at most once; the others are skipped."""
+        """Read an object: its known fields, each at most once. Unknown fields are skipped."""
         values: dict[str, Any] = {}
-        path = self._path
-        for _ in self._separated(b"{}", "an object", name):
-            if self._peek() != b'"':
-                self._malformed("key must be a string")
-            key = self._string()
-            if key in values:
-                self.refuse(f"duplicate field `{key}`")
-            if self._peek("an object") != b":":
-                self._malformed("expected `:`")
-            self._at += 1
-            self._path = f"{path}.{key}" if path else key
+        for key in self._members(name, once=values):
             if key in fields:
                 values[key] = fields[key]()
             else:
                 self.skip()
-            self._path = path
         return values
 
     def items(self) -> Iterator[None]:
-        """Step through an array; the caller reads or skips each item before it asks for more."""
+        """Step through an array. The caller reads each item before it asks for the next."""
         path = self._path
         for index in self._separated(b"[]", "a list", "a sequence"):
             self._path = f"{path}[{index}]"
@@ -103,11 +97,18 @@ class JsonReader(Scanner):
         return round_to_f32(self._number())
 
     def value(self) -> Any:
-        """Read a value of any kind."""
-        self._peek()
-        start = self._at
-        self.skip()
-        return json.loads(self._data[start : self._at])
+        """Read a value of any kind; containers may be nested 127 deep, the body's own included."""
+        match self._peek():
+            case b'"':
+                return self._string()
+            case b"{":
+                return {key: self.value() for key in self._members("map")}
+            case b"[":
+                return [self.value() for _ in self.items()]
+            case _ if self._at_number():
+                return self._number()
+            case _:
+                return _CONSTANTS[self._identifier()]
 
     def postpone(self) -> Callable[[Callable[[], Any]], Any]:
         """Read over a value of which another field tells the type.
@@ -116,26 +117,17 @@ class JsonReader(Scanner):
             What reads it after all, when given how.
         """
         self._peek()
-        start = self._at, self._path
+        start = self._at, self._path, self._depth
         self.skip()
 
         def read(how: Callable[[], Any]) -> Any:
-            here = self._at, self._path
-            self._at, self._path = start
+            here = self._at, self._path, self._depth
+            self._at, self._path, self._depth = start
             value = how()
-            self._at, self._path = here
+            self._at, self._path, self._depth = here
             return value
 
         return read
-
-    def skip(self) -> None:
-        """Read over a value of any kind."""
-        kind = self._describe()
-        if kind == "map":
-            self.struct(kind, {})
-        elif kind == "sequence":
-            for _ in self.items():
-                self.skip()
 
     def refuse_type(self, expected: str) -> Never:
         """Refuse the value that stands here because it is not of the type that is expected."""
@@ -165,11 +157,35 @@ class JsonReader(Scanner):
             text = format(Decimal(text), "f").removesuffix(".0")
         return f"floating point `{text}`"
 
+    def _members(self, expected: str, once: Container[str] = ()) -> Iterator[str]:
+        """Step through an object's keys. The caller reads each value before it asks for more.
+
+        Args:
+            expected: What an error says should be here.
+            once: Keys that must not come again.
+        """
+        path = self._path
+        for _ in self._separated(b"{}", "an object", expected):
+            if self._peek() != b'"':
+                self._malformed("key must be a string")
+            key = self._string()
+            if key in once:
+                self.refuse(f"duplicate field `{key}`")
+            if self._peek("an object") != b":":
+                self._malformed("expected `:`")
+            self._at += 1
+            self._path = f"{path}.{key}" if path else key
+            yield key
+            self._path = path
+
     def _separated(self, brackets: bytes, what: str, expected: str) -> Iterator[int]:
-        """Step through what stands between brackets and commas; counts from 0."""
+        """Step through a container's parts, counted from 0."""
         opening, closing = brackets[:1], brackets[1:]
         if self._peek() != opening:
             self.refuse_type(expected)
+        if self._depth == _MAX_DEPTH:
+            self._malformed("recursion limit exceeded")
+        self._depth += 1
         self._at += 1
         count = 0
         while self._peek(what) != closing:
@@ -182,3 +198,4 @@ class JsonReader(Scanner):
             yield count
             count += 1
         self._at += 1
+        self._depth -= 1

@@ -36,7 +36,8 @@ class BackgroundServer:
         Raises:
             OSError: The address is taken, or not this machine's.
         """
-        listening = socket.create_server((host, port), backlog=_BACKLOG)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
         # Connections take it over; without it the second half of an answer waits for 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = listening.getsockname()[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 import tokenizers
 
-from datacrunch_tgi.testing._detokenizer import Piece
+from datacrunch_tgi.testing._detokenizer import TokenSpan
 
 _REPLACEMENT = "\ufffd"
 _SPACE = "▁"
@@ -37,14 +37,14 @@ class ModelTokenizer:
         """Return the ids, the beginning of every text in front."""
         return self._tokenizer.encode(text).ids
 
-    def split(self, text: str) -> list[Piece]:
+    def split(self, text: str) -> list[TokenSpan]:
         """Return the tokens with their places in the text's bytes."""
         encoding = self._tokenizer.encode(text)
         bytes_before = [0]
         for character in text:
             bytes_before.append(bytes_before[-1] + len(character.encode()))
         return [
-            Piece(token_id, text[start:stop], bytes_before[start], bytes_before[stop])
+            TokenSpan(token_id, text[start:stop], bytes_before[start], bytes_before[stop])
             for token_id, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True)
         ]
 

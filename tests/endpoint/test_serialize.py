@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datacrunch_tgi.testing._serde import round_to_f32
-from datacrunch_tgi.testing._wire import dump_f32
+from datacrunch_tgi.testing._serialize import dump_f32
 
 
 @given(number=st.floats(width=32, allow_nan=False, allow_infinity=False))

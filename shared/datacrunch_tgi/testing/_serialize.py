@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
-from datacrunch_tgi.testing._detokenizer import Piece
+from datacrunch_tgi.testing._detokenizer import TokenSpan
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import ServerError
 from datacrunch_tgi.testing._generation import Generation, Token
@@ -99,7 +99,7 @@ def answer(generations: list[Generation], full_text_of: str, *, details: bool) -
     return f'{{"generated_text":{text},"details":{{{_details(best, best_of)}}}}}'
 
 
-def pieces(tokens: Iterable[Piece]) -> str:
+def token_spans(tokens: Iterable[TokenSpan]) -> str:
     """Write the answer of `/tokenize`."""
     return dump(
         [

@@ -1,7 +1,7 @@
 """What happens to every request before and after its route.
 
-It is written down, gets the headers that every response of the server has, and is abandoned as soon
-as the client has left, as the servers do: closing the connection is how a generation is stopped.
+Requests are recorded, responses get the headers that each of the server's has, and a request is
+abandoned as soon as its client has left: closing the connection is how a generation is stopped.
 """
 
 import asyncio
@@ -23,18 +23,22 @@ class _ClientLeftError(Exception):
     """The connection was closed before the whole answer was sent."""
 
 
-class Front:
+class RequestMiddleware:
     """The outermost application."""
 
-    def __init__(self, app: ASGIApp, records: Records, headers: Headers) -> None:
-        """Take the application behind.
+    def __init__(
+        self, app: ASGIApp, records: Records, headers: Headers, *, payload_limit: int
+    ) -> None:
+        """Wrap an application.
 
         Args:
-            app: It answers.
-            records: Where requests are written down.
-            headers: Of every response.
+            app: Answers the requests.
+            records: Stores what was received.
+            headers: Sent with every response.
+            payload_limit: Bytes after which a body is read no further; the application refuses it.
         """
         self._app = app
+        self._payload_limit = payload_limit
         self._records = records
         self._headers = [(name.encode(), value.encode()) for name, value in headers]
 
@@ -50,7 +54,7 @@ class Front:
         with ExitStack() as is_open:
             is_open.enter_context(self._records.open_requests.count())
             try:
-                request.body = await _read_body(receive)
+                request.body = await _read_body(receive, self._payload_limit)
                 self._records.requests.append(request)
                 async with asyncio.TaskGroup() as group:
                     watch = group.create_task(_watch(request, receive))
@@ -83,26 +87,30 @@ class Front:
         return sending
 
 
-async def _read_body(receive: Receive) -> bytes:
+async def _read_body(receive: Receive, limit: int) -> bytes:
+    """Read a body, or of one that is too large only as much as shows it."""
     body = bytearray()
-    while True:
+    is_read = False
+    while not is_read and len(body) <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _ClientLeftError
         body += message["body"]
-        if not message["more_body"]:
-            return bytes(body)
+        is_read = not message["more_body"]
+    return bytes(body[: limit + 1])
 
 
 async def _watch(request: ReceivedRequest, receive: Receive) -> None:
-    # The same message also comes when the whole answer was sent.
-    await receive()
+    # The rest of a body that is too large comes first. The message of a disconnect also comes when
+    # the whole answer was sent.
+    while (await receive())["type"] != "http.disconnect":
+        pass
     if not request.finished:
         raise _ClientLeftError
 
 
 def _replay(body: bytes) -> Receive:
-    """Give an application the body that was read already, and no word of a disconnect."""
+    """Return a `receive` with the body that was read already, and no disconnect."""
     unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
