@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._parameters import Parameters
 from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._validation import shown, to_python
 
 PARAMETERS = tuple(Parameters.__annotations__)
 SETTINGS = tuple(item.name for item in fields(Settings))
@@ -51,7 +52,7 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ArgumentError: An argument is given under both names, with two values.
     """
-    names = dict(given)
+    names = {name: to_python(value) for name, value in given.items()}
     for alias, name in ALIASES.items():
         if alias in names:
             value = names.pop(alias)
@@ -66,6 +67,12 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def as_list(stop: Sequence[str] | str | None) -> Sequence[str]:
-    """Stop strings as a list: one alone is one, not its letters."""
-    return [stop] if isinstance(stop, str) else stop or ()
+def as_list(stop: object) -> Sequence[str]:
+    """Return stop strings as a list; a string alone is one of them.
+
+    Raises:
+        ArgumentError: It is neither a string nor a list.
+    """
+    if isinstance(stop, bytes) or not isinstance(stop, Sequence | None):
+        raise ArgumentError("stop", "must be a list of strings", value=shown(stop))
+    return [stop] if isinstance(stop, str) else cast("Sequence[str]", stop or ())

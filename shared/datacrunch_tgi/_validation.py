@@ -4,7 +4,9 @@ A listing is a class with annotations: `Parameters` (what to generate) or `Setti
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
+from fractions import Fraction
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -12,6 +14,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from datacrunch_tgi._errors import ArgumentError
 
 Value = TypeVar("Value")
+
+LONGEST_VALUE = 200
+"""Characters of a refused value that an error shows in full."""
 
 _ELSEWHERE = {
     "api_base": "base_url",
@@ -41,6 +46,24 @@ def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def to_python(value: Any) -> Any:
+    """Return a number or list of another library as Python's own, and any other value as it is.
+
+    For numpy's and torch's numbers and arrays, `Decimal` and `Fraction`: use it as the
+    `BeforeValidator` of a field wherever the value does not pass through `checked`, which calls it.
+    """
+    match value:
+        case Decimal() | Fraction():
+            try:
+                number = float(value)
+                return int(value) if number.is_integer() and int(value) == value else number
+            except (OverflowError, ValueError):  # beyond a float's range, or a signalling NaN
+                return value
+        case _:
+            tolist: Callable[[], Any] | None = getattr(value, "tolist", None)
+            return tolist() if callable(tolist) else value
 
 
 def refuse_unknown(
@@ -103,18 +126,26 @@ def checked(
     """
     refuse_unknown(values, checker.model_fields)
     try:
-        model = checker.model_validate(values)
+        model = checker.model_validate({name: to_python(value) for name, value in values.items()})
     except ValidationError as error:
         first = error.errors(include_context=False, include_url=False)[0]
     else:
         return {name: getattr(model, name) for name in values}
     field, *inside = map(str, first["loc"])
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if first["type"] == "sequence_str":
+    if first["type"] in {"sequence_str", "is_instance_of"} and field == "stop":
         message = "must be a list of strings"
     where = f"{field}[{inside[0]}]" if inside and inside[0].isdigit() else field
-    shown = "" if field in secret else repr(first["input"])
-    raise ArgumentError(where, message, value=shown)
+    raise ArgumentError(where, message, value="" if field in secret else shown(first["input"]))
+
+
+def shown(value: object) -> str:
+    """Return a refused value as an error shows it: its repr, the middle of a long one left out."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python converts
+        return f"<{type(value).__name__}>"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE // 2]}…{text[-8:]}"
 
 
 Text = Annotated[

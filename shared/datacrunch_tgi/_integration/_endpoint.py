@@ -75,7 +75,12 @@ def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     except ValidationError as error:
         refused = [
             InitErrorDetails(
-                type=PydanticCustomError(each["type"], each["msg"], each.get("ctx")),  # pyright: ignore[reportArgumentType]  # it wants literals; these are pydantic's own
+                # The words are filled in last: as a template, pydantic would fill in their own braces.
+                type=PydanticCustomError(
+                    each["type"],  # pyright: ignore[reportArgumentType]  # it wants literals; these are pydantic's own
+                    "{message}",
+                    each.get("ctx", {}) | {"message": each["msg"]},
+                ),
                 loc=each["loc"],
                 input=REDACTED,
             )
@@ -233,7 +238,7 @@ class Endpoint(BaseModel):
         try:
             return TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_context=False)[0]
+            first = error.errors(include_url=False)[0]
         raise ArgumentError(name, first["msg"], value=repr(value))
 
     def _get_clients(self) -> tuple[dict[str, Any], Client, AsyncClient]:

@@ -1,0 +1,93 @@
+"""A value of another library is taken where its meaning is plain, and refused by name where it is not."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pydantic
+import pytest
+
+from datacrunch_tgi import ArgumentError, Client
+from datacrunch_tgi._protocol._parameters import check_parameters
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
+from llamaindex_datacrunch import DataCrunch
+
+URL = "http://127.0.0.1:9"
+MODELS: list[Any] = [DataCrunchLLM, ChatDataCrunch, DataCrunch]
+
+TRUE = np.asarray(1, dtype=bool)[()]
+
+PLAIN: list[tuple[str, Any, Any]] = [
+    ("seed", np.int64(3), 3),
+    ("seed", np.uint8(3), 3),
+    ("seed", Decimal(2**64 - 1), 2**64 - 1),
+    ("temperature", np.float64(0.5), 0.5),
+    ("temperature", np.float32(0.5), 0.5),
+    ("temperature", np.array(0.5), 0.5),
+    ("temperature", Decimal("0.7"), 0.7),
+    ("temperature", Fraction(1, 2), 0.5),
+    ("do_sample", TRUE, True),
+    ("stop", np.array(["a", "b"]), ["a", "b"]),
+    ("stop", ("a", "b"), ["a", "b"]),
+]
+REFUSED: list[tuple[str, Any, str]] = [
+    ("seed", True, "seed=True: must be a valid integer"),
+    ("seed", TRUE, "seed=True: must be a valid integer"),
+    ("seed", Decimal("3.5"), "seed=3.5: must be a valid integer"),
+    ("temperature", True, "temperature=True: must be a valid number"),
+    ("temperature", np.array([0.5]), "temperature=[0.5]: must be a valid number"),
+    ("temperature", Decimal("1e999999"), "temperature=inf: must be a finite number"),
+    ("temperature", Decimal("sNaN"), "temperature=Decimal('sNaN'): must be a valid number"),
+    ("do_sample", 1, "do_sample=1: must be a valid boolean"),
+    ("stop", 5, "stop=5: must be a list of strings"),
+    ("stop", b"x", "stop=b'x': must be a list of strings"),
+    ("stop", ["x", 5], "stop[1]=5: must be a valid string"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "sent"), PLAIN)
+def test_a_number_of_another_library_is_sent_as_pythons_own(
+    name: str, value: Any, sent: Any
+) -> None:
+    """In the type that JSON has for it."""
+    checked = check_parameters({name: value}, streaming=False)[name]
+    checked = list(checked) if name == "stop" else checked
+    assert (type(checked), checked) == (type(sent), sent)
+
+
+@pytest.mark.parametrize(("name", "value", "words"), REFUSED)
+def test_what_has_no_plain_meaning_is_refused(name: str, value: Any, words: str) -> None:
+    """By an error that names field, value and rule."""
+    with pytest.raises(ArgumentError) as caught:
+        check_parameters({name: value}, streaming=False)
+    assert str(caught.value).startswith(words)
+
+
+def test_settings_take_the_same_numbers() -> None:
+    """Seconds and counts, too."""
+    client = Client(base_url=URL, deadline=Decimal("3.5"), max_retries=np.int64(3))  # type: ignore[arg-type]
+    assert (client.deadline, client.max_retries) == (3.5, 3)
+    with pytest.raises(ArgumentError, match="max_retries=True: must be a valid integer"):
+        Client(base_url=URL, max_retries=True)
+
+
+def test_a_long_value_is_shown_in_part() -> None:
+    """A refused value of any size makes an error of a readable one."""
+    with pytest.raises(ArgumentError) as caught:
+        check_parameters({"seed": "9" * 100_000}, streaming=False)
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ArgumentError, match="seed=<int>: must be less than or equal to"):
+        check_parameters({"seed": 10**5000}, streaming=False)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("name", "value"), [("base_url", "ftp://{error}"), ("max_new_tokens", "{error}")]
+)
+def test_braces_in_an_argument_are_shown_once(model: Any, name: str, value: str) -> None:
+    """What was given is quoted in an error, and no template to be filled in."""
+    with pytest.raises(pydantic.ValidationError) as caught:
+        model(**{"base_url": URL, name: value})
+    words = str(caught.value)
+    assert words.count(f"{name}={value!r}: must") == words.count(value) == words.count("must") == 1
