@@ -1,10 +1,10 @@
-"""The prompt that is sent: by the model's chat template, by the user's own functions, or as it is.
+"""Prompts: from the model's chat template, from the user's own functions, or unchanged.
 
     chat      messages ───▶ chat template, or else messages_to_prompt ───▶ prompt
     complete  prompt ───┬─▶ chat template, with `template_completions` ──▶ prompt
                         └─▶ else completion_to_prompt, unless formatted ─▶ prompt
 
-A chat template also adds to `stop` what ends its turns.
+A chat template also adds the end of its turns to `stop`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from llama_index.core.base.llms.generic_utils import messages_to_prompt
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.llms import LLM
 from llama_index.core.llms.llm import default_completion_to_prompt
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._chat import in_words
@@ -25,36 +25,33 @@ from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 
 class Prompts(ChatEndpoint, LLM):
-    """An LLM behind an endpoint, and how it makes prompts."""
+    """An LLM behind an endpoint that makes its own prompts."""
 
-    is_chat_model: bool | None = Field(
-        default=None,
-        description="Whether query engines and programs send messages instead of a prompt. Default: "
-        "where there is a chat template.",
-    )
-    template_completions: bool = Field(
-        default=False,
-        description="Whether `complete` and its like put a prompt into the chat template, as the only "
-        "message of a user.",
-    )
+    is_chat_model: bool | None = None
+    """Whether query engines and programs send messages instead of a prompt. Default: whether a chat
+    template is set or known by the model's name."""
+    template_completions: bool = False
+    """Whether `complete`, `stream_complete` and `predict` put the prompt into the chat template, as a
+    user's message."""
 
     @property
     def template(self) -> ChatTemplate | None:
-        """The chat template in use; the user's own functions stand over one that the name tells."""
+        """The chat template in use; your own functions take precedence over one found by name."""
         if self.chat_template is None and self._has_own_functions:
             return None
         return super().template
 
     @model_validator(mode="after")
-    def _check_template(self) -> Self:
+    def _check_prompts(self) -> Self:
         if self.chat_template is not None and self._has_own_functions:
             raise ArgumentError(
-                "chat_template", "must not stand beside messages_to_prompt or completion_to_prompt"
+                "chat_template",
+                "cannot be combined with messages_to_prompt or completion_to_prompt",
             )
         if self.template_completions and self.chat_template is None and self.template is None:
             raise ArgumentError(
                 "template_completions",
-                f"needs a chat_template: model={self.model!r} is not a name that tells it",
+                f"requires chat_template: no template is known for model={self.model!r}",
                 value="True",
             )
         return self
@@ -115,7 +112,7 @@ class Prompts(ChatEndpoint, LLM):
         return model, to_prompt(prompt) if to_prompt else prompt
 
     def _extend_prompt(self, formatted_prompt: str) -> str:
-        # `predict` calls it last, and then `complete` with what it made, as formatted.
+        # `predict` calls this last, and passes the result to `complete` as formatted.
         extended = super()._extend_prompt(formatted_prompt)
         if not self.template_completions:
             return extended

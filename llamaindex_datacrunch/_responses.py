@@ -1,12 +1,12 @@
-"""From the transport's answers and events to LlamaIndex's responses. Pure.
+"""Responses of LlamaIndex, from the transport's answers and events. Pure.
 
     Answer ──────┬─▶ completion ─▶ CompletionResponse
                  └─▶ chat       ─▶ ChatResponse
     StreamEvent ─┬─▶ chunk      ─▶ CompletionResponse
                  └─▶ chat_chunk ─▶ ChatResponse
 
-`additional_kwargs` stay empty: LlamaIndex prints a message's into the next prompt. What there is to
-know about an answer is in `raw`, under the keys where its `TokenCountingHandler` looks.
+`additional_kwargs` stay empty, because LlamaIndex prints a message's into the next prompt. `raw` holds
+everything known about an answer, with usage where LlamaIndex's `TokenCountingHandler` looks for it.
 """
 
 import math
@@ -24,17 +24,17 @@ from llama_index.core.base.llms.types import (
 
 from datacrunch_tgi import Answer, StreamEvent, Token
 
-_UNSAID: dict[str, Any] = {"text": True, "usage": True}
-_UNSAID_IN_STREAMS: dict[str, Any] = {**_UNSAID, "details": {"tokens", "top_tokens"}}
+_NOT_DUMPED: dict[str, Any] = {"text": True, "usage": True}
+_NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tokens"}}
 
 
 def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
-    """Make the response of a whole answer, or with a `delta` the last one of a stream.
+    """Return the response for an answer, or with a `delta` the last response of a stream.
 
-    Its `raw` is the server's body with `finish_reason` and `usage`, in plain JSON types; in a stream
-    without the tokens, which the responses before it have in theirs.
+    Its `raw` is the server's body with `finish_reason` and `usage`, in plain JSON types. In a stream it
+    is without the tokens, because earlier responses have them in theirs.
     """
-    raw = answer.model_dump(mode="json", exclude=_UNSAID if delta is None else _UNSAID_IN_STREAMS)
+    raw = answer.model_dump(mode="json", exclude=_NOT_DUMPED if delta is None else _NOT_IN_STREAMS)
     raw["usage"] = answer.usage.model_dump(exclude_none=True)
     details = answer.details
     return CompletionResponse(
@@ -48,14 +48,14 @@ def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
 
 
 def chunk(event: StreamEvent, text: str) -> CompletionResponse:
-    """Make the response of one event; `text` is all text up to and with it.
+    """Return the response for an event; `text` is all text so far, the event's included.
 
     Its `raw` is the event as the server sent it.
     """
     token = event.token
     if event.details or event.top_tokens or event.__pydantic_extra__ or token.__pydantic_extra__:
         raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
-    else:  # What most events have, and no more: to write it down takes a fifth of the time.
+    else:  # The fields of most events: copying them takes a fifth of the time of a dump.
         raw = {
             "index": event.index,
             "token": vars(token).copy(),
@@ -68,12 +68,12 @@ def chunk(event: StreamEvent, text: str) -> CompletionResponse:
 
 
 def chat(answer: Answer, delta: str | None = None) -> ChatResponse:
-    """Make the assistant's message of what `completion` makes."""
+    """Return what `completion` does, as an assistant's message."""
     return _message(completion(answer, delta))
 
 
 def chat_chunk(event: StreamEvent, text: str) -> ChatResponse:
-    """Make the assistant's message of what `chunk` makes."""
+    """Return what `chunk` does, as an assistant's message."""
     return _message(chunk(event, text))
 
 
@@ -89,7 +89,7 @@ def _message(response: CompletionResponse) -> ChatResponse:
 def _logprobs(
     tokens: Sequence[Token], alternatives: Sequence[Sequence[Token]]
 ) -> list[list[LogProb]]:
-    """For each token, the token itself and then what else could have stood in its place."""
+    """Return for each token its log probability, followed by those of the alternatives."""
     if not alternatives:
         return [[_logprob(token)] for token in tokens]
     return [
@@ -99,5 +99,5 @@ def _logprobs(
 
 
 def _logprob(token: Token) -> LogProb:
-    logprob = math.nan if token.logprob is None else token.logprob  # LlamaIndex demands a number
+    logprob = math.nan if token.logprob is None else token.logprob  # LlamaIndex requires a number
     return LogProb(token=token.text, logprob=logprob, bytes=list(token.text.encode()))

@@ -14,18 +14,15 @@ from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._protocol._parameters import MAX_NEW_TOKENS
 
 _BEFORE = "\0"
-"""Stands before a piece of text, and merges with none into one token."""
+"""Put before a piece of text; it merges with none into one token."""
 
 
 class Window(Endpoint):
-    """An endpoint, and how many tokens a prompt for it and the answer may have together."""
+    """An endpoint and its context window."""
 
-    context_window: int = Field(
-        DEFAULT_CONTEXT_WINDOW,
-        gt=0,
-        description="Tokens that prompt and answer may have together: the server's max_total_tokens, "
-        "or its max_input_tokens and max_new_tokens together where that is less.",
-    )
+    context_window: int = Field(DEFAULT_CONTEXT_WINDOW, gt=0)
+    """Largest number of tokens of prompt and answer together: the server's `max_total_tokens`, or the sum
+    of its `max_input_tokens` and `max_new_tokens` if that is less. Default: 3900, as LlamaIndex's."""
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:
@@ -37,43 +34,43 @@ class Window(Endpoint):
         return self.max_new_tokens or MAX_NEW_TOKENS
 
     def fetch_server_limits(self) -> Self:
-        """Ask the server's `/info` for its limits, and copy this model with the window that is safe.
+        """Request the server's limits (`/info`), and return a copy of this model that keeps to them.
 
-        That is `max_total_tokens`, or `max_input_tokens` and `max_tokens` together where that is less.
-        `max_tokens`, where it is not set, becomes what the server leaves beside its longest prompt,
-        and at least its default.
+        Its `context_window` is `max_total_tokens`, or the sum of `max_input_tokens` and `max_tokens` if
+        that is less. Unless `max_tokens` is set, it becomes what the server leaves beside its longest
+        prompt, and at least 512.
 
         Raises:
-            NotFoundError: The server, or a gateway before it, has no `/info`.
-            MalformedResponseError: It tells no limits.
+            NotFoundError: The server, or a gateway in front of it, has no `/info`.
+            MalformedResponseError: It does not report its limits.
             ArgumentError: `max_tokens` leaves no room for a prompt.
             DataCrunchError: As in `complete`.
         """
         return self._within(self.client.info())
 
     async def afetch_server_limits(self) -> Self:
-        """Ask the server's `/info` for its limits: see `fetch_server_limits`."""
+        """Request the server's limits: see `fetch_server_limits`."""
         return self._within(await self.async_client.info())
 
     def set_global_tokenizer(self) -> None:
-        """Let LlamaIndex count tokens as this model does, everywhere in this process.
+        """Make LlamaIndex count tokens with this model's tokenizer, everywhere in this process.
 
-        What counts tokens keeps the tokenizer that it finds when it is made, so this comes before any
-        index, engine and memory. LlamaIndex adds up the tokens of single words: each is counted as it
-        stands within a text, without what a tokenizer puts in front of every text.
+        Call it before you create indexes, engines and memories: they keep the tokenizer that they find
+        then. LlamaIndex adds up the tokens of single words, so each word is counted as inside a text,
+        without the tokens that a tokenizer puts in front of every text.
 
         Raises:
             ArgumentError: This model has no tokenizer.
         """
         if self.tokenizer is None:
-            raise ArgumentError("tokenizer", "is needed to count tokens as the model does")
+            raise ArgumentError("tokenizer", "is required to count tokens as the model does")
         set_global_tokenizer(_within_text(self.tokenizer))
 
     def _within(self, info: Info) -> Self:
         longest, total = info.max_input_tokens, info.max_total_tokens
         if not longest or not total:
-            told = f"max_input_tokens={longest} and max_total_tokens={total}"
-            error = MalformedResponseError(f"/info tells {told}, no limits to keep to")
+            reported = f"max_input_tokens={longest} and max_total_tokens={total}"
+            error = MalformedResponseError(f"/info reports no usable limits: {reported}")
             error.hint = "pass context_window and max_tokens"
             raise error
         answer = self.max_new_tokens or max(MAX_NEW_TOKENS, total - longest)
@@ -86,7 +83,7 @@ def _check_room(context_window: int, num_output: int) -> None:
     if num_output >= context_window:
         raise ArgumentError(
             "max_new_tokens",
-            f"must be less than context_window={context_window}, which has to hold the prompt too",
+            f"must be less than context_window={context_window}, which includes the prompt",
             value=repr(num_output),
         )
 

@@ -136,8 +136,8 @@ async def test_control_tokens_of_a_users_are_broken_up(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"chat_template": "llama-2", "messages_to_prompt": _own}, "must not stand beside"),
-        ({"template_completions": True}, "template_completions=True: needs a chat_template"),
+        ({"chat_template": "llama-2", "messages_to_prompt": _own}, "cannot be combined with"),
+        ({"template_completions": True}, "template_completions=True: requires chat_template"),
         ({"chat_templat": "llama-2"}, "did you mean 'chat_template'"),
     ],
 )

@@ -144,7 +144,7 @@ def test_the_global_tokenizer_counts_words_as_they_stand_in_a_text(encode: Encod
 
 
 def test_a_global_tokenizer_of_a_model_without_one_is_refused(model: DataCrunch) -> None:
-    with pytest.raises(ArgumentError, match="tokenizer: is needed"):
+    with pytest.raises(ArgumentError, match="tokenizer: is required"):
         model.set_global_tokenizer()
     assert llama_index.core.global_tokenizer is None
 

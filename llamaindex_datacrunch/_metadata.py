@@ -1,0 +1,75 @@
+"""Limits and abilities of a model, by which LlamaIndex makes prompts, agents and programs."""
+
+from contextlib import suppress
+from typing import Any
+
+from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
+from pydantic import PrivateAttr
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi._tools import ToolFormat
+from llamaindex_datacrunch._prompts import Prompts
+from llamaindex_datacrunch._tools import Tools
+from llamaindex_datacrunch._window import Window
+
+_SHORT = "a"
+"""A message's shortest text. It is counted too, which is on the safe side."""
+
+_METADATA_FIELDS = (
+    "chat_template",
+    "completion_to_prompt",
+    "is_chat_model",
+    "is_function_calling_model",
+    "messages_to_prompt",
+    "model",
+    "template_completions",
+    "tokenizer",
+    "tool_format",
+)
+"""Fields from which `metadata` is derived by rendering a template and counting its tokens."""
+
+
+class Metadata(Window, Prompts, Tools):
+    """An LLM that knows its limits and abilities."""
+
+    _derived: tuple[list[Any], bool, bool, int] | None = PrivateAttr(None)
+    """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """Limits and abilities by which LlamaIndex makes prompts. No request is sent.
+
+        With a tokenizer, the window is smaller than `context_window` by the tokens that a template adds
+        to each prompt, because LlamaIndex does not count those.
+        """
+        values = vars(self)
+        used = [values[name] for name in _METADATA_FIELDS]
+        if self._derived is None or self._derived[0] != used:
+            self._derived = (used, self._chats, self._calls_functions, self._template_tokens())
+        _, chats, calls_functions, template_tokens = self._derived
+        return LLMMetadata(
+            context_window=self.context_window - template_tokens,
+            num_output=self._num_output,
+            is_chat_model=chats,
+            is_function_calling_model=calls_functions,
+            model_name=self.model,
+        )
+
+    @property
+    def _calls_functions(self) -> bool:
+        if self.is_function_calling_model is not None:
+            return self.is_function_calling_model
+        template = self.template.tool_text if self.template else None
+        return not ToolFormat.find(self.tool_format, template, self.model).in_words
+
+    def _template_tokens(self) -> int:
+        """Return how many tokens a template adds to a prompt; 0 without a tokenizer."""
+        if self.tokenizer is None:
+            return 0
+        with suppress(ArgumentError):  # the template may refuse such a message
+            if self._chats:
+                _, text, _ = self._for_chat([ChatMessage(content=_SHORT)], {})
+            else:
+                _, text = self._for_completion(_SHORT, {}, formatted=False)
+            return len(self.tokenizer(text))
+        return 0
