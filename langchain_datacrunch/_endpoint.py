@@ -18,8 +18,8 @@ from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import model_validator
 
 from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
-from datacrunch_tgi._aliases import refuse_secrets, resolve_aliases
-from datacrunch_tgi._integration._endpoint import Endpoint
+from datacrunch_tgi._aliases import resolve_aliases
+from datacrunch_tgi._integration._endpoint import Endpoint, refuse_secrets
 from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._retries import AsyncRetries, Retries
 

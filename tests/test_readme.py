@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datacrunch_tgi import Parameters, Settings, _errors
+from datacrunch_tgi import Settings, _errors
+from datacrunch_tgi._protocol._parameters import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -44,7 +45,7 @@ def test_there_are_the_snippets_that_were_promised() -> None:
 
 
 def test_the_table_of_parameters_has_each_of_them_in_order() -> None:
-    assert list(table("parameter")) == list(Parameters.__annotations__)
+    assert list(table("parameter")) == list(PARAMETERS)
 
 
 def test_the_table_of_settings_has_each_default() -> None:

@@ -1,56 +1,22 @@
-"""What the frameworks' users say to a model or a call, in the API's terms. Pure."""
+"""Spellings that the clients, both frameworks' models and the command line accept. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._protocol._parameters import Parameters
-from datacrunch_tgi._settings import Settings
 from datacrunch_tgi._validation import shown, to_python
 
-PARAMETERS = tuple(Parameters.__annotations__)
-SETTINGS = tuple(item.name for item in fields(Settings))
 ALIASES = {"max_tokens": "max_new_tokens", "timeout": "first_token_timeout"}
-"""What the frameworks' users call a parameter or setting, and its name here."""
-
-SECRET = {"api_key", "client_certificate", "headers", "proxy"}
-"""Settings that no call can have: the frameworks show a call's arguments to tracers."""
-
-
-def to_parameters(given: Mapping[str, Any]) -> Parameters:
-    """What the frameworks' users mean, in the API's terms; what is not set is left out.
-
-    `temperature=0` is greedy; a `top_p` or `typical_p` of 1 keeps every token, and servers refuse it;
-    `details` is on unless it is turned off, because usage and finish reason come from it.
-    """
-    meant = {name: value for name, value in given.items() if value is not None}
-    if meant.get("temperature") == 0:
-        for name in ("temperature", "do_sample", "top_k", "top_p", "typical_p"):
-            meant.pop(name, None)
-    for name in ("top_p", "typical_p"):
-        if meant.get(name) == 1:
-            del meant[name]
-    if not meant.get("stop", True):
-        del meant["stop"]
-    return {"details": True, **meant}  # type: ignore[typeddict-item]  # the names were checked
-
-
-def refuse_secrets(names: Iterable[str]) -> None:
-    """Refuse what a call must not have, since tracers are told of it.
-
-    Raises:
-        ArgumentError: It is a secret.
-    """
-    for name in SECRET.intersection(names):
-        raise ArgumentError(name, "is for the model: tracers are told what a call is given")
+"""Other names of a parameter or setting."""
 
 
 def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments under their names here, without settings that are None, which are not set.
+    """Return the arguments under their own names; a single stop string becomes a list.
 
     Raises:
-        ArgumentError: An argument is given under both names, with two values.
+        ArgumentError: An argument is passed under both names with two values.
     """
     names = {name: to_python(value) for name, value in given.items()}
     for alias, name in ALIASES.items():
@@ -59,12 +25,48 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
             if names.get(name) is None:
                 names[name] = value
             elif value not in (None, names[name]):
-                raise ArgumentError(alias, f"means {name}, which is given too", value=repr(value))
+                raise ArgumentError(alias, f"cannot be combined with {name}", value=repr(value))
     if "stop" in names:
         names["stop"] = as_list(names["stop"])
-    return {
-        name: value for name, value in names.items() if not (value is None and name in SETTINGS)
-    }
+    return names
+
+
+@contextmanager
+def spelled_as_given(given: Mapping[str, Any]) -> Iterator[None]:
+    """Let an error name an argument as it was passed."""
+    try:
+        yield
+    except ArgumentError as error:
+        for alias, name in ALIASES.items():
+            if error.field == name and alias in given and name not in given:
+                raise ArgumentError(alias, error.rule, value=error.value) from None
+        raise
+
+
+def to_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as the API spells them; those that are None are left out.
+
+    `temperature=0` is greedy decoding, without parameters of sampling. `top_p=1` and `typical_p=1` keep
+    every token and are left out, because servers refuse them. So is an empty list of stop strings.
+    """
+    parameters = {name: value for name, value in given.items() if value is not None}
+    if "temperature" in parameters and float32(parameters["temperature"]) == 0:
+        for name in ("temperature", "do_sample", "top_k", "top_p", "typical_p"):
+            parameters.pop(name, None)
+    for name in ("top_p", "typical_p"):
+        if name in parameters and float32(parameters[name]) == 1:
+            del parameters[name]
+    if not parameters.get("stop", True):
+        del parameters["stop"]
+    return parameters
+
+
+def float32(value: float) -> float:
+    """Return the 32-bit float that a server makes of a number."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return float("inf")
 
 
 def as_list(stop: object) -> Sequence[str]:

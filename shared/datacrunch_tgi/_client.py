@@ -1,12 +1,11 @@
 """The two clients: the same methods, one for threads and one for event loops."""
 
 from collections.abc import Mapping
-from dataclasses import fields
-from typing import Any, ClassVar, Self, Unpack
+from functools import partial
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from pydantic import SecretStr
 
-from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
 from datacrunch_tgi._protocol._call import Call, CallLimits, OnRetry, StreamCall, UnaryCall
 from datacrunch_tgi._protocol._http import (
@@ -26,57 +25,82 @@ from datacrunch_tgi._protocol._http import (
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
-from datacrunch_tgi._settings import Settings, reveal
+from datacrunch_tgi._settings import Settings, SettingsArguments, SettingsFields
+from datacrunch_tgi._signatures import with_arguments
 from datacrunch_tgi._streams import AsyncStream, Stream
-from datacrunch_tgi._tokenizers import as_function
-from datacrunch_tgi._transport._pool import POOL_SETTINGS, AsyncPool, Pool
+from datacrunch_tgi._tokenizers import count_tokens
+from datacrunch_tgi._transport import AsyncSession, SyncSession, Target, TLSConfig
+from datacrunch_tgi._version import __version__
+
+Session = TypeVar("Session", SyncSession, AsyncSession)
+
+_DEFAULTS = {name: field.default for name, field in SettingsFields.model_fields.items()}
 
 
-class _Client(Settings):
+class _Client(Generic[Session]):
     """What both clients share: everything but the waiting."""
 
-    call_arguments = tuple(Parameters.__annotations__)
-    _pool: ClassVar[Any]
+    _session_class: type[Session]
 
-    def with_settings(self, **changed: Any) -> Self:
-        """The same client with some settings changed; on the same connections, unless those change.
+    @with_arguments(SettingsArguments, _DEFAULTS)
+    def __init__(self, **settings: Unpack[SettingsArguments]) -> None:
+        self._connect(Settings(**settings))
 
-        Args:
-            **changed: See `Settings`.
+    def _connect(self, settings: Settings, sibling: Session | None = None) -> None:
+        self._settings = settings
+        self._session: Session = self._session_class(
+            _target(settings), settings.pool_timeout, sibling
+        )
+        self._call_options: dict[str, Any] = {
+            "limits": _limits(settings),
+            "base_url": settings.base_url,
+            "redactor": Redactor(self._session.pool.target.headers, settings.proxy_url),
+        }
+
+    @property
+    def settings(self) -> Settings:
+        """The settings, resolved from arguments and the environment."""
+        return self._settings
+
+    @property
+    def base_url(self) -> str:
+        """URL prefix of the routes."""
+        return str(self._settings.base_url)
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return str(self._settings.model)
+
+    @with_arguments(SettingsArguments, {})
+    def with_settings(self, **changed: Unpack[SettingsArguments]) -> Self:
+        """Copy the client with some settings changed.
+
+        The copy is checked as a new client would be. It shares connections, and the limit on them, with
+        this client, unless a change leads its requests elsewhere or another way.
 
         Raises:
             ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
         """
-        settings = {item.name: getattr(self, item.name) for item in fields(Settings)}
-        other = type(self)(**{**settings, **changed})
-        if not POOL_SETTINGS & changed.keys():
-            object.__setattr__(other, "_pool", self._pool)
-        return other
+        return self.with_resolved(self._settings.replace(**changed))
+
+    def with_resolved(self, settings: Settings) -> Self:
+        """Copy the client with other settings."""
+        return self.of(settings, self._session)
+
+    @classmethod
+    def of(cls, settings: Settings, sibling: Session | None = None) -> Self:
+        """Make a client of settings, which shares connections with a sibling of the same target."""
+        client = cls.__new__(cls)
+        client._connect(settings, sibling)
+        return client
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, here or in another process, has the same settings and connections of its own.
-        return _rebuild, (
-            type(self),
-            {item.name: getattr(self, item.name) for item in fields(self)},
-        )
-
-    def _limits(self) -> CallLimits:
-        return CallLimits(
-            connect_timeout=self.connect_timeout,
-            first_token_timeout=self.first_token_timeout,
-            idle_timeout=self.idle_timeout,
-            deadline=self.deadline,
-            max_retries=self.max_retries,
-        )
-
-    def _options(self) -> dict[str, Any]:
-        headers = [(name, SecretStr(value)) for name, value in (self.headers or {}).items()]
-        if self.api_key:
-            headers.append(("Authorization", SecretStr(f"Bearer {reveal(self.api_key)}")))
-        return {"base_url": self.base_url, "redactor": Redactor(headers, self.proxy_url)}
+        return type(self).of, (self._settings,)
 
     def _generate(
         self,
@@ -90,9 +114,8 @@ class _Client(Settings):
         def read(head: Head, content: bytes) -> Answer:
             return build_answer(read_response(head, content), context, head.headers)
 
-        return UnaryCall(
-            json_request(GENERATE, body), self._limits(), read, **self._options(), on_retry=on_retry
-        )
+        request = json_request(GENERATE, body)
+        return UnaryCall(request, read=read, **self._options(context, on_retry))
 
     def _stream(
         self,
@@ -102,35 +125,24 @@ class _Client(Settings):
         on_retry: OnRetry | None,
     ) -> StreamCall:
         body, context = self._request(inputs, parameters, extra, streaming=True)
-        return StreamCall(
-            json_request(GENERATE_STREAM, body),
-            self._limits(),
-            context,
-            **self._options(),
-            on_retry=on_retry,
-        )
+        request = json_request(GENERATE_STREAM, body)
+        return StreamCall(request, context=context, **self._options(context, on_retry))
+
+    def _options(self, context: RequestContext, on_retry: OnRetry | None) -> dict[str, Any]:
+        encode = self._settings.tokenizer
+        # Before the request, so that a tokenizer that fails costs no answer.
+        prepare = partial(_count_prompt, encode, context) if encode else None
+        return {**self._call_options, "on_retry": on_retry, "prepare": prepare}
 
     def _info(self) -> Call[Info]:
-        return UnaryCall(Request("GET", INFO), self._limits(), read_info, **self._options())
+        return UnaryCall(Request("GET", INFO), read=read_info, **self._call_options)
 
     def _health(self) -> Call[bool]:
-        return UnaryCall(Request("GET", HEALTH), self._limits(), read_health, **self._options())
+        return UnaryCall(Request("GET", HEALTH), read=read_health, **self._call_options)
 
     def _tokenize(self, inputs: str) -> Call[list[PromptToken]]:
-        body = {"model": self.model, "inputs": check_prompt(inputs)}
-        return UnaryCall(
-            json_request(TOKENIZE, body), self._limits(), read_prompt_tokens, **self._options()
-        )
-
-    def _count(self, inputs: str, truncate: int | None) -> int | None:
-        # Before the request, so that a tokenizer that fails costs no answer.
-        encode = as_function(self.tokenizer)
-        if encode is None:
-            return None
-        tokens = encode(inputs)
-        if isinstance(tokens, Mapping):  # a transformers tokenizer; its method encode is meant
-            raise ArgumentError("tokenizer", "must return the tokens themselves: pass its encode")
-        return len(tokens) if truncate is None else min(len(tokens), truncate)
+        request = json_request(TOKENIZE, {"model": self.model, "inputs": check_prompt(inputs)})
+        return UnaryCall(request, read=read_prompt_tokens, **self._call_options)
 
     def _request(
         self,
@@ -147,11 +159,11 @@ class _Client(Settings):
             stop=stop,
             return_full_text=parameters.get("return_full_text", False),
             details=parameters.get("details", False),
-            prompt_tokens=self._count(inputs, parameters.get("truncate")),
+            truncate=parameters.get("truncate"),
         )
         if stop:
-            # The server takes so many; the client looks for all of them.
-            parameters["stop"] = stop[: self.max_stop_sequences]
+            # The server accepts so many; the client looks for all of them.
+            parameters["stop"] = stop[: self._settings.max_stop_sequences]
         return {
             "model": self.model,
             "inputs": inputs,
@@ -159,21 +171,26 @@ class _Client(Settings):
         }, context
 
 
-class Client(_Client):
-    """A client of one endpoint for threads; any number of them may share it.
+class Client(_Client[SyncSession]):
+    """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for threads.
 
-    Constructing it opens nothing. It may be used in a `with` block, which closes the connections that
-    wait for their next request. A copy or pickle works elsewhere, and holds the key.
+    Any number of threads may share a client. Constructing it opens no connection. Closing it, by `with`
+    or `close`, is final. A copy or pickle works elsewhere, and holds the key.
 
-    Every setting is a keyword argument: see `Settings`.
+    Example:
+        >>> client = Client(base_url="http://localhost:8080")
+        >>> client.generate("My name is Olivier and I", max_tokens=20).text  # doctest: +SKIP
+
+    Args:
+        **settings: See `Settings`.
+
+    Raises:
+        ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
     """
 
-    _pool: ClassVar[Pool]
+    _session_class = SyncSession
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "_pool", Pool(self))
-
+    @with_arguments(Parameters, {})
     def generate(
         self,
         inputs: str,
@@ -183,23 +200,25 @@ class Client(_Client):
         on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Answer:
-        """Generate a whole answer.
+        """Generate an answer.
 
         Args:
-            inputs: The prompt.
-            parameters: Settings of this generation; keyword arguments stand over it.
+            inputs: Prompt.
+            parameters: Parameters of this generation. Keyword arguments take precedence.
             extra_parameters: Sent unchecked beside them, for what a newer server understands.
             on_retry: Called with each error after which the request is sent again.
-            **more: Settings of this generation, see `Parameters`.
+            **more: Parameters of this generation; see `Parameters`.
 
         Raises:
-            ArgumentError: A parameter breaks a rule; nothing has been sent.
+            ArgumentError: A parameter breaks a rule; nothing was sent.
             APIError: The server answered with an error.
-            TransportError: No whole answer arrived.
+            TransportError: No complete answer arrived.
+            ClientClosedError: The client was closed.
         """
         call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return self._pool.result(call)
+        return self._session.start(call).result()
 
+    @with_arguments(Parameters, {})
     def stream(
         self,
         inputs: str,
@@ -209,44 +228,47 @@ class Client(_Client):
         on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Stream:
-        """Generate an answer token by token; arguments and errors are those of `generate`.
+        """Generate an answer token by token. Arguments and errors are those of `generate`.
 
-        The request is sent when the first event is asked for. An error that comes later is raised
-        after the events before it, and holds their text.
+        The request is sent when the first event is read. A later error is raised after the events that
+        came before it, and has their text.
         """
         call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return Stream(call, self._pool.run(call))
+        return Stream(call, self._session.start(call))
 
     def info(self) -> Info:
-        """Tell the server's model, version and limits.
+        """Return the server's model, version and limits.
 
         Raises:
             NotFoundError: The server, or a gateway before it, has no `/info`.
             DataCrunchError: As in `generate`.
         """
-        return self._pool.result(self._info())
+        return self._session.start(self._info()).result()
 
     def health(self) -> bool:
-        """Tell whether the server can generate; False where it says that it cannot (503).
+        """Return whether the server can generate; False where it reports that it cannot (503).
 
         Raises:
             NotFoundError: The server, or a gateway before it, has no `/health`.
             DataCrunchError: As in `generate`.
         """
-        return self._pool.result(self._health())
+        return self._session.start(self._health()).result()
 
     def tokenize(self, inputs: str) -> list[PromptToken]:
-        """Tell the tokens of a text, control tokens included (TGI 1.4).
+        """Return the tokens of a text, control tokens included (TGI 1.4).
 
         Raises:
             NotFoundError: The server, or a gateway before it, has no `/tokenize`.
             DataCrunchError: As in `generate`.
         """
-        return self._pool.result(self._tokenize(inputs))
+        return self._session.start(self._tokenize(inputs)).result()
 
     def close(self) -> None:
-        """Close the connections that wait for their next request."""
-        self._pool.close()
+        """Close the client: what it has running ends in a ClientClosedError, and so does a later call.
+
+        Connections that a copy still needs stay open.
+        """
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -255,19 +277,28 @@ class Client(_Client):
         self.close()
 
 
-class AsyncClient(_Client):
-    """A client of one endpoint for event loops (asyncio's); any number of them may share it.
+class AsyncClient(_Client[AsyncSession]):
+    """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for asyncio.
 
-    Each loop has connections of its own, which are closed when it ends, or when an `async with` block
-    does. Everything else is as in `Client`.
+    Any number of event loops may share a client. Each loop has connections of its own, which are closed
+    when it ends. Everything else is as in `Client`.
+
+    Example:
+        >>> client = AsyncClient(base_url="http://localhost:8080")
+        >>> (
+        ...     await client.generate("My name is Olivier and I", max_tokens=20)
+        ... ).text  # doctest: +SKIP
+
+    Args:
+        **settings: See `Settings`.
+
+    Raises:
+        ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
     """
 
-    _pool: ClassVar[AsyncPool]
+    _session_class = AsyncSession
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        object.__setattr__(self, "_pool", AsyncPool(self))
-
+    @with_arguments(Parameters, {})
     async def generate(
         self,
         inputs: str,
@@ -277,10 +308,11 @@ class AsyncClient(_Client):
         on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Answer:
-        """Generate a whole answer: see `Client.generate`."""
+        """Generate an answer: see `Client.generate`."""
         call = self._generate(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return await self._pool.result(call)
+        return await self._session.start(call).result()
 
+    @with_arguments(Parameters, {})
     def stream(
         self,
         inputs: str,
@@ -292,23 +324,23 @@ class AsyncClient(_Client):
     ) -> AsyncStream:
         """Generate an answer token by token: see `Client.stream`."""
         call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return AsyncStream(call, self._pool.run(call))
+        return AsyncStream(call, self._session.start(call))
 
     async def info(self) -> Info:
-        """Tell the server's model, version and limits: see `Client.info`."""
-        return await self._pool.result(self._info())
+        """Return the server's model, version and limits: see `Client.info`."""
+        return await self._session.start(self._info()).result()
 
     async def health(self) -> bool:
-        """Tell whether the server can generate: see `Client.health`."""
-        return await self._pool.result(self._health())
+        """Return whether the server can generate: see `Client.health`."""
+        return await self._session.start(self._health()).result()
 
     async def tokenize(self, inputs: str) -> list[PromptToken]:
-        """Tell the tokens of a text: see `Client.tokenize`."""
-        return await self._pool.result(self._tokenize(inputs))
+        """Return the tokens of a text: see `Client.tokenize`."""
+        return await self._session.start(self._tokenize(inputs)).result()
 
     async def aclose(self) -> None:
-        """Close this loop's connections that wait for their next request."""
-        await self._pool.aclose()
+        """Close the client in every event loop: see `Client.close`."""
+        await self._session.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -317,5 +349,37 @@ class AsyncClient(_Client):
         await self.aclose()
 
 
-def _rebuild(client: type[_Client], settings: dict[str, Any]) -> _Client:
-    return client(**settings)
+def _target(settings: Settings) -> Target:
+    headers = {
+        "Accept": "*/*",
+        "User-Agent": f"datacrunch-tgi/{__version__}",
+        **(settings.headers or {}),
+    }
+    secrets = [(name, SecretStr(value)) for name, value in headers.items()]
+    if isinstance(settings.api_key, SecretStr):
+        key = settings.api_key.get_secret_value()
+        secrets.append(("Authorization", SecretStr(f"Bearer {key}")))
+    return Target(
+        base_url=str(settings.base_url),
+        headers=tuple(secrets),
+        proxy=settings.proxy_url,
+        tls=TLSConfig(settings.ca_bundle, settings.client_certificate, settings.server_hostname),
+        engine=settings.engine,
+        max_connections=settings.max_connections,
+    )
+
+
+def _limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        connect_timeout=settings.connect_timeout,
+        first_token_timeout=settings.first_token_timeout,
+        idle_timeout=settings.idle_timeout,
+        deadline=settings.deadline,
+        max_retries=settings.max_retries,
+        startup_timeout=settings.startup_timeout,
+    )
+
+
+def _count_prompt(encode: Any, context: RequestContext) -> None:
+    count = count_tokens(encode, context.inputs)
+    context.prompt_tokens = count if context.truncate is None else min(count, context.truncate)

@@ -2,6 +2,7 @@
 
     DataCrunchError
     ├── ArgumentError (a ValueError)   a setting or parameter was refused, before any request
+    ├── ClientClosedError              the client was closed
     ├── StreamNotEndedError            a stream was asked for its answer too early
     ├── StructuredOutputError          an answer is not the JSON that was asked for (a ValueError)
     ├── TransportError                 no whole answer arrived
@@ -77,6 +78,13 @@ class ArgumentError(DataCrunchError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.field, self.rule), self.__dict__
+
+
+class ClientClosedError(DataCrunchError):
+    """The client was closed: what it had running ended, and a later call is refused."""
+
+    def __init__(self, message: str = "the client was closed; make a new one") -> None:
+        super().__init__(message)
 
 
 class StreamNotEndedError(DataCrunchError):

@@ -1,58 +1,60 @@
-"""The streams that the clients give out: events, and in the end the answer. The pools do the waiting."""
+"""Streams: the events of an answer, and in the end the answer."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
-from typing import Self
+from collections.abc import AsyncIterator, Iterator
+from typing import Generic, Self, TypeVar
 
 from datacrunch_tgi._protocol._call import StreamCall
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
+from datacrunch_tgi._transport import AsyncDriver, SyncDriver
+
+Driver = TypeVar("Driver", SyncDriver[Answer], AsyncDriver[Answer])
 
 
-class _Stream:
-    """What both streams share: the answer, when they have ended."""
+class _Stream(Generic[Driver]):
+    """What both kinds of stream share: text and answer."""
 
-    _taken = 0
-
-    def __init__(self, call: StreamCall) -> None:
+    def __init__(self, call: StreamCall, driver: Driver) -> None:
         self._call = call
+        self._driver: Driver = driver
+        self._taken = 0
 
     @property
     def text(self) -> str:
-        """The text of the events that have been taken; more may have arrived."""
+        """Text of the events that have been read. More may have arrived."""
         return self._call.text_of(self._taken)
 
     @property
     def finished(self) -> bool:
-        """Whether the last event has been taken."""
+        """Whether the last event has been read."""
         return self._call.finished
 
     @property
     def answer(self) -> Answer:
-        """The whole answer, once the last event has been taken.
+        """The answer, available after the stream has been fully read.
 
         Raises:
-            StreamNotEndedError: The stream has not ended, or was left, or failed.
+            StreamNotEndedError: The stream has not ended, was left, or failed.
         """
         return self._call.answer
 
 
-class Stream(_Stream):
-    """The events of an answer. Leaving it, by `with`, `close` or dropping it, stops the server."""
+class Stream(_Stream[SyncDriver[Answer]]):
+    """Events of an answer, read in a thread.
 
-    def __init__(self, call: StreamCall, events: Generator[StreamEvent, None, None]) -> None:
-        super().__init__(call)
-        self._events = events
+    Leaving it, by `with`, `close` or dropping it, closes the connection, and the server stops generating.
+    """
 
     def __iter__(self) -> Iterator[StreamEvent]:
         return self
 
     def __next__(self) -> StreamEvent:
-        event = next(self._events)
+        event = self._driver.next_event()
         self._taken += 1
         return event
 
     def close(self) -> None:
-        """Close the connection, if the answer has not ended: the server stops generating."""
-        self._events.close()
+        """End the stream, from any thread. A thread that is waiting for an event gets the end."""
+        self._driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -61,24 +63,24 @@ class Stream(_Stream):
         self.close()
 
 
-class AsyncStream(_Stream):
-    """The events of an answer. Leaving it, by `async with`, `aclose` or dropping it, stops the server."""
+class AsyncStream(_Stream[AsyncDriver[Answer]]):
+    """Events of an answer, read in an event loop.
 
-    def __init__(self, call: StreamCall, events: AsyncGenerator[StreamEvent, None]) -> None:
-        super().__init__(call)
-        self._events = events
+    Leaving it, by `async with`, `aclose` or dropping it, closes the connection, and the server stops
+    generating.
+    """
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
         return self
 
     async def __anext__(self) -> StreamEvent:
-        event = await anext(self._events)
+        event = await self._driver.next_event()
         self._taken += 1
         return event
 
     async def aclose(self) -> None:
-        """Close the connection, if the answer has not ended: the server stops generating."""
-        await self._events.aclose()
+        """End the stream. A task that is waiting for an event gets the end."""
+        await self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self

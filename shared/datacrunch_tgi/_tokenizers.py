@@ -1,7 +1,7 @@
 """Whatever a user has of a model's tokenizer, as a function from text to tokens."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
@@ -34,6 +34,18 @@ def as_function(tokenizer: "Encode | Encoder | str | os.PathLike[str] | None") -
             )
         return _OfFile(path)
     return _OfObject(tokenizer) if isinstance(tokenizer, Encoder) else tokenizer
+
+
+def count_tokens(encode: Encode, text: str) -> int:
+    """Count the tokens of a text.
+
+    Raises:
+        ArgumentError: The tokenizer returns something else than tokens.
+    """
+    tokens = encode(text)
+    if isinstance(tokens, Mapping):  # a transformers tokenizer; its method encode is meant
+        raise ArgumentError("tokenizer", "must return the tokens themselves: pass its encode")
+    return len(tokens)
 
 
 # Classes, not closures: they can be compared and pickled.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from fractions import Fraction
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from datacrunch_tgi._errors import ArgumentError
 
@@ -30,7 +30,6 @@ _ELSEWHERE = {
     "request_timeout": "first_token_timeout",
     "server_kwargs": "headers",
     "stop_sequences": "stop",
-    "timeout": "first_token_timeout",
     "token": "api_key",
     "url": "base_url",
 }
@@ -52,7 +51,7 @@ def to_python(value: Any) -> Any:
     """Return a number or list of another library as Python's own, and any other value as it is.
 
     For numpy's and torch's numbers and arrays, `Decimal` and `Fraction`: use it as the
-    `BeforeValidator` of a field wherever the value does not pass through `checked`, which calls it.
+    `BeforeValidator` of a field wherever the value does not pass through `check_fields`, which calls it.
     """
     match value:
         case Decimal() | Fraction():
@@ -101,22 +100,7 @@ def _nearest(name: str, known: list[str]) -> list[str]:
     return [same] if same in known else get_close_matches(name, known, n=1)
 
 
-def pydantic_fields(listing: type, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The listing's annotations as fields for `pydantic.create_model`; unset where no default is given."""
-    hints = get_type_hints(listing, include_extras=True)
-    return {name: (hint, defaults.get(name)) for name, hint in hints.items()}
-
-
-def checker(listing: type) -> type[BaseModel]:
-    """A strict model that checks values against the listing; every field may be left out."""
-    return create_model(
-        listing.__name__,
-        __config__=ConfigDict(strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True),
-        **pydantic_fields(listing, {}),
-    )
-
-
-def checked(
+def check_fields(
     checker: type[BaseModel], values: Mapping[str, Any], secret: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Check the values; return those that were given, as the listing's types.
@@ -126,7 +110,8 @@ def checked(
     """
     refuse_unknown(values, checker.model_fields)
     try:
-        model = checker.model_validate({name: to_python(value) for name, value in values.items()})
+        python_values = {name: to_python(value) for name, value in values.items()}
+        model = checker.model_validate(python_values, strict=True)
     except ValidationError as error:
         first = error.errors(include_context=False, include_url=False)[0]
     else:

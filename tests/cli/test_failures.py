@@ -11,6 +11,7 @@ import datacrunch_tgi
 from datacrunch_tgi import (
     ArgumentError,
     AuthenticationError,
+    ClientClosedError,
     ConnectError,
     ConnectTimeoutError,
     DataCrunchError,
@@ -107,7 +108,7 @@ def test_text_before_a_failure_is_printed(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--temperature", "-1"], "--temperature -1.0: must be strictly positive"),
+        (["--temperature", "-1"], "--temperature -1.0: must be 0 (greedy) or greater"),
         (["--stop", ""], "--stop '': must not be empty"),
         (["--best-of", "2"], "--best-of 2: needs sampling when > 1: set --do-sample"),
         (["--grammar", "{"], "'--grammar': it is not JSON"),
@@ -116,10 +117,10 @@ def test_text_before_a_failure_is_printed(
         (["--top-k", "many"], "'--top-k': 'many' is not a valid integer"),
         (["--connect-timeout", "0"], "--connect-timeout 0.0: must be greater than 0"),
         (["--base-url", "localhost"], "--base-url 'localhost': must begin with http"),
-        (["--base-url", f"http://me:{KEY}@x"], "--base-url must not hold a user or password"),
+        (["--base-url", f"http://me:{KEY}@x"], "--base-url must not contain a user or password"),
         (["--header", f"Key: {KEY}"], "'--header': it must be NAME=VALUE"),
         (["--header", f"Key={KEY}\n"], "--header: the value of 'Key' must be printable"),
-        (["--api-key", f"{KEY} "], "--api-key must not hold white space"),
+        (["--api-key", f"{KEY} "], "--api-key must not contain white space"),
         ([f"--api-kye={KEY}"], "No such option"),
         ([KEY], "the prompt is more than one word"),
     ],
@@ -168,6 +169,7 @@ def test_an_unknown_command_is_told(run: Run) -> None:
         (RequestTimeoutError("no"), 7),
         (DisconnectedError("no"), 7),
         (MalformedResponseError("no"), 7),
+        (ClientClosedError(), 7),
         (StreamNotEndedError("no"), 7),
         (StructuredOutputError("no"), 7),
     ],

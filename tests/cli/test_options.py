@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
 from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any
@@ -14,11 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 import datacrunch_tgi
-from datacrunch_tgi import Parameters, Settings, __main__
+from datacrunch_tgi import Settings, __main__
 from datacrunch_tgi._cli._app import app
 from datacrunch_tgi._cli._failures import in_options
 from datacrunch_tgi._cli._options import NOT_OPTIONS, option_name, setting_options
 from datacrunch_tgi._cli._serve import HELP
+from datacrunch_tgi._protocol._parameters import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 Start = Callable[..., EmulatedEndpoint]
@@ -49,7 +49,7 @@ EXAMPLES: dict[str, tuple[list[str], Any]] = {
 
 
 @pytest.mark.parametrize("command", ["generate", "stream"])
-@pytest.mark.parametrize("name", Parameters.__annotations__)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_every_parameter_reaches_the_server(
     emulated_endpoint: Start, command: str, name: str
 ) -> None:
@@ -80,8 +80,8 @@ def test_every_setting_is_an_option(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"]).output
 
     assert set(NOT_OPTIONS) == {"max_connections", "tokenizer"}
-    for setting in fields(Settings):
-        assert (f"{option_name(setting.name)} " in shown) == (setting.name not in NOT_OPTIONS)
+    for name in Settings.model_fields:
+        assert (f"{option_name(name)} " in shown) == (name not in NOT_OPTIONS)
 
 
 def test_settings_reach_the_client(emulated_endpoint: Start, run: Run) -> None:

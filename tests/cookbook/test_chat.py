@@ -202,5 +202,5 @@ def test_nothing_of_an_answer_or_a_servers_words_has_power_over_the_terminal() -
 def test_a_setting_that_is_refused_is_told_before_any_question() -> None:
     code, answers, notes = run((FRANCE,), DATACRUNCH_API_KEY=f"{KEY} ")
     assert (code, answers) == (1, [])
-    assert notes.startswith("api_key: must not hold white space")
+    assert notes.startswith("api_key: must not contain white space")
     assert notes.endswith("(from the variable DATACRUNCH_API_KEY)\n")

@@ -7,7 +7,8 @@ import pytest
 from langchain_core.caches import InMemoryCache
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._aliases import PARAMETERS, SETTINGS
+from datacrunch_tgi._protocol._parameters import PARAMETERS
+from datacrunch_tgi._settings import SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
 
@@ -39,6 +40,10 @@ TWO_SETTINGS: dict[str, tuple[Any, Any]] = {
     "first_token_timeout": (50.0, 60.0),
     "idle_timeout": (50.0, 60.0),
     "deadline": (50.0, 60.0),
+    "pool_timeout": (50.0, 60.0),
+    "startup_timeout": (50.0, 60.0),
+    "server_hostname": ("one", "two"),
+    "engine": (None, "fast"),
     "max_retries": (0, 1),
     "max_connections": (5, 6),
     "max_stop_sequences": (2, 3),

@@ -142,7 +142,7 @@ def test_tools_are_refused_with_what_there_is_instead(chat: ChatDataCrunch) -> N
     [
         ({"temprature": 1}, "did you mean 'temperature'"),
         ({"chat_templat": "llama-2"}, "did you mean 'chat_template'"),
-        ({"temperature": -1.0}, "must be strictly positive"),
+        ({"temperature": -1.0}, r"must be 0 \(greedy\) or greater"),
         ({"chat_template": 5}, "chat_template"),
     ],
 )

@@ -14,7 +14,7 @@ from langchain_core.version import VERSION
 from pydantic import ValidationError
 
 from datacrunch_tgi import ArgumentError, OverloadedError, RequestTimeoutError
-from datacrunch_tgi._aliases import PARAMETERS
+from datacrunch_tgi._protocol._parameters import PARAMETERS
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM, __version__
 
@@ -54,7 +54,9 @@ async def test_langchains_standard_names_work(
     }
     unset = DataCrunchLLM(base_url=endpoint.url, timeout=None, max_retries=None, max_tokens=None)
     assert (unset.timeout, unset.max_retries, unset.max_tokens) == (120.0, 2, None)
-    with pytest.raises(ValidationError, match=r"timeout=5.*means first_token_timeout"):
+    with pytest.raises(
+        ValidationError, match=r"timeout=5.*cannot be combined with first_token_timeout"
+    ):
         DataCrunchLLM(base_url=endpoint.url, timeout=5, first_token_timeout=6)
 
 
@@ -93,7 +95,7 @@ async def test_calls_with_settings_of_their_own_take_the_models_connection(
 async def test_a_secret_is_no_argument_of_a_call_which_tracers_are_shown(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
-    with pytest.raises(ArgumentError, match=f"^{name}: is for the model") as caught:
+    with pytest.raises(ArgumentError, match=f"^{name}: can only be set on the model") as caught:
         await call(llm, "invoke", "Hi", **{name: "sk-secret-too"})
     assert "sk-secret-too" not in f"{caught.value!r}"
 

@@ -128,6 +128,7 @@ def test_a_dump_is_loaded_with_the_key_of_the_environment(
         secrets_from_env=True,
     )
     assert isinstance(loaded, DataCrunchLLM)
+    assert loaded.api_key is not None
     assert loaded.api_key.get_secret_value() == "sk-of-the-environment"
     assert dumpd(loaded) == dumped
     assert loaded.model_dump() == llm.model_dump()
@@ -163,7 +164,7 @@ class _Pipeline(BaseModel):
         ({"temperature": -1}, "temperature=-1: must be"),
         ({"connect_timeout": -1}, "connect_timeout"),
         ({"streaming": "perhaps"}, "streaming"),
-        ({"api_key": f"{KEY}\n"}, "api_key: must not hold white space"),
+        ({"api_key": f"{KEY}\n"}, "api_key: must not contain white space"),
         ({"api_key": [KEY]}, "api_key"),
         ({"headers": {"X-Key": [PASSWORD]}}, "headers"),
     ],

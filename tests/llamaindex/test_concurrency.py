@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import ChatMessage
 
+from datacrunch_tgi import ClientClosedError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
 
@@ -147,13 +148,15 @@ async def test_cancelling_a_call_stops_the_server(
     over.set()
 
 
-async def test_closing_closes_the_connections_and_leaves_a_model_that_works(
+async def test_closing_closes_the_connections_for_good(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """Closing twice is no mistake; a later call says that the model was closed."""
+    assert (await ask(model))[-1].text == TEXT
     for _ in range(2):
-        assert (await ask(model))[-1].text == TEXT
-        for _ in range(2):
-            model.close()
-            await model.aclose()
-        connections = endpoint._records.open_connections  # noqa: SLF001 -- nothing public waits for them
-        await asyncio.to_thread(connections.wait_until_none, 10)
+        model.close()
+        await model.aclose()
+    connections = endpoint._records.open_connections  # noqa: SLF001 -- nothing public waits for them
+    await asyncio.to_thread(connections.wait_until_none, 10)
+    with pytest.raises(ClientClosedError):
+        await ask(model)

@@ -131,7 +131,7 @@ def test_a_dump_holds_plain_json_alone(model: DataCrunch) -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"api_key": "sk secret"}, "api_key: must not hold white space"),
+        ({"api_key": "sk secret"}, "api_key: must not contain white space"),
         ({"temprature": 1}, "temprature: no such parameter"),
         ({"context_window": 5}, "less than context_window=5"),
         ({"is_chat_model": "perhaps"}, "is_chat_model"),
@@ -156,7 +156,7 @@ def test_a_refused_argument_is_named_and_no_secret_is_held(
     [
         ({"max_token": 5}, "max_token: no such parameter; did you mean 'max_tokens'"),
         ({"contxt_window": 5}, "did you mean 'context_window'"),
-        ({"temperature": -1.0}, "temperature=-1.0: must be strictly positive"),
+        ({"temperature": -1.0}, r"temperature=-1.0: must be 0 \(greedy\) or greater"),
         ({"context_window": 0}, "greater than 0"),
         ({"class_name": "OpenAI"}, "class_name: no such parameter"),
     ],

@@ -67,7 +67,7 @@ def test_what_has_no_plain_meaning_is_refused(name: str, value: Any, words: str)
 def test_settings_take_the_same_numbers() -> None:
     """Seconds and counts, too."""
     client = Client(base_url=URL, deadline=Decimal("3.5"), max_retries=np.int64(3))  # type: ignore[arg-type]
-    assert (client.deadline, client.max_retries) == (3.5, 3)
+    assert (client.settings.deadline, client.settings.max_retries) == (3.5, 3)
     with pytest.raises(ArgumentError, match="max_retries=True: must be a valid integer"):
         Client(base_url=URL, max_retries=True)
 

@@ -22,6 +22,7 @@ from datacrunch_tgi._protocol._answer import RequestContext, build_answer
 from datacrunch_tgi._protocol._call import (
     CallLimits,
     Close,
+    Compute,
     Open,
     Read,
     Sleep,
@@ -115,8 +116,8 @@ class Recorded:
                             step = steps.send(chunk or b"")
                     case Close():
                         step = next(steps)
-                    case Sleep():
-                        raise AssertionError("nothing is to be tried again")
+                    case Sleep() | Compute():
+                        raise AssertionError("nothing is to be tried again or counted")
                     case events:
                         texts += [event.text for event in events]
                         step = next(steps)

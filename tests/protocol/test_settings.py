@@ -2,13 +2,12 @@
 
 import copy
 import pickle
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from datacrunch_tgi import ArgumentError, AsyncClient, Client, Settings
-from datacrunch_tgi._settings import alone, reveal
+from datacrunch_tgi._secrets import reveal
 
 KEY = "sk-secret-0123456789"
 URL = "http://127.0.0.1:8080"
@@ -16,7 +15,9 @@ URL = "http://127.0.0.1:8080"
 
 @pytest.fixture(params=[Client, AsyncClient, Settings])
 def make(request: pytest.FixtureRequest) -> Any:
-    return request.param
+    """Make settings: on their own, or as a client has them."""
+    made = request.param
+    return made if made is Settings else lambda **given: made(**given).settings
 
 
 def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,12 +63,15 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"base_url": "http://[v1.a]"}, "base_url: is not a valid URL"),
         ({"base_url": "http://192.168.1.300:8080"}, "base_url: is not a valid URL"),
         ({"base_url": "http://192.168.1"}, "base_url: is not a valid URL"),
-        ({"base_url": "http://host name"}, "base_url='http://host name': must not hold white"),
-        ({"base_url": f"{URL}?key=1"}, "base_url: must not hold a query or fragment"),
-        ({"base_url": f"{URL}?"}, "base_url: must not hold a query or fragment"),
+        ({"base_url": "http://host name"}, "base_url='http://host name': must not contain white"),
+        ({"base_url": f"{URL}?key=1"}, "base_url: must not contain a query or fragment"),
+        ({"base_url": f"{URL}?"}, "base_url: must not contain a query or fragment"),
         ({"proxy": "http://192.168.1.300:8080"}, "proxy: is not a valid URL"),
-        ({"base_url": f"{URL}/generate"}, "is what stands before /generate: leave the route off"),
-        ({"base_url": f"{URL}/generate_stream/"}, "is what stands before /generate"),
+        (
+            {"base_url": f"{URL}/generate"},
+            "must be the URL prefix of /generate: leave the route off",
+        ),
+        ({"base_url": f"{URL}/generate_stream/"}, "must be the URL prefix of /generate"),
         ({"base_url": 8080}, "base_url: must be a valid string"),
         ({"max_retries": -1}, "max_retries=-1: must be greater than or equal to 0"),
         ({"max_retries": 2.0}, "max_retries=2.0: must be a valid integer"),
@@ -80,7 +84,7 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
         ({"base_uri": URL}, "base_uri: no such setting; did you mean 'base_url'?"),
         ({"max_retry": 1}, "max_retry: no such setting; did you mean 'max_retries'?"),
         ({"endpoint_url": URL}, "endpoint_url: no such setting; did you mean 'base_url'?"),
-        ({"timeout": 1}, "timeout: no such setting; did you mean 'first_token_timeout'?"),
+        ({"timeout": -1}, "timeout=-1: must be greater than 0"),
         ({"temperatur": 1}, "temperatur: no such setting"),
     ],
 )
@@ -92,7 +96,7 @@ def test_a_wrong_setting_is_refused_by_name_value_and_rule(
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("make", [Client, AsyncClient])
+@pytest.mark.parametrize("make", [Client, AsyncClient, Settings])
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
@@ -116,7 +120,7 @@ def test_a_parameter_that_is_given_to_a_client_is_told_its_place(
     ("variable", "value", "words"),
     [
         ("DATACRUNCH_BASE_URL", "ftp://host", "base_url='ftp://host': must begin with http://"),
-        ("DATACRUNCH_API_KEY", f"{KEY}\n", "api_key: must not hold white space"),
+        ("DATACRUNCH_API_KEY", f"{KEY}\n", "api_key: must not contain white space"),
         ("DATACRUNCH_MODEL", "\udcff", "must not hold lone surrogates"),
         ("HTTPS_PROXY", "ftp://host", "proxy: must begin with http://"),
         ("ALL_PROXY", "http://1.2.3.400", "proxy: is not a valid URL"),
@@ -157,7 +161,9 @@ def test_an_authorization_of_ones_own_stands_in_the_place_of_a_key(
     assert make(model="given", headers=own).api_key is None
     monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-from-environment")
     assert make(base_url=URL, headers=own).api_key is None
-    with pytest.raises(ArgumentError, match="headers: must not hold Authorization beside api_key"):
+    with pytest.raises(
+        ArgumentError, match="headers: Authorization cannot be combined with api_key"
+    ):
         make(base_url=URL, headers=own, api_key="sk-given")
 
 
@@ -175,9 +181,9 @@ def test_the_environments_proxy_is_that_of_the_address(
         ("https://far", "http://secure.proxy"),
         ("https://near", None),
     ):
-        there = replace(first, base_url=url)
-        assert reveal(there.proxy_url) == reveal(alone(there).proxy_url) == proxy
-        given = replace(there, proxy="http://given.proxy")
+        there = first.replace(base_url=url)
+        assert reveal(there.proxy_url) == proxy
+        given = there.replace(proxy="http://given.proxy")
         assert reveal(given.proxy) == reveal(given.proxy_url) == "http://given.proxy"
 
 
@@ -209,8 +215,35 @@ def test_a_refused_secret_is_not_shown(make: Any, given: dict[str, Any]) -> None
 
 
 def test_settings_do_not_change(make: Any) -> None:
-    with pytest.raises(AttributeError):
+    with pytest.raises(ValueError, match="frozen"):
         make(base_url=URL).base_url = "http://elsewhere"
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_the_settings_of_a_client_do_not_change(client: type[Client | AsyncClient]) -> None:
+    for name in ("settings", "base_url", "model"):
+        with pytest.raises(AttributeError):
+            setattr(client(base_url=URL), name, "other")
+
+
+def test_what_a_default_resolved_to_is_not_given(make: Any) -> None:
+    """A copy with another `base_url` is checked as new settings are."""
+    elsewhere = make(base_url=URL, api_key=KEY)
+    assert elsewhere.model == "tgi"
+    with pytest.raises(ArgumentError, match=r"model: is required for https://inference"):
+        elsewhere.replace(base_url="https://inference.datacrunch.io/v1/completions")
+
+
+def test_a_key_of_the_environment_gives_way_to_an_authorization(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a copy as in new settings, also when the variable has gone."""
+    monkeypatch.setenv("DATACRUNCH_API_KEY", KEY)
+    first = make(base_url=URL)
+    monkeypatch.delenv("DATACRUNCH_API_KEY")
+    assert first.replace(headers={"Authorization": "Basic other"}).api_key is None
+    assert reveal(first.replace(max_retries=1).api_key) == KEY
+    assert reveal(pickle.loads(pickle.dumps(first)).replace(max_retries=1).api_key) == KEY
 
 
 def test_a_copy_works_elsewhere_with_the_key(make: Any) -> None:
@@ -220,7 +253,7 @@ def test_a_copy_works_elsewhere_with_the_key(make: Any) -> None:
         copy.deepcopy(original),
         copy.copy(original),
     ):
-        assert type(twin) is make
+        assert type(twin) is type(original)
         assert (twin.base_url, twin.max_retries) == (URL, 5)
         assert twin.api_key.get_secret_value() == KEY
 

@@ -105,7 +105,7 @@ def test_one_client_in_loops_at_once(answering: Any, nothing_left: Any) -> None:
 
 
 def test_one_client_in_32_threads(answering: Any, nothing_left: Any) -> None:
-    """Both methods; then it is closed, and works again."""
+    """Both methods; then it is closed."""
     client = Client(base_url=answering.url)
 
     def run(_: int) -> str:
@@ -114,9 +114,6 @@ def test_one_client_in_32_threads(answering: Any, nothing_left: Any) -> None:
 
     with ThreadPoolExecutor(32) as threads:
         assert set(threads.map(run, range(128))) == {"Hi youHi you"}
-    client.close()
-    nothing_left()
-    assert client.generate("Hello").text == "Hi you"
     client.close()
     nothing_left()
 
@@ -156,7 +153,11 @@ class Reentrant:
 
     def __call__(self, frame: Any, event: str, _: object) -> None:
         name = Path(frame.f_code.co_filename).name
-        if self.stream and name in {"_pool.py", "threading.py", "queue.py"} and "call" in event:
+        if (
+            self.stream
+            and name in {"_pool.py", "_limiter.py", "_driver.py", "threading.py", "queue.py"}
+            and "call" in event
+        ):
             self.moment -= 1
             if not self.moment:
                 self.stream.close()
@@ -165,7 +166,7 @@ class Reentrant:
 
 def test_a_stream_may_be_collected_at_any_moment_of_another_call(answering: Any) -> None:
     """Its turn comes back even while this thread is about to take one: no lock is in the way."""
-    for moment in range(1, 8):
+    for moment in range(1, 40):
         with Client(base_url=answering.url, max_connections=1) as client:
             stream = client.stream("Hello")
             next(stream)
@@ -236,7 +237,7 @@ def test_a_copy_works_on_its_own(copied: Callable[[Any], Any], answering: Any) -
         with copied(client) as other:
             client.close()
             assert other.generate("Hello").text == "Hi you"
-            assert other.idle_timeout == 7
+            assert other.settings.idle_timeout == 7
     assert answering.requests[-1].headers["authorization"] == "Bearer the-secret-key"
     assert answering.accepted == 2
 

@@ -13,9 +13,7 @@ from datacrunch_tgi._protocol._answer import RequestContext
 from datacrunch_tgi._protocol._call import CallLimits, Close, Open, Read, StreamCall
 from datacrunch_tgi._protocol._http import Head, Request
 
-LIMITS = CallLimits(
-    connect_timeout=10, first_token_timeout=120, idle_timeout=60, deadline=300, max_retries=0
-)
+LIMITS = CallLimits()
 HEAD = Head(200, {"content-type": "text/event-stream"})
 TRICKY = '\u2028\u2029\x85\r\n\v\f\x00\ufeff\ufffd\u0301\U0001f468\u200d\U0001f469 "\\data:{}'
 CHARACTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(TRICKY))

@@ -39,7 +39,7 @@ def check(**options: Any) -> None:
     found: dict[str, str] = {}
     try:
         with Client(**settings) as client:
-            found |= facts(client, settings)
+            found |= facts(client.settings, settings)
             with ERR.status(f"asking {client.base_url}"):
                 found[ROUTE] = f"POST {GENERATE}"
                 found[TOKEN] = _one_token(client)

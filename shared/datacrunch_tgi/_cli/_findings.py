@@ -16,7 +16,8 @@ from datacrunch_tgi._errors import (
     MalformedResponseError,
     NotFoundError,
 )
-from datacrunch_tgi._settings import DEFAULT_BASE_URL, Settings
+from datacrunch_tgi._resolve import DEFAULT_BASE_URL
+from datacrunch_tgi._settings import Settings
 
 KEY, BASE_URL, ROUTE, MODEL = "key", "base URL", "route", "model"
 TOKEN, STREAM = "one token", "one stream"

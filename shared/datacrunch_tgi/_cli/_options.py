@@ -6,7 +6,6 @@ here, with its type, its description and its default.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
@@ -14,14 +13,15 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import click
 from pydantic.fields import FieldInfo
 
-from datacrunch_tgi._protocol._parameters import Parameters
-from datacrunch_tgi._settings import Settings
-from datacrunch_tgi._validation import checker
+from datacrunch_tgi._protocol._parameters import ParameterFields, Parameters
+from datacrunch_tgi._settings import SettingsArguments, SettingsFields
 
 NOT_OPTIONS = ("max_connections", "tokenizer")
 """Settings that mean nothing to one request from a terminal."""
-PARAMETERS = (*Parameters.__annotations__, "extra_parameters")
-SETTINGS = tuple(item.name for item in fields(Settings) if item.name not in NOT_OPTIONS)
+PARAMETERS = (*ParameterFields.model_fields, "extra_parameters")
+SETTINGS = tuple(name for name in SettingsFields.model_fields if name not in NOT_OPTIONS)
+_WITH_VARIABLE = ("base_url", "model")
+"""Settings whose default is a variable, before it is what the listing says."""
 
 _SINGULAR = {"headers": "header", "answers": "answer"}
 """An option that may be repeated is named after one of its values."""
@@ -73,9 +73,9 @@ def listed_option(
 
 def parameter_options() -> Iterator[Option]:
     """Make an option of every parameter of a generation, and one for those of newer servers."""
-    about = checker(Parameters).model_fields
-    for name, hint in get_type_hints(Parameters).items():
-        yield listed_option(name, hint, section="Parameters", description=_help(name, about[name]))
+    hints = get_type_hints(Parameters)
+    for name, field in ParameterFields.model_fields.items():
+        yield listed_option(name, hints[name], section="Parameters", description=_help(name, field))
     yield listed_option(
         "extra_parameters",
         Mapping[str, Any] | None,
@@ -86,16 +86,16 @@ def parameter_options() -> Iterator[Option]:
 
 def setting_options() -> Iterator[Option]:
     """Make an option of every setting that means something at a terminal."""
-    about, hints = checker(Settings).model_fields, get_type_hints(Settings)
-    for item in fields(Settings):
-        if item.name in SETTINGS:
-            yield listed_option(
-                item.name,
-                hints[item.name],
-                section="Settings",
-                description=_help(item.name, about[item.name]),
-                default=item.default,
-            )
+    hints = get_type_hints(SettingsArguments)
+    for name in SETTINGS:
+        field = SettingsFields.model_fields[name]
+        yield listed_option(
+            name,
+            hints[name],
+            section="Settings",
+            description=_help(name, field),
+            default=None if name in _WITH_VARIABLE else field.default,
+        )
 
 
 def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -104,7 +104,8 @@ def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _help(name: str, about: FieldInfo) -> str:
-    return " ".join(filter(None, (about.description, _ONLY_HERE.get(name))))
+    description = " ".join((about.description or "").split())
+    return " ".join(filter(None, (description, _ONLY_HERE.get(name))))
 
 
 def _several(_: click.Context, __: click.Parameter, values: Sequence[str]) -> list[str] | None:

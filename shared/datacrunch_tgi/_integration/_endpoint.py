@@ -1,23 +1,19 @@
-"""What the models of both frameworks have in common: their fields, their clients, their parameters.
+"""The base of the models of both frameworks: their fields, their clients, their parameters.
 
 No framework is imported here. A model inherits from `Endpoint` and then from its framework's class.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     PrivateAttr,
-    SecretStr,
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
-    create_model,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -25,47 +21,45 @@ from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_functio
 
 from datacrunch_tgi._aliases import (
     ALIASES,
-    PARAMETERS,
-    SECRET,
-    SETTINGS,
     as_list,
-    refuse_secrets,
     resolve_aliases,
+    spelled_as_given,
     to_parameters,
 )
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import REDACTED, ArgumentError
 from datacrunch_tgi._protocol._call import OnRetry
-from datacrunch_tgi._protocol._parameters import Parameters, check_parameters
+from datacrunch_tgi._protocol._parameters import (
+    PARAMETERS,
+    ParameterFields,
+    Parameters,
+    check_parameters,
+)
 from datacrunch_tgi._protocol._schema import Answer
-from datacrunch_tgi._settings import Settings
+from datacrunch_tgi._settings import SETTINGS, Settings, SettingsArguments, SettingsFields
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._validation import refuse_unknown
 
-_NOT_DUMPED = {*SECRET, "tokenizer"}
-"""Settings that no dump of a model holds: secrets, and what is no data."""
-
-Model = TypeVar("Model", bound=BaseModel)
+SECRET = {"api_key", "client_certificate", "headers", "proxy"}
+"""Settings that no call can have, because frameworks show a call's arguments to tracers."""
 
 
-def _with_listed_fields(model: type[Model]) -> type[Model]:
-    """Add every setting and parameter to a model, as `Settings` and `Parameters` list them."""
-    settings = get_type_hints(Settings, include_extras=True) | {"api_key": SecretStr | None}
-    listed: dict[str, Any] = {}
-    for item in fields(Settings):
-        secret = item.name in _NOT_DUMPED
-        listed[item.name] = (
-            settings[item.name],
-            Field(item.default, exclude=secret or None, repr=not secret),
+class EndpointArguments(SettingsArguments, Parameters, total=False):
+    """Keyword arguments of every model: settings, parameters and `extra_parameters`."""
+
+    extra_parameters: Mapping[str, Any]
+
+
+def refuse_secrets(names: Iterable[str]) -> None:
+    """Refuse arguments that a call must not have, since tracers record them.
+
+    Raises:
+        ArgumentError: One is a secret.
+    """
+    for name in SECRET.intersection(names):
+        raise ArgumentError(
+            name, "can only be set on the model, because tracers record call arguments"
         )
-    # The frameworks' users may say more than the API (see `translated`), so values are checked elsewhere.
-    annotations = get_type_hints(Parameters, include_extras=True)
-    for name, plain in get_type_hints(Parameters).items():
-        (about,) = annotations[name].__metadata__
-        listed[name] = (plain, Field(None, description=about.description))
-    return create_model(
-        model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **listed
-    )
 
 
 def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -90,31 +84,29 @@ def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     raise ValidationError.from_exception_data(title, refused, hide_input=True)
 
 
-@_with_listed_fields
-class Endpoint(BaseModel):
-    """A model behind an endpoint: every setting of `Settings`, every parameter of `Parameters`.
+class Endpoint(SettingsFields, ParameterFields):
+    """A model behind an endpoint: every setting and every parameter is a field.
 
-    Parameters that are fields hold for every call; those of a call stand over them.
+    Parameters of a call take precedence over those of the model.
     """
 
     model_config = ConfigDict(
-        arbitrary_types_allowed=True, hide_input_in_errors=True, protected_namespaces=()
+        use_attribute_docstrings=True,
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
     )
 
     call_arguments: ClassVar[frozenset[str]] = frozenset(
         {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - SECRET
     )
-    """What a call may have of its own."""
+    """Arguments that a call may have of its own."""
 
-    extra_parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Sent unchecked beside the parameters, for newer servers."
-    )
-    _clients: tuple[dict[str, Any], Client, AsyncClient] | None = PrivateAttr(default=None)
-    """The clients, behind the settings that they were made of."""
+    extra_parameters: dict[str, Any] = Field(default_factory=dict)
+    """Sent unchecked beside the parameters, for what a newer server understands."""
 
-    if TYPE_CHECKING:  # the listed fields are added at run time
-
-        def __getattr__(self, name: str) -> Any: ...
+    _settings: Settings | None = PrivateAttr(default=None)
+    _clients: tuple[Client, AsyncClient] | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Let the framework's class do what it does there: pydantic's own would end with this one."""
@@ -141,65 +133,67 @@ class Endpoint(BaseModel):
         given = cast("Mapping[str, Any]", given)
         aliases = [info.alias for info in cls.model_fields.values() if info.alias]
         refuse_unknown(given, [*ALIASES, *cls.model_fields, *aliases])
-        given = resolve_aliases(given)
-        meant = to_parameters({name: given[name] for name in PARAMETERS if name in given})
-        check_parameters(meant, streaming=False)
-        return given
+        with spelled_as_given(given):
+            named = resolve_aliases(given)
+            parameters = {name: named[name] for name in PARAMETERS if name in named}
+            check_parameters({"details": True, **parameters}, streaming=False)
+        unset = [name for name in SETTINGS if name in named and named[name] is None]
+        return {name: value for name, value in named.items() if name not in unset}
 
     @model_validator(mode="after")
     def _resolve_settings(self) -> Self:
-        return self._resolved()
+        if self._settings is None:
+            given = {name: getattr(self, name) for name in self.model_fields_set & {*SETTINGS}}
+            self._settings = Settings(**given)
+        return self._show_settings()
 
-    def _resolved(self) -> Self:
-        """Have the settings read back as the clients have them."""
-        _, client, async_client = self._get_clients()
-        resolved = {name: getattr(client, name) for name in SETTINGS}
-        vars(self).update(resolved)
-        self._clients = (resolved, client, async_client)
+    def _show_settings(self) -> Self:
+        """Let the settings read back as the clients have them."""
+        vars(self).update({name: getattr(self._settings, name) for name in SETTINGS})
         return self
 
     @property
     def client(self) -> Client:
         """The client for threads, with this model's settings."""
-        return self._get_clients()[1]
+        return self._get_clients()[0]
 
     @property
     def async_client(self) -> AsyncClient:
         """The client for event loops, with this model's settings."""
-        return self._get_clients()[2]
+        return self._get_clients()[1]
 
     @property
     def parameters(self) -> Parameters:
-        """This model's parameters, in the API's terms."""
-        return to_parameters(
-            {name: getattr(self, name) for name in PARAMETERS} | {"stop": as_list(self.stop)}
-        )
+        """This model's parameters, as the API spells them.
+
+        `details` is on unless it is turned off, because usage and finish reason come from it.
+        """
+        given = {name: getattr(self, name) for name in PARAMETERS} | {"stop": self.stop}
+        return cast("Parameters", {"details": True, **to_parameters(given)})
 
     @property
     def max_tokens(self) -> int | None:
-        """What the frameworks call `max_new_tokens`."""
-        most: int | None = self.max_new_tokens
-        return most
+        """Another name of `max_new_tokens`."""
+        return self.max_new_tokens
 
     @max_tokens.setter
-    def max_tokens(self, most: int | None) -> None:
-        self.max_new_tokens = most
+    def max_tokens(self, limit: int | None) -> None:
+        self.max_new_tokens = limit
 
     @property
     def timeout(self) -> float:
-        """What the frameworks call `first_token_timeout`, in seconds."""
-        seconds: float = self.first_token_timeout
-        return seconds
+        """Another name of `first_token_timeout`, in seconds."""
+        return self.first_token_timeout
 
     @timeout.setter
     def timeout(self, seconds: float) -> None:
         self.first_token_timeout = seconds
 
     def check_kwargs(self, names: Iterable[str]) -> None:
-        """Refuse what no call can have.
+        """Check the names of a call's arguments.
 
         Raises:
-            ArgumentError: It is not known, or a secret, which tracers would be told.
+            ArgumentError: One is unknown, or a secret, which tracers would record.
         """
         refuse_secrets(names)
         refuse_unknown(names, self.call_arguments)
@@ -207,30 +201,62 @@ class Endpoint(BaseModel):
     def with_overrides(
         self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
     ) -> Self:
-        """A copy of this model whose own parameters and settings are those of one call.
+        """Copy this model with the arguments of one call.
 
-        The call's stand over the model's; stop strings and extra parameters are added to them. It has
-        the same connections, unless the call changes where they lead.
+        They take precedence over the model's; stop strings and extra parameters are added. The copy
+        shares connections, unless an argument leads its requests elsewhere.
 
         Raises:
-            ArgumentError: The call has what no call can have, or a setting that breaks its rule.
+            ArgumentError: An argument is unknown, is a secret, or breaks its rule.
         """
         self.check_kwargs(call)
         self._get_clients()  # before it is copied, so that every copy has the same clients
-        given = resolve_aliases(call)
+        given = {
+            name: value
+            for name, value in resolve_aliases(call).items()
+            if not (value is None and name in SETTINGS)
+        }
         for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
             given[name] = self._checked_field(name, given[name])
         extra: Any = given.get("extra_parameters") or {}
         if not isinstance(extra, Mapping):
             raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
-        model = self.model_copy(
+        model = super().model_copy(
             update={
                 **given,
                 "stop": [*as_list(self.stop), *as_list(given.get("stop")), *as_list(stop)] or None,
                 "extra_parameters": {**self.extra_parameters, **extra},
             }
         )
-        return model._resolved() if given.keys() & SETTINGS else model
+        if given.keys() & {*SETTINGS}:
+            model._get_clients()
+        return model
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the model.
+
+        Args:
+            update: Fields to change, in any spelling.
+            deep: Whether to copy the values of fields too.
+
+        Raises:
+            ArgumentError: A field is unknown, or its value breaks a rule.
+        """
+        given = resolve_aliases(update or {})
+        refuse_unknown(given, [*type(self).model_fields, *type(self).__private_attributes__])
+        with spelled_as_given(update or {}):
+            parameters = {name: given[name] for name in PARAMETERS if name in given}
+            check_parameters({"details": True, **parameters}, streaming=False)
+        self._get_clients()  # before it is copied, so that the copy shares them
+        copy = super().model_copy(update=given, deep=deep)
+        copy._get_clients()
+        return copy
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is made by use, so that a pickle does not change by it."""
+        state = super().__getstate__()
+        unused = {"_clients": None}
+        return {**state, "__pydantic_private__": {**state["__pydantic_private__"], **unused}}
 
     def _checked_field(self, name: str, value: Any) -> Any:
         field = type(self).model_fields[name]
@@ -241,18 +267,23 @@ class Endpoint(BaseModel):
             first = error.errors(include_url=False)[0]
         raise ArgumentError(name, first["msg"], value=repr(value))
 
-    def _get_clients(self) -> tuple[dict[str, Any], Client, AsyncClient]:
-        settings = {name: getattr(self, name) for name in SETTINGS}
-        if self._clients is None:
-            self._clients = (settings, Client(**settings), AsyncClient(**settings))
-        elif self._clients[0] != settings:
-            before, client, async_client = self._clients
-            new = {name: value for name, value in settings.items() if value != before[name]}
-            self._clients = (
-                settings,
-                client.with_settings(**new),
-                async_client.with_settings(**new),
-            )
+    def _get_clients(self) -> tuple[Client, AsyncClient]:
+        """Return the clients; make them again if a field has changed."""
+        settings, values = self._settings, vars(self)
+        changed = {
+            name: values[name]
+            for name in SETTINGS
+            if values[name] is not (value := getattr(settings, name)) and values[name] != value
+        }
+        if settings is None or self._clients is None or changed:
+            settings = (settings or Settings()).replace(**changed)
+            if self._clients:
+                client, async_client = self._clients
+                self._clients = client.with_resolved(settings), async_client.with_resolved(settings)
+            else:
+                self._clients = Client.of(settings), AsyncClient.of(settings)
+            self._settings = settings
+            self._show_settings()
         return self._clients
 
     # What both frameworks' methods come to; a call's `on_retry` is told each error that is tried again.

@@ -17,7 +17,7 @@ from datacrunch_tgi._protocol._stop import StopFilter, cut
 STOP_SEQUENCE = "stop_sequence"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class RequestContext:
     """What of a request the reading of its answer needs."""
 
@@ -25,6 +25,7 @@ class RequestContext:
     stop: Sequence[str] = ()
     return_full_text: bool = False
     details: bool = False
+    truncate: int | None = None
     prompt_tokens: int | None = None
     """The prompt's tokens, by the user's tokenizer; None without one."""
 

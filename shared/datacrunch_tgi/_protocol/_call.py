@@ -7,6 +7,7 @@ throws in the error that it ended with:
     Read    wait for the next bytes     -> the bytes, b"" at their end
     Close   drop the response           -> None
     Sleep   wait                        -> None
+    Compute run a function              -> None
     a list  hand these events to the caller, in order
 
 So attempts, time limits, retries and the reading of a stream are written once and driven twice, by a
@@ -49,18 +50,6 @@ END_OF_BODY_TIMEOUT = 1.0
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """How patient a call is: the settings of the same names, in seconds, and a number of retries."""
-
-    connect_timeout: float
-    first_token_timeout: float
-    idle_timeout: float
-    deadline: float
-    max_retries: int
-    startup_timeout: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Open:
     """Send the request; get the head of its response within `timeout` seconds in all."""
@@ -89,7 +78,28 @@ class Sleep:
     seconds: float
 
 
-Step = Open | Read | Close | Sleep
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Run a function that may take long; an event loop runs it in a thread."""
+
+    function: Callable[[], None]
+
+
+Step = Open | Read | Close | Sleep | Compute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """The limits of one call: times in seconds, and how often it is sent again."""
+
+    connect_timeout: float = 10.0
+    first_token_timeout: float = 120.0
+    idle_timeout: float = 60.0
+    deadline: float = 300.0
+    max_retries: int = 2
+    startup_timeout: float = 0.0
+
+
 Steps = Generator[Step | list[StreamEvent], Any, None]
 OnRetry = Callable[[DataCrunchError], None]
 
@@ -116,12 +126,14 @@ class Call(ABC, Generic[Result]):
         *,
         base_url: str = "",
         redactor: Redactor | None = None,
+        prepare: Callable[[], None] | None = None,
         on_retry: OnRetry | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._request, self._limits = request, limits
         self._base_url, self._redactor = base_url, redactor or Redactor()
+        self._prepare = prepare
         self._on_retry, self._clock, self._jitter = on_retry, clock, jitter
         self._requests = 0
 
@@ -141,6 +153,8 @@ class Call(ABC, Generic[Result]):
 
     def steps(self) -> Steps:
         """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
+        if self._prepare:
+            yield Compute(self._prepare)
         self._deadline = self._clock() + self._limits.deadline
         wait = backoff_delays(self._limits.max_retries, self._jitter)
         next(wait)

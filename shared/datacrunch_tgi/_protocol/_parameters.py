@@ -1,41 +1,41 @@
-"""What a request may ask for: every parameter once, with its type, unit, range and default. Pure.
+"""Parameters of a generation: every one with its type, unit, range and default. Pure.
 
-`Parameters` is the only list of them: the clients' keyword arguments, the adapters' fields and the
-checks before a request are all made from it. The ranges are those of TGI's own validation, 1.1.1 and
-3.3.7, where numbers are 32-bit floats; those that depend on a server's configuration are left to it.
+The ranges are those of TGI's own validation (1.1.1 and 3.3.7), where numbers are 32-bit floats; ranges
+that depend on a server's configuration are left to the server.
 """
 
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from datacrunch_tgi._aliases import (
+    ALIASES,
+    float32,
+    resolve_aliases,
+    spelled_as_given,
+    to_parameters,
+)
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._validation import Text, checked, checker, rule
+from datacrunch_tgi._validation import Text, check_fields, rule
 
 MAX_NEW_TOKENS = 512
 """Sent where `max_new_tokens` is not set: servers' own defaults go from 20 tokens to the whole window."""
 
 
-def _float32(value: float) -> float:
-    try:
-        return float(struct.unpack("f", struct.pack("f", value))[0])
-    except OverflowError:
-        return float("inf")
-
-
-_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Positive = Annotated[
-    _Number,
-    rule(
-        lambda value: 0 < _float32(value) < float("inf"),
-        "must be strictly positive, as a 32-bit float",
-    ),
+_Number = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    rule(lambda value: abs(float32(value)) < float("inf"), "must be finite as a 32-bit float"),
 ]
+_Positive = Annotated[_Number, rule(lambda value: float32(value) > 0, "must be greater than 0")]
+_Temperature = Annotated[_Number, rule(lambda value: value >= 0, "must be 0 (greedy) or greater")]
 _Share = Annotated[
     _Number,
-    rule(lambda value: 0 < _float32(value) < 1, "must be > 0.0 and < 1.0, as a 32-bit float"),
+    rule(
+        lambda value: float32(value) > 0 and value <= 1,
+        "must be greater than 0.0 and at most 1.0",
+    ),
 ]
 _Stop = Annotated[Text, rule(bool, "must not be empty: it would end every answer after one token")]
 _GRAMMAR_TYPES = ("json", "json_object", "json_schema", "regex")
@@ -48,123 +48,94 @@ _Grammar = Annotated[
 ]
 
 
-class Parameters(TypedDict, total=False):
-    """The optional settings of one generation, under the API's own names.
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    return list(value) if isinstance(value, Sequence) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]  # checked next
 
-    Whatever is left out, or None, is not sent, and the server's default holds; `max_new_tokens` alone
-    is always sent, 512 unless set. The first fifteen are the API page's; the last four are TGI's own,
-    which DataCrunch's fork (1.1.1) ignores, `top_n_tokens` apart.
+
+class ParameterFields(BaseModel):
+    """Every parameter, with its type, unit, range and default."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    do_sample: bool | None = None
+    """Sample tokens instead of taking the likeliest. Server default: False."""
+    max_new_tokens: Annotated[int, Field(ge=1, le=2**32 - 1)] | None = None
+    """Maximum number of tokens to generate. Default: 512. `max_tokens` is accepted too."""
+    repetition_penalty: _Positive | None = None
+    """Penalty factor for repeated tokens, greater than 0; 1.0 is no penalty. Server default: 1.0."""
+    return_full_text: bool | None = None
+    """Return the prompt in front of the answer. Server default: False."""
+    stop: Annotated[list[_Stop] | None, BeforeValidator(_as_list)] = None
+    """Strings that end the answer and are not part of it. Server default: none."""
+    seed: Annotated[int, Field(ge=0, le=2**64 - 1)] | None = None
+    """Seed of the random generator, 0 to 2**64 - 1. Server default: random."""
+    temperature: _Temperature | None = None
+    """Sampling temperature. 0 is greedy; any other value except 1.0 turns sampling on. Server
+    default: 1.0."""
+    top_k: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Sample from this number of likeliest tokens, at least 1. Server default: all."""
+    top_p: _Share | None = None
+    """Sample from the likeliest tokens with this total probability, greater than 0.0; 1.0 is all.
+    Server default: all."""
+    truncate: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
+    """Keep only this number of the prompt's last tokens, at least 1. Server default: all."""
+    typical_p: _Share | None = None
+    """Sample from the most typical tokens with this total probability, greater than 0.0; 1.0 is all.
+    Server default: all."""
+    best_of: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
+    """Generate this number of answers and return the likeliest; not in a stream. Server default: 1."""
+    watermark: bool | None = None
+    """Add a watermark that a detector can recognise. Server default: False."""
+    details: bool | None = None
+    """Return finish reason, seed, and each token's log probability. Server default: False."""
+    decoder_input_details: bool | None = None
+    """Return the prompt's tokens too; not in a stream. Server default: False."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Penalty for frequent tokens, -2.0 to 2.0 (TGI 1.4). Server default: 0.0."""
+    top_n_tokens: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    """Return this number of likeliest tokens at each position (TGI 1.0.3). Server default: 0."""
+    grammar: _Grammar | None = None
+    """JSON schema or regular expression that the answer must match (TGI 1.4.1). Server default:
+    none."""
+    adapter_id: Text | None = None
+    """LoRA adapter to use (TGI 2.1.0). Server default: none."""
+
+
+class Parameters(TypedDict, total=False):
+    """Optional parameters of one generation, under the API's own names.
+
+    A parameter that is left out or None is not sent, and the server's default holds; only
+    `max_new_tokens` is always sent, 512 unless set. The first fifteen are the API page's. The last four
+    are TGI's own; DataCrunch's fork (1.1.1) ignores them, except `top_n_tokens`.
     """
 
-    do_sample: Annotated[
-        bool | None,
-        Field(
-            description="Draw tokens at random instead of taking the likeliest. Server's default: False."
-        ),
-    ]
-    max_new_tokens: Annotated[
-        Annotated[int, Field(ge=1, le=2**32 - 1)] | None,
-        Field(description="Most tokens that the answer may have. Default: 512."),
-    ]
-    repetition_penalty: Annotated[
-        _Positive | None,
-        Field(
-            description="Factor > 0 against repeating; 1.0 is no penalty. Server's default: 1.0."
-        ),
-    ]
-    return_full_text: Annotated[
-        bool | None,
-        Field(description="Put the prompt in front of the answer. Server's default: False."),
-    ]
-    stop: Annotated[
-        Sequence[_Stop] | None,
-        Field(
-            description="Texts that end the answer; they are not part of it. Server's default: none."
-        ),
-    ]
-    seed: Annotated[
-        Annotated[int, Field(ge=0, le=2**64 - 1)] | None,
-        Field(
-            description="Start of the random generator, 0 to 2**64 - 1. Server's default: random."
-        ),
-    ]
-    temperature: Annotated[
-        _Positive | None,
-        Field(
-            description="Divides the logits, > 0; other than 1.0 it samples. Server's default: 1.0."
-        ),
-    ]
-    top_k: Annotated[
-        Annotated[int, Field(ge=1, le=2**31 - 1)] | None,
-        Field(
-            description="Sample among so many of the likeliest tokens, >= 1. Server's default: all."
-        ),
-    ]
-    top_p: Annotated[
-        _Share | None,
-        Field(
-            description="Sample among the likeliest tokens that make this share, > 0 and < 1. Server's default: all."
-        ),
-    ]
-    truncate: Annotated[
-        Annotated[int, Field(ge=1, le=2**64 - 1)] | None,
-        Field(
-            description="Keep only so many of the prompt's last tokens, >= 1. Server's default: all."
-        ),
-    ]
-    typical_p: Annotated[
-        _Share | None,
-        Field(
-            description="Sample among the most typical tokens that make this share, > 0 and < 1. Server's default: all."
-        ),
-    ]
-    best_of: Annotated[
-        Annotated[int, Field(ge=1, le=2**64 - 1)] | None,
-        Field(
-            description="Generate so many answers, return the likeliest; not in a stream. Server's default: 1."
-        ),
-    ]
-    watermark: Annotated[
-        bool | None,
-        Field(
-            description="Mark the text so that a detector can recognise it. Server's default: False."
-        ),
-    ]
-    details: Annotated[
-        bool | None,
-        Field(
-            description="Tell finish reason, seed, and each token's log probability. Server's default: False."
-        ),
-    ]
-    decoder_input_details: Annotated[
-        bool | None,
-        Field(
-            description="Tell the prompt's tokens too; not in a stream. Server's default: False."
-        ),
-    ]
-    frequency_penalty: Annotated[
-        Annotated[float, Field(strict=True, ge=-2, le=2)] | None,
-        Field(description="Against frequent tokens, -2.0 to 2.0 (TGI 1.4). Server's default: 0.0."),
-    ]
-    top_n_tokens: Annotated[
-        Annotated[int, Field(ge=0, le=2**32 - 1)] | None,
-        Field(
-            description="Tell so many likeliest tokens at each place (TGI 1.0.3). Server's default: 0."
-        ),
-    ]
-    grammar: Annotated[
-        _Grammar | None,
-        Field(
-            description="A JSON schema or regular expression that the answer must match (TGI 1.4.1). Server's default: none."
-        ),
-    ]
-    adapter_id: Annotated[
-        Text | None,
-        Field(description="The LoRA adapter to use (TGI 2.1.0). Server's default: none."),
-    ]
+    do_sample: bool | None
+    max_new_tokens: int | None
+    max_tokens: int | None
+    repetition_penalty: float | None
+    return_full_text: bool | None
+    stop: Sequence[str] | str | None
+    seed: int | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    truncate: int | None
+    typical_p: float | None
+    best_of: int | None
+    watermark: bool | None
+    details: bool | None
+    decoder_input_details: bool | None
+    frequency_penalty: float | None
+    top_n_tokens: int | None
+    grammar: Mapping[str, Any] | None
+    adapter_id: str | None
 
 
-_CHECKER = checker(Parameters)
+PARAMETERS = tuple(ParameterFields.model_fields)
+CALL_ARGUMENTS = (*PARAMETERS, *(alias for alias, name in ALIASES.items() if name in PARAMETERS))
+"""Names of parameters, other spellings included."""
 _SAMPLING = ("temperature", "top_k", "top_p", "typical_p")
 
 
@@ -184,18 +155,18 @@ def check_prompt(inputs: object) -> str:
 
 
 def check_parameters(given: Mapping[str, Any], *, streaming: bool) -> dict[str, Any]:
-    """Check what a client can know; return what is to be sent.
+    """Check what a client can know; return the parameters to send.
 
     Args:
-        given: Parameters by name; None counts as not given.
+        given: Parameters by name, in any spelling; None means not set.
         streaming: Whether they are for the streaming route.
 
     Raises:
         ArgumentError: Names the parameter, its value and the rule.
     """
-    parameters = checked(
-        _CHECKER, {name: value for name, value in given.items() if value is not None}
-    )
+    with spelled_as_given(given):
+        names = {name: value for name, value in resolve_aliases(given).items() if value is not None}
+        parameters = to_parameters(check_fields(ParameterFields, names))
     best_of = parameters.get("best_of", 1)
     if streaming and best_of != 1:
         raise ArgumentError("best_of", "must be 1 when streaming", value=repr(best_of))

@@ -1,1 +1,16 @@
-"""Connections and everything else that does I/O."""
+"""Everything that does I/O: sessions, pools, limiters, connections, engines.
+
+Client.generate, Client.stream          what to do: a Call, a generator of steps (_protocol)
+  └─ Session       _session.py          what a client has running; closing ends it
+      └─ Driver    _driver.py           carries the steps out, one after the other
+          ├─ Limiter     _limiter.py    waits until a connection is free
+          ├─ Pool        _pool.py       takes an idle connection, or makes one
+          └─ Connection  _connections.py
+"""
+
+from datacrunch_tgi._transport._driver import AsyncDriver, SyncDriver
+from datacrunch_tgi._transport._session import AsyncSession, SyncSession
+from datacrunch_tgi._transport._target import Target
+from datacrunch_tgi._transport._tls import TLSConfig
+
+__all__ = ["AsyncDriver", "AsyncSession", "SyncDriver", "SyncSession", "TLSConfig", "Target"]

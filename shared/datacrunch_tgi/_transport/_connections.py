@@ -5,7 +5,6 @@ It alone imports httpx, and none of httpx's types or errors leaves it.
 
 import asyncio
 import ssl
-import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from importlib.util import find_spec
@@ -25,7 +24,7 @@ from datacrunch_tgi._errors import (
 )
 from datacrunch_tgi._protocol._call import Close, Open, Read, Sleep, Step
 from datacrunch_tgi._protocol._http import Head, Request
-from datacrunch_tgi._settings import Settings, reveal
+from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._exceptions import (
     describe,
     is_about_certificates,
@@ -33,7 +32,7 @@ from datacrunch_tgi._transport._exceptions import (
     strip_traceback,
 )
 from datacrunch_tgi._transport._network import Reads
-from datacrunch_tgi._version import __version__
+from datacrunch_tgi._transport._target import Target
 
 IDLE_SECONDS = 15.0
 """How long a connection waits for its next request."""
@@ -42,9 +41,9 @@ IDLE_SECONDS = 15.0
 class SyncConnection:
     """One connection, and what the steps of a call mean to a thread."""
 
-    def __init__(self, settings: Settings, tls: "TLSConfig") -> None:
-        self._settings = settings
-        self._transport = httpx.HTTPTransport(**_transport_options(settings, tls))
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._transport = httpx.HTTPTransport(**_transport_options(target))
         self._reads = Reads()
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
@@ -64,13 +63,21 @@ class SyncConnection:
         try:
             return self._handlers[type(step)](step)
         except _FAILURES as error:
-            failure: BaseException = _failure(error, self._settings)
+            failure: BaseException = _failure(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
         raise failure  # Not in the handler: a context would keep httpx's frames, which hold the key.
 
     def close(self) -> None:
         """Close the connection itself."""
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Let whatever waits for this connection fail, in whichever thread."""
+        self._transport.close()
+
+    def close_after_fork(self) -> None:
+        """Close the connection in a child process, without ending the parent's."""
         self._transport.close()
 
     def drop_response(self) -> None:
@@ -82,7 +89,7 @@ class SyncConnection:
 
     def _open(self, step: Open) -> Head:
         self._reads.start(step.connect_timeout, step.timeout)
-        request = _http_request(self._settings, step.request, self._reads)
+        request = _http_request(self._target, step.request, self._reads)
         request.extensions["trace"] = self._reads.trace
         self._response = response = self._transport.handle_request(request)
         encoded = "content-encoding" in response.headers
@@ -97,9 +104,9 @@ class SyncConnection:
 class AsyncConnection:
     """One connection, and what the steps of a call mean to an event loop."""
 
-    def __init__(self, settings: Settings, tls: "TLSConfig") -> None:
-        self._settings = settings
-        self._transport = httpx.AsyncHTTPTransport(**_transport_options(settings, tls))
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._transport = httpx.AsyncHTTPTransport(**_transport_options(target))
         self._reads = Reads()
         self._response: httpx.Response | None = None
         self._body_read = True
@@ -116,7 +123,7 @@ class AsyncConnection:
         try:
             return await self._handlers[type(step)](step)
         except _FAILURES as error:
-            failure: BaseException = _failure(error, self._settings)
+            failure: BaseException = _failure(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
         raise failure  # as there
@@ -124,6 +131,10 @@ class AsyncConnection:
     async def close(self) -> None:
         """Close the connection itself."""
         await self._transport.aclose()
+
+    def abort(self) -> None:
+        """Close the connection at once; whatever waits for it fails."""
+        self._aborting = asyncio.ensure_future(self.close())
 
     async def drop_response(self) -> None:
         """End the response; a whole one leaves the connection for the next, else it is closed."""
@@ -139,7 +150,7 @@ class AsyncConnection:
 
     async def _open(self, step: Open) -> Head:
         self._reads.start(step.connect_timeout, step.timeout)
-        request = _http_request(self._settings, step.request, self._reads)
+        request = _http_request(self._target, step.request, self._reads)
         request.extensions["trace"] = self._reads.async_trace
         self._body_read = False
         self._response = response = await self._transport.handle_async_request(request)
@@ -155,81 +166,35 @@ class AsyncConnection:
         return chunk
 
 
-class TLSConfig:
-    """The certificates to trust and to show: read when first needed, and shared by all connections."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._context: ssl.SSLContext | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Everything that a secure connection needs to know.
-
-        Raises:
-            ArgumentError: A file cannot be read, or is none.
-        """
-        with self._lock:
-            if self._context is None:
-                self._context = self._read()
-            return self._context
-
-    def _read(self) -> ssl.SSLContext:
-        bundle = self._settings.ca_bundle
-        try:
-            context = (
-                ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
-            )
-        except OSError as error:
-            raise ArgumentError("ca_bundle", describe(error), value=repr(bundle)) from None
-        try:
-            self._load_client_certificate(context)
-        except OSError as error:
-            raise ArgumentError("client_certificate", describe(error)) from None
-        return context
-
-    def _load_client_certificate(self, context: ssl.SSLContext) -> None:
-        match self._settings.client_certificate:
-            case None:
-                pass
-            case str() as file:
-                context.load_cert_chain(file)
-            case files:
-                context.load_cert_chain(*files)
-
-
-def _transport_options(settings: Settings, tls: TLSConfig) -> dict[str, Any]:
+def _transport_options(target: Target) -> dict[str, Any]:
     """One connection, without a search for certificates where no connection is secure."""
-    secure = f"{settings.base_url}".startswith("https:")
+    secure = target.base_url.startswith("https:")
     return {
-        "verify": tls.context() if secure else cast("ssl.SSLContext", None),
+        "verify": target.tls.context() if secure else cast("ssl.SSLContext", None),
         "limits": httpx.Limits(max_connections=1, keepalive_expiry=IDLE_SECONDS),
-        "proxy": _proxy(settings, tls),
+        "proxy": _proxy(target),
     }
 
 
-def _proxy(settings: Settings, tls: TLSConfig) -> httpx.Proxy | None:
+def _proxy(target: Target) -> httpx.Proxy | None:
     """The proxy, if any; its address is in no variable here, where a traceback would show its password."""
-    scheme = (reveal(settings.proxy_url) or "").partition(":")[0]
+    scheme = (reveal(target.proxy) or "").partition(":")[0]
     if scheme.startswith("socks") and not find_spec("socksio"):
         raise ArgumentError("proxy", "a SOCKS proxy needs a package: pip install httpx[socks]")
-    context = tls.context() if scheme == "https" else None
-    return httpx.Proxy(f"{reveal(settings.proxy_url)}", ssl_context=context) if scheme else None
+    context = target.tls.context() if scheme == "https" else None
+    return httpx.Proxy(f"{reveal(target.proxy)}", ssl_context=context) if scheme else None
 
 
-def _http_request(settings: Settings, request: Request, reads: Reads) -> httpx.Request:
+def _http_request(target: Target, request: Request, reads: Reads) -> httpx.Request:
     http_request = httpx.Request(
         request.method,
-        f"{settings.base_url}{request.path}",
-        headers={"Accept": "*/*", "User-Agent": f"datacrunch-tgi/{__version__}"},
+        f"{target.base_url}{request.path}",
+        headers=[(name, value.get_secret_value()) for name, value in target.headers],
         content=request.body,
         extensions={"timeout": reads},
     )
     if request.body is not None:
         http_request.headers["Content-Type"] = "application/json"
-    http_request.headers.update(settings.headers)
-    if settings.api_key:
-        http_request.headers["Authorization"] = f"Bearer {reveal(settings.api_key)}"
     return http_request
 
 
@@ -244,10 +209,10 @@ _FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 a TLS alert after the handshake, a name that cannot be looked up)."""
 
 
-def _failure(error: Exception, settings: Settings) -> TransportError:
+def _failure(error: Exception, target: Target) -> TransportError:
     """The error of this package for one of httpx's, whose words alone are kept."""
     words = describe(error)
-    host = f"{settings.base_url}{' through the proxy' if settings.proxy_url else ''}"
+    host = f"{target.base_url}{' through the proxy' if target.proxy else ''}"
     match error:
         case httpx.ConnectTimeout():
             return ConnectTimeoutError(f"no connection to {host} in time")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
-from datacrunch_tgi import Settings
+from datacrunch_tgi import AsyncClient, Client, Settings
 
 KEY = "sk-0123456789/abcdefghij"
 PASSWORD = "the-proxys-password"  # noqa: S105 -- made up, and so is the next
@@ -31,7 +31,9 @@ class Shown:
         inside = dict(getattr(thing, "__dict__", {}))
         texts = [str(thing), repr(thing), pretty_repr(thing), repr(inside), pretty_repr(inside)]
         texts.append(json.dumps(inside, default=str))
-        if not isinstance(thing, Settings):
+        if not isinstance(
+            thing, Settings | Client | AsyncClient
+        ):  # they work elsewhere, with the key
             texts.append(repr(pickle.dumps(thing)))
         return "\n".join(texts)
 

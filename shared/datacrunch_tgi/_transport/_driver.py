@@ -1,0 +1,299 @@
+"""Drivers: one call of `_protocol._call` carried out on one connection, by a thread or an event loop.
+
+    call.steps() ──step──▶ driver ──perform──▶ connection
+                 ◀─result─        ◀──────────
+                 ──events─▶ driver.next_event ──▶ caller
+
+A driver ends when its call does, when it is closed, from wherever that is, or when it is dropped. It
+holds a place of the limiter and a connection from its first step to its end.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from datacrunch_tgi._errors import DataCrunchError, TransportError
+from datacrunch_tgi._protocol._call import Call, Compute, Sleep, Step
+from datacrunch_tgi._protocol._schema import StreamEvent
+from datacrunch_tgi._transport._connections import AsyncConnection, SyncConnection
+from datacrunch_tgi._transport._pool import AsyncPool, LoopPool, SyncPool, is_running
+
+Result = TypeVar("Result")
+
+
+class _Driver(Generic[Result]):
+    """The state of a call that is being carried out."""
+
+    def __init__(self, call: Call[Result], pool_timeout: float) -> None:
+        self._call, self._pool_timeout = call, pool_timeout
+        self._steps = call.steps()
+        self._is_stopped = self._is_finished = False
+        self._stop_error: DataCrunchError | None = None
+        self.events: deque[StreamEvent] = deque()
+        """Events that have arrived and were not handed out yet."""
+
+    def _next_step(self, came: Any = None, failure: TransportError | None = None) -> Step | None:
+        """Go on to the call's next step; None if events have arrived or it has ended."""
+        try:
+            step = self._steps.throw(failure) if failure else self._steps.send(came)
+        except StopIteration:
+            self._is_stopped = True
+            return None
+        if isinstance(step, list):
+            self.events.extend(step)
+            return None
+        return step
+
+    def _stop(self, error: DataCrunchError | None) -> None:
+        if not self._is_stopped:
+            self._is_stopped, self._stop_error = True, error
+        self.events.clear()
+
+    def _stopped(self) -> bool:
+        return self._is_stopped
+
+    def _result(self) -> Result:
+        if self._stop_error:
+            raise self._stop_error
+        return self._call.result
+
+
+class SyncDriver(_Driver[Result]):
+    """Carries out a call in a thread."""
+
+    def __init__(self, call: Call[Result], pool: SyncPool, pool_timeout: float) -> None:
+        super().__init__(call, pool_timeout)
+        self._pool = pool
+        self._connection: SyncConnection | None = None
+        self._lock = threading.Lock()  # held by the thread that is in the midst of a step
+        self._wakeup: threading.Event | None = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def next_event(self) -> StreamEvent:
+        """Return the next event.
+
+        Raises:
+            StopIteration: The call has ended.
+            DataCrunchError: The call failed, or its client was closed.
+        """
+        while not self.events:
+            if self._is_finished:
+                raise self._stop_error or StopIteration
+            self._run()
+        return self.events.popleft()
+
+    def result(self) -> Result:
+        """Carry out the call to its end; return its result."""
+        while not self._is_finished:
+            self._run()
+            self.events.clear()
+        return self._result()
+
+    def close(self, error: DataCrunchError | None = None) -> None:
+        """End the call, from any thread; a thread in the midst of it gets `error`, or the end."""
+        self._stop(error)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._finish()
+            finally:
+                self._lock.release()
+        else:  # that thread looks whether the call is stopped when it has released the lock
+            self._pool.limiter.wake()
+            if wakeup := self._wakeup:
+                wakeup.set()
+            if connection := self._connection:
+                connection.abort()
+
+    def _run(self) -> None:
+        """Carry out steps until events have arrived or the call has ended."""
+        try:
+            with self._lock:
+                self._drive()
+        except BaseException:
+            self._is_stopped = True
+            raise
+        finally:
+            if self._is_stopped:
+                self._finish()
+
+    def _drive(self) -> None:
+        if not self._connection:
+            self._pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
+            self._connection = self._pool.take()
+        failure = None
+        try:
+            step = self._next_step()
+            while step and not self._is_stopped:
+                came, failure = None, None
+                try:
+                    came = self._perform(step, self._connection)
+                except TransportError as error:
+                    failure = error
+                step = self._next_step(came, failure)
+        finally:
+            failure = None  # whose traceback holds this frame
+
+    def _perform(self, step: Step, connection: SyncConnection) -> Any:
+        match step:
+            case Sleep():
+                self._wakeup = threading.Event()
+                if not self._is_stopped:
+                    self._wakeup.wait(step.seconds)
+                return None
+            case Compute():
+                return step.function()
+            case _:
+                return connection.perform(step)
+
+    def _finish(self) -> None:
+        connection, is_whole = self._connection, False
+        try:
+            self._is_finished = True
+            self._steps.close()
+            if connection:
+                connection.drop_response()
+                is_whole = True
+        finally:
+            self._connection = None
+            try:
+                if connection:
+                    self._pool.put(connection, is_whole=is_whole)
+            finally:
+                self._pool.limiter.release(id(self))
+
+
+class AsyncDriver(_Driver[Result]):
+    """Carries out a call in an event loop."""
+
+    def __init__(self, call: Call[Result], pool: AsyncPool, pool_timeout: float) -> None:
+        super().__init__(call, pool_timeout)
+        self._pools = pool
+        self._pool: LoopPool | None = None
+        self._connection: AsyncConnection | None = None
+        self._is_running = False
+        self._ended: asyncio.Event | None = None
+        self._sleep: asyncio.Event | None = None
+
+    def __del__(self) -> None:
+        self.abandon()
+
+    async def next_event(self) -> StreamEvent:
+        """Return the next event: see `SyncDriver.next_event`."""
+        while not self.events:
+            if self._is_finished:
+                raise self._stop_error or StopAsyncIteration
+            await self._run()
+        return self.events.popleft()
+
+    async def result(self) -> Result:
+        """Carry out the call to its end; return its result."""
+        while not self._is_finished:
+            await self._run()
+            self.events.clear()
+        return self._result()
+
+    async def close(self, error: DataCrunchError | None = None) -> None:
+        """End the call, from any event loop; a task in the midst of it gets `error`, or the end."""
+        self._stop(error)
+        if self._pool is None or self._is_finished:
+            self._is_finished = True
+            self._steps.close()
+        elif not is_running(self._pool.loop):
+            self._pool.call_soon(self._interrupt)
+        elif self._is_running:
+            self._interrupt()
+            self._ended = self._ended or asyncio.Event()
+            await self._ended.wait()
+        else:
+            await self._finish(self._pool)
+
+    def _interrupt(self) -> None:
+        """Let a task in the midst of the call end it; where there is none, end it here."""
+        if not self._is_running:
+            self.abandon()
+        elif self._pool:
+            self._pool.limiter.wake()
+            if self._sleep:
+                self._sleep.set()
+            if self._connection:
+                self._connection.abort()
+
+    def abandon(self) -> None:
+        """End the call without a task that could wait for it, from any thread."""
+        if self._is_finished:
+            return
+        self._stop(None)
+        self._is_finished = True
+        self._steps.close()
+        if self._pool:
+            self._pool.abandon(self._connection, id(self))
+
+    async def _run(self) -> None:
+        """Carry out steps until events have arrived or the call has ended."""
+        if self._is_running:
+            raise RuntimeError("another task is reading this stream")
+        self._is_running = True
+        try:
+            await self._drive()
+        except BaseException:
+            self._is_stopped = True
+            raise
+        finally:
+            try:
+                if self._is_stopped and self._pool:
+                    await self._finish(self._pool)
+            finally:
+                self._is_running = False
+                if self._ended:
+                    self._ended.set()
+
+    async def _drive(self) -> None:
+        if self._connection is None:
+            self._pool = pool = await self._pools.of_this_loop()
+            await pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
+            self._connection = pool.take()
+        failure = None
+        try:
+            step = self._next_step()
+            while step and not self._is_stopped:
+                came, failure = None, None
+                try:
+                    came = await self._perform(step, self._connection)
+                except TransportError as error:
+                    failure = error
+                step = self._next_step(came, failure)
+        finally:
+            failure = None  # whose traceback holds this frame
+
+    async def _perform(self, step: Step, connection: AsyncConnection) -> Any:
+        match step:
+            case Sleep():
+                self._sleep = asyncio.Event()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(step.seconds):
+                        await self._sleep.wait()
+                return None
+            case Compute():
+                return await asyncio.to_thread(step.function)
+            case _:
+                return await connection.perform(step)
+
+    async def _finish(self, pool: LoopPool) -> None:
+        connection, is_whole = self._connection, False
+        try:
+            self._is_finished = True
+            self._steps.close()
+            if connection:
+                await connection.drop_response()
+                is_whole = True
+        finally:
+            self._connection = None
+            try:
+                if connection:
+                    await pool.put(connection, is_whole=is_whole)
+            finally:
+                pool.limiter.release(id(self))
