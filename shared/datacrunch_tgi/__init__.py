@@ -4,83 +4,24 @@
 `generate`, `stream`, `info`, `health` and `tokenize`.
 """
 
-from datacrunch_tgi._chat import ChatTemplate, ControlTokenWarning
-from datacrunch_tgi._client import AsyncClient, Client
-from datacrunch_tgi._errors import (
-    APIError,
-    ArgumentError,
-    AuthenticationError,
-    ClientClosedError,
-    ConnectError,
-    ConnectTimeoutError,
-    DataCrunchError,
-    DisconnectedError,
-    GenerationError,
-    InvalidRequestError,
-    MalformedResponseError,
-    NotFoundError,
-    OverloadedError,
-    RequestTimeoutError,
-    ServerError,
-    StreamNotEndedError,
-    StructuredOutputError,
-    TLSError,
-    TransportError,
-)
-from datacrunch_tgi._protocol._parameters import Parameters
-from datacrunch_tgi._protocol._schema import (
-    Answer,
-    BestOfSequence,
-    Details,
-    Info,
-    PrefillToken,
-    PromptToken,
-    StreamDetails,
-    StreamEvent,
-    Token,
-    Usage,
-)
-from datacrunch_tgi._settings import Settings
-from datacrunch_tgi._streams import AsyncStream, Stream
-from datacrunch_tgi._version import __version__
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "APIError",
-    "Answer",
-    "ArgumentError",
-    "AsyncClient",
-    "AsyncStream",
-    "AuthenticationError",
-    "BestOfSequence",
-    "ChatTemplate",
-    "Client",
-    "ClientClosedError",
-    "ConnectError",
-    "ConnectTimeoutError",
-    "ControlTokenWarning",
-    "DataCrunchError",
-    "Details",
-    "DisconnectedError",
-    "GenerationError",
-    "Info",
-    "InvalidRequestError",
-    "MalformedResponseError",
-    "NotFoundError",
-    "OverloadedError",
-    "Parameters",
-    "PrefillToken",
-    "PromptToken",
-    "RequestTimeoutError",
-    "ServerError",
-    "Settings",
-    "Stream",
-    "StreamDetails",
-    "StreamEvent",
-    "StreamNotEndedError",
-    "StructuredOutputError",
-    "TLSError",
-    "Token",
-    "TransportError",
-    "Usage",
-    "__version__",
-]
+if TYPE_CHECKING:
+    from . import _public
+    from ._public import *  # noqa: F403
+
+    __all__: list[str] = []
+    __all__ += _public.__all__
+
+else:  # imported when it is used: every run of pytest imports this package for its plug-in
+
+    def __getattr__(name: str) -> object:
+        public = import_module("datacrunch_tgi._public")
+        if name != "__all__" and name not in public.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(public, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *import_module("datacrunch_tgi._public").__all__})

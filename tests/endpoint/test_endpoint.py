@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+import datacrunch_tgi
 from datacrunch_tgi import testing
 from datacrunch_tgi.testing import EmulatedEndpoint
 
@@ -193,18 +194,24 @@ def test_a_missing_extra_is_named(missing: str, arguments: str) -> None:
     assert 'pip install "datacrunch-tgi[testing]"' in last
 
 
-def test_the_plugin_loads_without_the_extra() -> None:
-    """Everybody who has the package loads it with pytest; only its fixture needs the extra."""
+def test_the_plugin_loads_nothing_before_its_fixture_is_used() -> None:
+    """Everybody who has the package loads the plug-in with pytest, and neither waits nor needs more."""
     said = run(
-        "import sys\n"
-        "sys.modules['starlette'] = sys.modules['uvicorn'] = None\n"
-        "import datacrunch_tgi.testing._pytest"
+        "import sys, pytest\n"
+        "before = set(sys.modules)\n"
+        "import datacrunch_tgi.testing._pytest\n"
+        "sys.exit(' '.join(sorted(set(sys.modules) - before)))"
     )
 
-    assert said == ""
+    assert said == "datacrunch_tgi datacrunch_tgi.testing datacrunch_tgi.testing._pytest"
 
 
 def test_only_what_is_public_is_there() -> None:
-    """A name that does not exist is told as in any module."""
-    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-        _ = testing.Nothing
+    """A name that does not exist is an error as in any module, and the others are listed."""
+    with pytest.raises(
+        AttributeError, match=r"'datacrunch_tgi\.testing' has no attribute 'Nothing'"
+    ):
+        _ = testing.Nothing  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="'datacrunch_tgi' has no attribute 'Nothing'"):
+        _ = datacrunch_tgi.Nothing  # type: ignore[attr-defined]
+    assert {*datacrunch_tgi.__all__, "testing"} <= set(dir(datacrunch_tgi))
