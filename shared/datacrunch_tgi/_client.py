@@ -26,7 +26,7 @@ from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, c
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
 from datacrunch_tgi._settings import Settings, SettingsArguments, SettingsFields
-from datacrunch_tgi._signatures import with_arguments
+from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._tokenizers import count_tokens
 from datacrunch_tgi._transport import AsyncSession, SyncSession, Target, TLSConfig
@@ -171,6 +171,7 @@ class _Client(Generic[Session]):
         }, context
 
 
+@with_documented_fields(SettingsArguments, SettingsFields)
 class Client(_Client[SyncSession]):
     """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for threads.
 
@@ -277,6 +278,7 @@ class Client(_Client[SyncSession]):
         self.close()
 
 
+@with_documented_fields(SettingsArguments, SettingsFields)
 class AsyncClient(_Client[AsyncSession]):
     """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for asyncio.
 
@@ -285,9 +287,7 @@ class AsyncClient(_Client[AsyncSession]):
 
     Example:
         >>> client = AsyncClient(base_url="http://localhost:8080")
-        >>> (
-        ...     await client.generate("My name is Olivier and I", max_tokens=20)
-        ... ).text  # doctest: +SKIP
+        >>> answer = await client.generate("My name is Olivier and I")  # doctest: +SKIP
 
     Args:
         **settings: See `Settings`.

@@ -112,8 +112,8 @@ class SettingsFields(BaseModel):
     tokenizer: Annotated[Encode | None, BeforeValidator(as_function)] = Field(
         default=None, repr=False, exclude=True
     )
-    """Counts prompt tokens where the server does not report them: a function from text to tokens, a
-    tokenizers.Tokenizer, or the path of a tokenizer.json. Reads back as the function."""
+    """Counts prompt tokens where the server does not report them. A function from text to tokens, a
+    tokenizers.Tokenizer, or the path of a tokenizer.json; reads back as the function."""
 
 
 class SettingsArguments(TypedDict, total=False):

@@ -1,14 +1,27 @@
-"""Signatures that help() and completion in a terminal show, for methods typed by `Unpack`."""
+"""Signatures and docstrings for help() and completion, made of the listings of arguments.
 
+Type checkers and their editors read `Unpack[...]` of a TypedDict; everything that looks at run time reads
+what is made here.
+"""
+
+import re
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
-from typing import Any, TypeVar, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+Class = TypeVar("Class", bound=type)
+
+_LINE = 150
+"""Characters of an argument's line, of which further sentences may be left out."""
 
 
 def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Function], Function]:
-    """Show the keyword arguments of a listing in the place of a function's `**`.
+    """Show the keyword arguments of a listing in a function's signature, instead of its `**`.
 
     Args:
         listing: A TypedDict, the names and types of the arguments.
@@ -16,14 +29,63 @@ def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Func
     """
 
     def show(function: Function) -> Function:
-        own = [p for p in signature(function).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        shown = signature(function)
+        own = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
         listed = [
             Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
             for name, hint in get_type_hints(listing).items()
         ]
-        returned = signature(function).return_annotation
-        shown = Signature([*own, *listed], return_annotation=returned)
-        function.__signature__ = shown  # type: ignore[attr-defined]  # inspect looks for it
+        function.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it
+            [*own, *listed], return_annotation=shown.return_annotation
+        )
         return function
 
     return show
+
+
+def with_documented_fields(listing: type, *models: type[BaseModel]) -> Callable[[Class], Class]:
+    """Write a line for each argument into a class's docstring, where it has `**`.
+
+    Args:
+        listing: A TypedDict, the types of the arguments.
+        *models: Models with a field of each argument.
+    """
+    hints = get_type_hints(listing)
+    fields = {name: field for model in models for name, field in model.model_fields.items()}
+    lines = [
+        f"{name} ({_plain(hints[name])}): {_summary(fields[name])}"
+        for name in fields
+        if name in hints
+    ]
+
+    def document(documented: Class) -> Class:
+        match = re.search(r"(?m)^( *)\*\*\w+:.*(\n\1 +.*)*$", documented.__doc__ or "")
+        if match:  # docstrings are missing under python -OO
+            text = "\n".join(f"{match[1]}{line}" for line in lines)
+            documented.__doc__ = documented.__doc__.replace(match[0], text)  # type: ignore[union-attr]
+        return documented
+
+    return document
+
+
+def _plain(hint: Any) -> str:
+    """Return a type as people write it."""
+    if get_origin(hint) in {Union, UnionType}:
+        return " | ".join(_plain(member) for member in get_args(hint) if member is not type(None))
+    return (
+        getattr(hint, "__name__", str(hint))
+        if not get_args(hint)
+        else re.sub(r"\b(\w+\.)+", "", str(hint))
+    )
+
+
+def _summary(field: FieldInfo) -> str:
+    """Return the first sentence of a field's description, and others as far as the line goes."""
+    sentences = re.split(r"(?<=\.) (?=[A-Z0-9\"`])", " ".join((field.description or "").split()))
+    if not any(sentence.startswith(("Default", "Server default")) for sentence in sentences):
+        sentences.insert(1, f"Default: {field.default!r}.")
+    summary = sentences[0]
+    for sentence in sentences[1:]:
+        if len(summary) + len(sentence) < _LINE:
+            summary += f" {sentence}"
+    return summary
