@@ -13,6 +13,7 @@ from outlines_core import Index
 from pydantic import BaseModel, ConfigDict, Field
 
 from datacrunch_tgi.testing import EmulatedEndpoint, _grammar
+from datacrunch_tgi.testing._patterns import schema_to_regex
 
 Start = Callable[..., EmulatedEndpoint]
 Ask = Callable[..., httpx.Response]
@@ -214,18 +215,114 @@ def test_what_is_no_schema_is_refused(
     assert streamed == {"error": f"Input validation error: {said}", "error_type": "validation"}
 
 
-def test_a_schema_without_a_regular_expression_is_refused(
-    llama: EmulatedEndpoint, ask: Ask
-) -> None:
-    """What JSON schema allows and grammars cannot say is named."""
-    schema = {"properties": {"a": {"type": "string", "format": "ipv4"}}}
+RECURSIVE = {"properties": {"next": {"$ref": "#/$defs/node"}}}
 
-    refused = ask(llama, grammar={"type": "json", "value": schema})
+NOT_COMPILED = [
+    ({"type": "string", "format": "ipv4"}, "Format ipv4 is not supported by Outlines"),
+    ({"type": "string", "format": "email"}, "Format email is not supported by Outlines"),
+    ({"type": "array", "items": {"type": "string", "format": "uri"}}, "Format uri is not"),
+    ({"type": ["string", "null"]}, "'type' must be a string"),
+    ({"title": "Anything"}, 'Unsupported JSON Schema structure {"title":"Anything"}'),
+    (True, "Unsupported JSON Schema structure true"),
+    ({"not": {}}, "Unsupported JSON Schema structure"),
+    ({"if": {}}, "Unsupported JSON Schema structure"),
+    ({"type": "object", "additionalProperties": False}, "Unsupported JSON Schema structure"),
+    ({"enum": [{"x": 1}]}, "Unsupported data type in enum"),
+    ({"anyOf": [{"const": [1]}]}, "Unsupported data type in const"),
+    ({"$ref": "#/$defs/missing"}, "Invalid reference path"),
+    ({"$ref": "https://elsewhere/schema"}, "Invalid reference"),
+    ({"$ref": "#"}, "# refers to itself"),
+    ({"$ref": "#/$defs/node"}, "#/$defs/node refers to itself"),
+]
+
+
+@pytest.mark.parametrize(("part", "said"), NOT_COMPILED)
+def test_what_the_server_does_not_compile_is_refused(
+    emulated_endpoint: Start, ask: Ask, part: Any, said: str
+) -> None:
+    """JSON schema allows more than grammars can say; a script refuses it too, and goes on."""
+    endpoint = emulated_endpoint(answers="Hello")
+    schema = {"properties": {"a": part}, "$defs": {"node": RECURSIVE}}
+
+    refused = ask(endpoint, grammar={"type": "json", "value": schema})
 
     assert refused.status_code == 422
     assert refused.json()["error"].startswith(
-        "Input validation error: cannot compile regex from schema: Format ipv4"
+        f"Input validation error: cannot compile regex from schema: {said}"
     )
+    assert ask(endpoint).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"type": "string", "format": "date", "title": "A day"}}},
+        {"properties": {"a": {"type": "string", "format": "email", "maxLength": 9}}},
+        {"properties": {"a": {"const": "x", "type": ["string"]}}},
+        {
+            "properties": {"a": {"$ref": "#/$defs/x"}, "b": {"$ref": "#/$defs/x"}},
+            "$defs": {"x": {"type": "null"}},
+        },
+    ],
+)
+def test_what_stands_beside_the_first_keyword_is_ignored(
+    emulated_endpoint: Start, ask: Ask, schema: dict[str, Any]
+) -> None:
+    """The server reads one keyword of each part, and lengths win over formats."""
+    endpoint = emulated_endpoint(answers="Hello")
+
+    assert ask(endpoint, grammar={"type": "json", "value": schema}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("grammar", "status"),
+    [
+        (regex("[0-9]{3000}"), 200),
+        (regex("[0-9]{4000}"), 422),
+        (regex("[0-9]{0,100000}"), 422),
+        (regex("((ab){100}){100}"), 422),
+        (regex(r"\(a\){9000}"), 422),
+        (regex(r"a\{9000}[{9000}]"), 200),
+        (
+            {"type": "json", "value": {"properties": {"a": {"maxLength": 900, "type": "string"}}}},
+            200,
+        ),
+        (
+            {"type": "json", "value": {"properties": {"a": {"maxLength": 2000, "type": "string"}}}},
+            422,
+        ),
+    ],
+)
+def test_a_grammar_that_would_block_a_server_is_refused(
+    emulated_endpoint: Start, ask: Ask, grammar: dict[str, Any], status: int
+) -> None:
+    """A real server compiles long counted repetitions for minutes."""
+    endpoint = emulated_endpoint(answers="Hello")
+
+    assert ask(endpoint, grammar=grammar).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("text", "matches"),
+    [(r"\"", True), (r"\\", True), (r"\n", False), (r"\u0041", False), ("å", True)],
+)
+def test_strings_escape_quotes_and_backslashes_only(text: str, *, matches: bool) -> None:
+    """No other escape is in the server's grammar: a line break cannot be said."""
+    pattern = schema_to_regex({"properties": {"a": {"type": "string"}}, "required": ["a"]})
+
+    assert bool(re.fullmatch(pattern, f'{{"a":"{text}"}}')) is matches
+
+
+def test_classes_are_of_ascii(llama: EmulatedEndpoint, ask: Ask) -> None:
+    r"""`\d`, `\w` and `\s` mean what they mean in the server, not digits of every script."""
+    pattern = r"[\d\s]{20}\w{20}\\d"
+
+    texts = [
+        ask(llama, grammar=regex(pattern), temperature=9.0, seed=seed).json()["generated_text"]
+        for seed in range(5)
+    ]
+
+    assert all(re.fullmatch(pattern, text, re.ASCII) for text in texts)
 
 
 def test_a_grammar_is_looked_at_last(emulated_endpoint: Start, ask: Ask) -> None:

@@ -1,8 +1,8 @@
 """Grammars: what may come next in an answer that must match one.
 
-A JSON schema becomes a regular expression, and that, for the tokens of a tokenizer, an index: what
-was generated so far leads to the tokens that are allowed now, at the end the one that ends an
-answer. All of it is done by outlines-core, as in TGI 3.3.7. Knows nothing of probabilities.
+A regular expression becomes, for the tokens of a tokenizer, an index: what was generated so far
+leads to the tokens that are allowed now, at the end the one that ends an answer. outlines-core does
+this, as in TGI 3.3.7. Knows nothing of probabilities.
 """
 
 # pyright: basic
@@ -13,11 +13,10 @@ from functools import cached_property, lru_cache
 from typing import Protocol
 
 from outlines_core import Guide as IndexGuide
-from outlines_core import Index, Vocabulary, json_schema
+from outlines_core import Index, Vocabulary
 
-from datacrunch_tgi.testing._errors import GenerationFailedError, InvalidRequestError
+from datacrunch_tgi.testing._errors import GenerationFailedError
 from datacrunch_tgi.testing._tokenizer import ModelTokenizer
-from datacrunch_tgi.testing._validation import ValidGrammar
 
 _KEPT_INDEXES = 32
 """As in TGI 3.3.7."""
@@ -52,14 +51,13 @@ class Grammars:
         self._tokenizer = tokenizer
         self._index = lru_cache(_KEPT_INDEXES)(self._compile)
 
-    def guide(self, grammar: ValidGrammar) -> Guide:
-        """Return what guides one answer; may take seconds for a new grammar.
+    def guide(self, pattern: str) -> Guide:
+        """Return the guide of one answer; may take seconds for a new regular expression.
 
         Raises:
-            InvalidRequestError: The schema has no regular expression.
-            GenerationFailedError: The regular expression is none.
+            GenerationFailedError: It cannot be compiled.
         """
-        guide: Guide = IndexGuide(self._index(grammar))
+        guide: Guide = IndexGuide(self._index(pattern))
         return guide
 
     @cached_property
@@ -70,21 +68,12 @@ class Grammars:
                 ids.setdefault(_BEGINS_ANY_CHARACTER, []).extend(ids.pop(byte))
         return Vocabulary(self._tokenizer.end_id, ids)
 
-    def _compile(self, grammar: ValidGrammar) -> Index:
-        pattern = _to_regex(grammar.text) if grammar.kind == "schema" else grammar.text
+    def _compile(self, pattern: str) -> Index:
         try:
             return Index(_ascii_classes(pattern), self._vocabulary)
         except ValueError as refused:
             # The model server has no words for it: so it was recorded.
             raise GenerationFailedError("") from refused
-
-
-def _to_regex(schema: str) -> str:
-    try:
-        pattern: str = json_schema.build_regex_from_schema(schema)
-    except ValueError as refused:
-        raise InvalidRequestError(f"cannot compile regex from schema: {refused}") from refused
-    return pattern
 
 
 def _ascii_classes(pattern: str) -> str:

@@ -47,7 +47,7 @@ class ModelSequence:
         self.prefill_logprobs: list[float] = []
         self._network = model.network
         self._executor = executor
-        self._guide = model.grammars.guide(request.grammar) if request.grammar else None
+        self._guide = model.grammars.guide(request.pattern) if request.pattern is not None else None
         self._sampler = Sampler(request.sampling, request.top_n_tokens)
         self._ids = list(request.prompt_ids)
         self._cache = Cache(self._network.config)

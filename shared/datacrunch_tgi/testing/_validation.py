@@ -4,10 +4,9 @@ The order of the checks and the words are the servers' own (router/src/validatio
 and 3.3.7); the first failure is the answer.
 """
 
-import json
 import secrets
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, cast
 
 from datacrunch_tgi.testing._detokenizer import Tokenizer
 from datacrunch_tgi.testing._dialect import Dialect
@@ -58,15 +57,6 @@ class Sampling:
         )
 
 
-@dataclass(frozen=True)
-class ValidGrammar:
-    """What an answer must match."""
-
-    kind: Literal["regex", "schema"]
-    text: str
-    """A regular expression, or a JSON schema with `properties`, as JSON."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class ValidRequest:
     """A request that can be generated."""
@@ -80,7 +70,8 @@ class ValidRequest:
     prefill: bool
     """Logprobs of the prompt's tokens are asked for."""
     sampling: Sampling
-    grammar: ValidGrammar | None
+    pattern: str | None
+    """The regular expression that the answer must match."""
 
 
 def check_stream(parameters: Parameters) -> None:
@@ -147,7 +138,7 @@ def validate(
         top_n_tokens=top_n_tokens,
         prefill=parameters.decoder_input_details,
         sampling=sampling,
-        grammar=_check_grammar(parameters.grammar, dialect),
+        pattern=_check_grammar(parameters.grammar, dialect),
     )
 
 
@@ -221,19 +212,26 @@ def _check_length(
     return min(wanted, room)
 
 
-def _check_grammar(grammar: Grammar | None, dialect: Dialect) -> ValidGrammar | None:
-    """Refuse what is no JSON schema. A regular expression is looked at by the model server only."""
+def _check_grammar(grammar: Grammar | None, dialect: Dialect) -> str | None:
+    """Return the regular expression of a grammar, which may still be none that can be compiled."""
     if grammar is None:
         return None
-    if grammar.kind == "regex":
-        return ValidGrammar("regex", grammar.value)
-    schema = grammar.value
+    # Slow to import, and few requests have a grammar.
+    from datacrunch_tgi.testing._patterns import check_size, schema_to_regex  # noqa: PLC0415
+
+    is_regex = grammar.kind == "regex"
+    pattern = grammar.value if is_regex else schema_to_regex(_read_schema(grammar, dialect))
+    check_size(pattern)
+    return pattern
+
+
+def _read_schema(grammar: Grammar, dialect: Dialect) -> dict[str, Any]:
+    schema: Any = grammar.value
     if grammar.kind == "json" and isinstance(schema, str):
         schema = _parse_schema(schema, dialect)
     elif grammar.kind == "json" and not isinstance(schema, dict):
         raise InvalidRequestError("grammar is not supported")
-    _check_schema(schema)
-    return ValidGrammar("schema", json.dumps(schema))
+    return _check_schema(schema)
 
 
 def _parse_schema(text: str, dialect: Dialect) -> Any:
@@ -246,7 +244,7 @@ def _parse_schema(text: str, dialect: Dialect) -> Any:
     return schema
 
 
-def _check_schema(schema: Any) -> None:
+def _check_schema(schema: Any) -> dict[str, Any]:
     # Slow to import, and few requests have a schema.
     from jsonschema_rs import Draft202012Validator, ValidationError  # noqa: PLC0415
 
@@ -256,3 +254,4 @@ def _check_schema(schema: Any) -> None:
         raise InvalidRequestError(f"grammar is not valid: {invalid.message}") from invalid
     if not isinstance(schema, dict) or "properties" not in schema:
         raise InvalidRequestError("grammar is not valid: Grammar must have a 'properties' field")
+    return cast("dict[str, Any]", schema)
