@@ -117,7 +117,7 @@ def test_every_argument_of_the_endpoint_is_an_option_of_serve() -> None:
     """A new one cannot be forgotten, and has its words."""
     shown = CliRunner().invoke(app, ["serve", "--help"]).output
 
-    assert set(HELP) == set(signature(EmulatedEndpoint).parameters)
+    assert {*HELP, "respond"} == set(signature(EmulatedEndpoint).parameters)
     for name in HELP:
         assert f"{option_name(name)} " in shown
 

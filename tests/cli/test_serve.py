@@ -93,7 +93,7 @@ def test_what_cannot_be_served_is_told(emulated_endpoint: Start, run: Run, tmp_p
         (1, "No such file", "--model", str(tmp_path)),
         (2, "0.0 is not in the range", "--tokens-per-second", "0"),
         (2, "99999 is not in the range", "--port", "99999"),
-        (2, "give either answers", "--model", str(tmp_path), "--answer", "Hello"),
+        (2, "pass exactly one of answers", "--model", str(tmp_path), "--answer", "Hello"),
         (2, "'2.0' is not one of", "--dialect", "2.0"),
         (2, "begins with a slash", "--base-path", "v1"),
     ):

@@ -18,10 +18,13 @@ Ask = Callable[..., httpx.Response]
 Events = Callable[[httpx.Response], list[Any]]
 
 
-@pytest.mark.parametrize("arguments", [{}, {"answers": "Hello", "model": "folder"}])
-def test_either_a_script_or_a_model(arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"answers": "Hello", "model": "folder"}, {"answers": "Hello", "respond": repr}],
+)
+def test_there_is_one_source_of_answers(arguments: dict[str, Any]) -> None:
     """Who says neither, or both, is told what can be said."""
-    with pytest.raises(ValueError, match="give either answers"):
+    with pytest.raises(ValueError, match="pass exactly one of answers, respond and model"):
         EmulatedEndpoint(**arguments)
 
 

@@ -40,7 +40,8 @@ HELP = {
     "tokens_per_second": "The pace of each answer. Default: as fast as it goes.",
     "keep_alive_interval": "Seconds of silence before a stream sends a comment.",
 }
-"""The arguments of `EmulatedEndpoint`, which has their types and defaults, in a terminal's words."""
+"""The arguments of `EmulatedEndpoint`, which has their types and defaults, in a terminal's words.
+`respond` is missing: a terminal has no functions."""
 LAST_PORT = 65535
 
 _LOOK_EVERY = 0.1
@@ -95,6 +96,8 @@ def _options() -> Iterator[Option]:
     endpoint = _endpoint()
     hints = get_type_hints(endpoint.__init__)
     for name, argument in signature(endpoint).parameters.items():
+        if name not in HELP:
+            continue
         option = listed_option(
             name,
             hints[name],

@@ -4,24 +4,31 @@ Needs the extra `testing`. Imports nothing of the client, so that no test compar
 itself.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datacrunch_tgi.testing._endpoint import EmulatedEndpoint
     from datacrunch_tgi.testing._recording import ReceivedRequest
+    from datacrunch_tgi.testing._script import ScriptedToken
 
-__all__ = ["EmulatedEndpoint", "ReceivedRequest"]
+_MODULES = {
+    "EmulatedEndpoint": "_endpoint",
+    "ReceivedRequest": "_recording",
+    "ScriptedToken": "_script",
+}
 
+__all__ = ["EmulatedEndpoint", "ReceivedRequest", "ScriptedToken"]
 
 if not TYPE_CHECKING:  # pytest imports this package in every run, with the extra or without it
 
     def __getattr__(name: str) -> object:
-        if name not in __all__:
+        if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            from datacrunch_tgi.testing import _endpoint  # noqa: PLC0415
+            module = import_module(f"{__name__}.{_MODULES[name]}")
         except ModuleNotFoundError as missing:
             from datacrunch_tgi.testing._extra import missing_extra  # noqa: PLC0415
 
             raise missing_extra(missing) from missing
-        return getattr(_endpoint, name)
+        return getattr(module, name)

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from datacrunch_tgi.testing import _serialize
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import ServerError, UnhealthyError
+from datacrunch_tgi.testing._recording import RECEIVED_REQUEST, ReceivedRequest
 from datacrunch_tgi.testing._scanner import RejectedBodyError
 from datacrunch_tgi.testing._schema import GenerateRequest, read_request
 from datacrunch_tgi.testing._service import Service
@@ -92,10 +93,11 @@ class App:
         return guarded
 
     async def _generate(self, request: Request) -> Response:
-        return await self._answer(await self._read(request), as_list=False)
+        asked = await self._read(request)
+        return await self._answer(asked, _received(request), as_list=False)
 
     async def _generate_stream(self, request: Request) -> Response:
-        return self._stream(await self._read(request))
+        return self._stream(await self._read(request), _received(request))
 
     async def _root(self, request: Request) -> Response:
         asked = await self._read(request, root=True)
@@ -103,7 +105,9 @@ class App:
             repeats = self._dialect.root_repeats_prompt
             parameters = replace(asked.parameters, return_full_text=repeats)
             asked = replace(asked, parameters=parameters)
-        return self._stream(asked) if asked.stream else await self._answer(asked, as_list=True)
+        if asked.stream:
+            return self._stream(asked, _received(request))
+        return await self._answer(asked, _received(request), as_list=True)
 
     async def _tokenize(self, request: Request) -> Response:
         asked = await self._read(request)
@@ -126,8 +130,10 @@ class App:
             raise HTTPException(413, "Failed to buffer the request body: length limit exceeded")
         return read_request(body, self._dialect, root=root)
 
-    async def _answer(self, asked: GenerateRequest, *, as_list: bool) -> Response:
-        generations, times = await self._service.answer(asked)
+    async def _answer(
+        self, asked: GenerateRequest, received: ReceivedRequest, *, as_list: bool
+    ) -> Response:
+        generations, times = await self._service.answer(asked, received)
         wanted = asked.parameters
         body = _serialize.answer(
             generations,
@@ -139,24 +145,31 @@ class App:
             headers=_serialize.answer_headers(generations[0], times, self._dialect),
         )
 
-    def _stream(self, asked: GenerateRequest) -> Response:
+    def _stream(self, asked: GenerateRequest, received: ReceivedRequest) -> Response:
         return EventStream(
-            self._events(asked),
+            self._events(asked, received),
             headers=_serialize.stream_headers(asked.inputs),
             keep_alive_interval=self._keep_alive_interval,
         )
 
-    async def _events(self, asked: GenerateRequest) -> AsyncGenerator[bytes]:
+    async def _events(
+        self, asked: GenerateRequest, received: ReceivedRequest
+    ) -> AsyncGenerator[bytes]:
         in_front = _text_in_front(asked)
         details = asked.parameters.details
         try:
-            async with aclosing(self._service.stream(asked)) as steps:
+            async with aclosing(self._service.stream(asked, received)) as steps:
                 async for generation in steps:
                     yield _serialize.token_event(
                         generation, in_front, self._dialect, details=details
                     )
         except ServerError as told:
             yield _serialize.event(_serialize.error(told), self._dialect)
+
+
+def _received(request: Request) -> ReceivedRequest:
+    received: ReceivedRequest = request.scope["extensions"][RECEIVED_REQUEST]
+    return received
 
 
 def _text_in_front(asked: GenerateRequest) -> str:

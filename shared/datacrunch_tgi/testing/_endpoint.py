@@ -16,7 +16,7 @@ from datacrunch_tgi.testing._faults import Fault, FaultInjector
 from datacrunch_tgi.testing._generation import Engine
 from datacrunch_tgi.testing._middleware import RequestMiddleware
 from datacrunch_tgi.testing._recording import ReceivedRequest, Records
-from datacrunch_tgi.testing._script import Answers
+from datacrunch_tgi.testing._script import Answers, Respond
 from datacrunch_tgi.testing._server import BackgroundServer
 from datacrunch_tgi.testing._service import Capacity, Service
 from datacrunch_tgi.testing._validation import Limits
@@ -40,6 +40,7 @@ class EmulatedEndpoint:
         self,
         *,
         answers: Answers | None = None,
+        respond: Respond | None = None,
         model: str | Path | None = None,
         dialect: DialectName = "3.3.7",
         base_path: str = "",
@@ -61,14 +62,16 @@ class EmulatedEndpoint:
         """Prepare an endpoint; nothing listens until it is started.
 
         Args:
-            answers: One text for all prompts; several, given in turn, and the last again and again;
-                texts by prompt, or by a compiled pattern that is searched for in the prompt (a
-                prompt without an answer is refused with 422); or a function from prompt to text,
-                which runs in a thread. Tokens are words with the space before them. Whether a
-                text matches the `grammar` of a request is up to you.
+            answers: One answer to all prompts; several, used in turn, and the last again and again;
+                answers by prompt, or by a compiled pattern that is searched for in the prompt (a
+                prompt without an answer is refused with 422); or a function from prompt to answer,
+                which runs in a thread. An answer is a text, split into tokens by words, or a
+                sequence of `ScriptedToken`. Whether it matches the `grammar` of a request is up to
+                you.
+            respond: A function from the `ReceivedRequest` to its answer, where more than the
+                prompt matters, such as parameters or headers. It runs in a thread.
             model: A folder with a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
-                `tokenizer_config.json`. It obeys `grammar` where the dialect knows it. Exactly
-                one of `answers` and `model` is to be given.
+                `tokenizer_config.json`. It obeys `grammar` where the dialect supports it.
             dialect: The server that is emulated: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
             base_path: What stands before `/generate`, such as `/v1/completions`.
             api_key: RequestContext for as a bearer key where TGI asks; None asks for none.
@@ -95,7 +98,7 @@ class EmulatedEndpoint:
             raise ValueError(
                 f"base_path begins with a slash and ends without one, not {base_path!r}"
             )
-        self._new_engine = engine_factory(answers, model)
+        self._new_engine = engine_factory(answers, respond, model)
         self.dialect = dialect
         """The name of the server that is emulated."""
         self._dialect = find_dialect(dialect)

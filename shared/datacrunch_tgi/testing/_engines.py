@@ -1,28 +1,32 @@
-"""Where answers come from: the engine for what the user gave, a script or a model's folder."""
+"""The source of answers: a script or a model's folder."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from datacrunch_tgi.testing._extra import missing_extra
 from datacrunch_tgi.testing._generation import Engine
-from datacrunch_tgi.testing._script import Answers, ScriptedEngine, check_answers
+from datacrunch_tgi.testing._script import Answers, Respond, ScriptedEngine, check_answers
 
 
-def engine_factory(answers: Answers | None, model: str | Path | None) -> Callable[[], Engine]:
-    """Read what can fail now, and return what makes an engine for every start.
+def engine_factory(
+    answers: Answers | None, respond: Respond | None, model: str | Path | None
+) -> Callable[[], Engine]:
+    """Read what can fail now, and return a function that makes an engine for every start.
 
     Raises:
-        ValueError: Both or none are given, or what is given cannot answer.
+        ValueError: Not exactly one of the arguments is set, or it cannot answer.
         ImportError: A package that computes models is not installed.
         OSError: A file of the model is missing.
     """
-    if answers is not None and model is None:
+    if sum(source is not None for source in (answers, respond, model)) != 1:
+        raise ValueError("pass exactly one of answers, respond and model")
+    if answers is not None:
         check_answers(answers)
         return lambda: ScriptedEngine(answers)
-    if model is None or answers is not None:
-        raise ValueError("give either answers, to script them, or model, a folder with a Llama")
+    if model is None:
+        return lambda: ScriptedEngine(respond=respond)
     try:
-        # Who scripts answers has no use for numpy, and does not wait for it.
+        # Scripts need no numpy, and do not wait for its import.
         from datacrunch_tgi.testing._model import ModelEngine, ModelFolder  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         raise missing_extra(missing) from missing

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Protocol
 
 from datacrunch_tgi.testing._detokenizer import Detokenizer, Tokenizer
+from datacrunch_tgi.testing._recording import ReceivedRequest
 from datacrunch_tgi.testing._validation import ValidRequest
 
 _KEPT_WINDOW = 200
@@ -66,8 +67,12 @@ class Engine(Protocol):
         """What texts are made of here."""
         ...
 
-    async def start(self, request: ValidRequest) -> Sequence:
-        """Read the prompt and what the answer must match.
+    async def start(self, request: ValidRequest, received: ReceivedRequest) -> Sequence:
+        """Start an answer.
+
+        Args:
+            request: What to generate.
+            received: The HTTP request that asked for it.
 
         Raises:
             ServerError: There is no answer.

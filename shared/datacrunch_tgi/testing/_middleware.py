@@ -11,7 +11,7 @@ from email.utils import formatdate
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from datacrunch_tgi.testing._dialect import Headers
-from datacrunch_tgi.testing._recording import ReceivedRequest, Records
+from datacrunch_tgi.testing._recording import RECEIVED_REQUEST, ReceivedRequest, Records
 from datacrunch_tgi.testing._server import CLOSE_CONNECTION
 
 
@@ -51,6 +51,7 @@ class RequestMiddleware:
                 key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
             },
         )
+        scope["extensions"][RECEIVED_REQUEST] = request
         with ExitStack() as is_open:
             is_open.enter_context(self._records.open_requests.count())
             try:

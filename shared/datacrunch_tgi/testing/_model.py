@@ -12,6 +12,7 @@ from pathlib import Path
 from datacrunch_tgi.testing._generation import Choice
 from datacrunch_tgi.testing._grammar import Grammars
 from datacrunch_tgi.testing._llama import Array, Cache, Llama
+from datacrunch_tgi.testing._recording import ReceivedRequest
 from datacrunch_tgi.testing._sampling import Sampler, log_softmax
 from datacrunch_tgi.testing._tokenizer import ModelTokenizer
 from datacrunch_tgi.testing._validation import ValidRequest
@@ -87,7 +88,11 @@ class ModelEngine:
         self._model = model
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="emulated-llama")
 
-    async def start(self, request: ValidRequest) -> ModelSequence:
+    async def start(
+        self,
+        request: ValidRequest,
+        received: ReceivedRequest,  # noqa: ARG002
+    ) -> ModelSequence:
         """Compile the grammar and read the prompt, when it is their turn.
 
         Raises:

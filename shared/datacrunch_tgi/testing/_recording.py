@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+RECEIVED_REQUEST = "datacrunch_tgi.received_request"
+"""ASGI extension: the request's `ReceivedRequest`."""
+
 
 @dataclass
 class ReceivedRequest:

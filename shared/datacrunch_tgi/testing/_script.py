@@ -1,102 +1,150 @@
-"""Answers that the user wrote beforehand, in the same tokens, counts and logprobs every time.
+"""Scripted answers, with the same tokens, counts and logprobs every time.
 
-Texts are cut into words with the space before them and single signs, so that a token count can be
-told by looking at the text. Chance has no part: parameters that shape probabilities change nothing
-but what a server says about them.
+Texts are split into words with the space before them and single signs, so that tokens can be counted
+by looking at the text; an answer can also be scripted token by token. Chance has no part: parameters
+that shape probabilities only change what a server says about them.
 """
 
 import asyncio
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from datacrunch_tgi.testing._detokenizer import TokenSpan
 from datacrunch_tgi.testing._errors import InvalidRequestError
 from datacrunch_tgi.testing._generation import Choice
+from datacrunch_tgi.testing._recording import ReceivedRequest
 from datacrunch_tgi.testing._validation import ValidRequest
 
-Answers = str | Sequence[str] | Mapping[str | re.Pattern[str], str] | Callable[[str], str]
-"""One text for all; texts in turn, the last one again and again; texts by prompt or by a pattern
-found in the prompt; or a function of the prompt."""
 
+@dataclass(frozen=True)
+class ScriptedToken:
+    """A token of a scripted answer, to test control tokens and where tokens begin and end.
 
-def check_answers(answers: Answers) -> None:
-    """Refuse answers of which there is none.
-
-    Raises:
-        ValueError: There is none.
+    Example:
+        ```python
+        call = [
+            ScriptedToken("[TOOL_CALLS]", special=True),
+            ScriptedToken('[{"name": "add", "argu'),
+            ScriptedToken('ments": {"a": 1}}]'),
+        ]
+        EmulatedEndpoint(answers=call)
+        ```
     """
-    if not isinstance(answers, str) and not callable(answers) and not answers:
-        raise ValueError("answers must hold at least one text")
 
+    text: str
+    """The text, "" for the first part of a character that the next token completes."""
+    special: bool = False
+    """Whether it is a control token, which `generated_text` leaves out."""
+    ends: bool = False
+    """Whether it ends the answer, with the reason `eos_token`; `</s>` does so by default."""
+
+
+Answer = str | Sequence[ScriptedToken]
+"""A text, split into tokens by words, or the tokens themselves."""
+Answers = (
+    Answer | Sequence[Answer] | Mapping[str | re.Pattern[str], Answer] | Callable[[str], Answer]
+)
+"""One answer for all; answers in turn, the last one again and again; answers by prompt or by a
+pattern found in the prompt; or a function of the prompt."""
+Respond = Callable[[ReceivedRequest], Answer]
+"""A function from the whole request to its answer."""
 
 _BEGIN, _END = 1, 2
-_SPECIAL = {_BEGIN: "<s>", _END: "</s>"}
+_CONTROL = {
+    _BEGIN: ScriptedToken("<s>", special=True),
+    _END: ScriptedToken("</s>", special=True, ends=True),
+}
 _VOCABULARY = 32_000
 _WORDS = re.compile(r" ?[^\W\u2e80-\U0003ffff]+| ?\S|\s")
-"""Words, but every sign of scripts that are written without spaces for itself."""
+"""Words, but each sign alone in scripts that are written without spaces."""
 
 _LOGPROB = -0.25
 _PROMPT_LOGPROB = -2.5
 _ALTERNATIVES = (" the", ",", " and", " of", " to", ".")
 
 
-class WordTokenizer:
-    """Words as tokens; a word's id is made of its letters, not of when it was seen first."""
+def check_answers(answers: Answers) -> None:
+    """Refuse scripts without an answer.
 
-    special_ids = frozenset(_SPECIAL)
-    end_ids = frozenset({_END})
+    Raises:
+        ValueError: The sequence or mapping is empty, or a sequence has both answers and tokens.
+    """
+    if isinstance(answers, str) or callable(answers):
+        return
+    if not answers:
+        raise ValueError("answers must hold at least one text")
+    if len({isinstance(part, ScriptedToken) for part in answers}) > 1:
+        raise ValueError("answers mixes tokens of one answer with other answers; nest the tokens")
+
+
+class WordTokenizer:
+    """Words as tokens; a word's id depends on its letters, not on when it was first used."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-        self._words = dict(_SPECIAL)
+        self.special_ids: set[int] = set()
+        self.end_ids: set[int] = set()
+        self._ids: dict[ScriptedToken, int] = {}
+        self._tokens: dict[int, ScriptedToken] = {}
+        for token_id, token in _CONTROL.items():
+            self._add(token, token_id)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids, the beginning of every text in front."""
-        return [_BEGIN, *self.words(text)]
+        """Return the ids, beginning with that of `<s>`."""
+        return [_BEGIN, *self.answer_ids(text)]
 
-    def words(self, text: str) -> Iterator[int]:
-        """Yield the ids of the text itself."""
-        return map(self._id, _WORDS.findall(text))
+    def answer_ids(self, answer: Answer) -> Iterator[int]:
+        """Yield the ids of an answer."""
+        if isinstance(answer, str):
+            return (self._id(ScriptedToken(word)) for word in _WORDS.findall(answer))
+        return map(self._id, answer)
 
     def split(self, text: str) -> list[TokenSpan]:
         """Return the tokens with their places in the text's bytes."""
         spans = [TokenSpan(_BEGIN, "", 0, 0)]
         for word in _WORDS.findall(text):
             start = spans[-1].stop
-            spans.append(TokenSpan(self._id(word), word, start, start + len(word.encode())))
+            token_id = self._id(ScriptedToken(word))
+            spans.append(TokenSpan(token_id, word, start, start + len(word.encode())))
         return spans
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
         """Return the text of the ids."""
         hidden = self.special_ids if skip_special_tokens else frozenset[int]()
-        return "".join(self._words[token_id] for token_id in ids if token_id not in hidden)
+        return "".join(self._tokens[token_id].text for token_id in ids if token_id not in hidden)
 
-    def _id(self, word: str) -> int:
-        token_id = self._ids.get(word)
-        if token_id is None:
-            token_id = zlib.crc32(word.encode()) % _VOCABULARY
-            while token_id in self._words:
+    def _id(self, token: ScriptedToken) -> int:
+        if token not in self._ids:
+            token_id = zlib.crc32(token.text.encode()) % _VOCABULARY
+            while token_id in self._tokens:
                 token_id += 1
-            self._ids[word] = token_id
-            self._words[token_id] = word
-        return token_id
+            self._add(token, token_id)
+        return self._ids[token]
+
+    def _add(self, token: ScriptedToken, token_id: int) -> None:
+        self._ids[token] = token_id
+        self._tokens[token_id] = token
+        if token.special:
+            self.special_ids.add(token_id)
+        if token.ends:
+            self.end_ids.add(token_id)
 
 
 class ScriptedSequence:
-    """One scripted answer, token by token, and the end of it."""
+    """One scripted answer, token by token, and then `</s>`."""
 
-    def __init__(self, request: ValidRequest, text: str, tokenizer: WordTokenizer) -> None:
+    def __init__(self, request: ValidRequest, answer: Answer, tokenizer: WordTokenizer) -> None:
         self.prefill_logprobs: list[float] = []
         if request.prefill:
             self.prefill_logprobs = [_PROMPT_LOGPROB] * (len(request.prompt_ids) - 1)
-        self._ids = tokenizer.words(text)
-        self._others = [*tokenizer.words("".join(_ALTERNATIVES))]
+        self._ids = tokenizer.answer_ids(answer)
+        self._others = [*tokenizer.answer_ids("".join(_ALTERNATIVES))]
         self._top_n_tokens = request.top_n_tokens
 
     async def choose(self) -> Choice:
-        """Give the next token."""
-        # An answer that nobody paces is not to keep all others waiting.
+        """Return the next token."""
+        # Let other answers advance too, where no pace is set.
         await asyncio.sleep(0)
         chosen = next(self._ids, _END)
         ranked = [chosen, *(other for other in self._others if other != chosen)]
@@ -111,44 +159,48 @@ class ScriptedSequence:
 
 
 class ScriptedEngine:
-    """Gives the user's answers; whether one matches a request's grammar is up to who wrote it."""
+    """Answers from a script; whether they match a request's grammar is up to its author."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers = "", respond: Respond | None = None) -> None:
         self.tokenizer = WordTokenizer()
         self._answers = answers
-        self._asked = 0
+        self._respond = respond
+        self._turn = 0
 
-    async def start(self, request: ValidRequest) -> ScriptedSequence:
-        """Find the answer to the prompt; a function may take its time, it runs in a thread.
+    async def start(self, request: ValidRequest, received: ReceivedRequest) -> ScriptedSequence:
+        """Find the answer; functions run in a thread, where they may take their time.
 
         Raises:
             InvalidRequestError: There is none.
         """
-        if callable(self._answers):
-            text = await asyncio.to_thread(self._answers, request.inputs)
+        if self._respond is not None:
+            answer = await asyncio.to_thread(self._respond, received)
+        elif callable(self._answers):
+            answer = await asyncio.to_thread(self._answers, request.inputs)
+        elif isinstance(self._answers, Mapping):
+            answer = _find(self._answers, request.inputs)
         else:
-            text = self._look_up(self._answers, request.inputs)
-        return ScriptedSequence(request, text, self.tokenizer)
+            answer = self._next(self._answers)
+        return ScriptedSequence(request, answer, self.tokenizer)
 
     def close(self) -> None:
         """Do nothing: nothing is held."""
 
-    def _look_up(
-        self, answers: str | Sequence[str] | Mapping[str | re.Pattern[str], str], prompt: str
-    ) -> str:
+    def _next(self, answers: Answer | Sequence[Answer]) -> Answer:
         if isinstance(answers, str):
             return answers
-        if isinstance(answers, Mapping):
-            return _find(answers, prompt)
-        self._asked += 1
-        return answers[min(self._asked, len(answers)) - 1]
+        if tokens := [part for part in answers if isinstance(part, ScriptedToken)]:
+            return tokens
+        turns = [part for part in answers if not isinstance(part, ScriptedToken)]
+        self._turn += 1
+        return turns[min(self._turn, len(turns)) - 1]
 
 
-def _find(answers: Mapping[str | re.Pattern[str], str], prompt: str) -> str:
-    """The text of the prompt itself, else of the first pattern that is found in it."""
+def _find(answers: Mapping[str | re.Pattern[str], Answer], prompt: str) -> Answer:
+    """Return the answer to the prompt itself, else to the first pattern that is found in it."""
     if prompt in answers:
         return answers[prompt]
-    for pattern, text in answers.items():
+    for pattern, answer in answers.items():
         if isinstance(pattern, re.Pattern) and pattern.search(prompt):
-            return text
+            return answer
     raise InvalidRequestError(f"the emulated endpoint has no answer to {prompt!r}")

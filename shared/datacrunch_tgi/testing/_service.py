@@ -13,6 +13,7 @@ from datacrunch_tgi.testing._detokenizer import Tokenizer
 from datacrunch_tgi.testing._dialect import Dialect
 from datacrunch_tgi.testing._errors import OverloadedError
 from datacrunch_tgi.testing._generation import Engine, Generation
+from datacrunch_tgi.testing._recording import ReceivedRequest
 from datacrunch_tgi.testing._schema import GenerateRequest
 from datacrunch_tgi.testing._validation import (
     Limits,
@@ -67,7 +68,9 @@ class Service:
         """What texts are made of here."""
         return self._engine.tokenizer
 
-    async def stream(self, request: GenerateRequest) -> AsyncGenerator[Generation]:
+    async def stream(
+        self, request: GenerateRequest, received: ReceivedRequest
+    ) -> AsyncGenerator[Generation]:
         """Yield the growing answer after every token.
 
         Raises:
@@ -76,11 +79,13 @@ class Service:
         check_stream(request.parameters)
         with self._permits(1):
             valid = self._validate(request)
-            async with self._batch, aclosing(self._generate(valid)) as steps:
+            async with self._batch, aclosing(self._generate(valid, received)) as steps:
                 async for generation in steps:
                     yield generation
 
-    async def answer(self, request: GenerateRequest) -> tuple[list[Generation], Times]:
+    async def answer(
+        self, request: GenerateRequest, received: ReceivedRequest
+    ) -> tuple[list[Generation], Times]:
         """Return the finished sequences, the best first, and what the best one took.
 
         Raises:
@@ -89,17 +94,21 @@ class Service:
         best_of = request.parameters.best_of or 1
         check_best_of(best_of, self._limits)
         with self._permits(best_of):
-            answers = await asyncio.gather(*(self._answer(request) for _ in range(best_of)))
+            answers = await asyncio.gather(
+                *(self._answer(request, received) for _ in range(best_of))
+            )
         answers.sort(key=lambda answer: answer[0].mean_logprob, reverse=True)
         return [generation for generation, _ in answers], answers[0][1]
 
-    async def _answer(self, request: GenerateRequest) -> tuple[Generation, Times]:
+    async def _answer(
+        self, request: GenerateRequest, received: ReceivedRequest
+    ) -> tuple[Generation, Times]:
         arrived = time.perf_counter()
         valid = self._validate(request)
         queued = time.perf_counter()
         async with self._batch:
             started = time.perf_counter()
-            generation = [step async for step in self._generate(valid)][-1]
+            generation = [step async for step in self._generate(valid, received)][-1]
         times = Times(
             validation=queued - arrived,
             queue=started - queued,
@@ -107,10 +116,12 @@ class Service:
         )
         return generation, times
 
-    async def _generate(self, request: ValidRequest) -> AsyncGenerator[Generation]:
+    async def _generate(
+        self, request: ValidRequest, received: ReceivedRequest
+    ) -> AsyncGenerator[Generation]:
         """Yield the same generation after each of its tokens."""
         started = time.perf_counter()
-        sequence = await self._engine.start(request)
+        sequence = await self._engine.start(request, received)
         generation = Generation(request, self.tokenizer, stop_window=self._dialect.stop_window)
         if request.prefill:
             generation.read_prompt(sequence.prefill_logprobs)
