@@ -35,6 +35,12 @@ class Metadata(Window, Prompts, Tools):
     _derived: tuple[list[Any], bool, bool, int] | None = PrivateAttr(None)
     """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
 
+    def __getstate__(self) -> dict[Any, Any]:
+        """Leave out what is derived, so that a pickle does not change by use."""
+        state = super().__getstate__()
+        derived = {"_derived": None, "_template_cache": None}
+        return {**state, "__pydantic_private__": state["__pydantic_private__"] | derived}
+
     @property
     def metadata(self) -> LLMMetadata:
         """Limits and abilities by which LlamaIndex makes prompts. No request is sent.

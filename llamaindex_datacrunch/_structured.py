@@ -24,7 +24,7 @@ from llama_index.core.program import LLMTextCompletionProgram
 from llama_index.core.program.utils import create_flexible_model
 from llama_index.core.prompts import PromptTemplate
 from llama_index.core.types import PydanticProgramMode
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read
@@ -83,6 +83,12 @@ class Structured(LLM):
 
     With `pydantic_program_mode="llm"` no grammar is sent: the prompt alone asks for JSON.
     """
+
+    model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
+
+    pydantic_program_mode: PydanticProgramMode = PydanticProgramMode.DEFAULT
+    """How structured answers are requested: "default" by grammar and in words, "llm" in words only.
+    Default: "default"."""
 
     @_dispatcher.span
     def structured_predict(

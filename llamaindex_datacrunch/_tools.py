@@ -20,6 +20,7 @@ from llama_index.core.chat_engine.types import AgentChatResponse
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
+from pydantic import ConfigDict
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 
@@ -31,6 +32,8 @@ TOOL_ARGUMENTS = frozenset(
 
 class Tools(FunctionCallingLLM):
     """An LLM that calls tools: in its family's own format, or in JSON that is asked for in words."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
     is_function_calling_model: bool | None = None
     """Whether agents and programs use tool calls. Default: where the model's family has a format for

@@ -32,7 +32,9 @@ def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Func
         shown = signature(function)
         own = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
         listed = [
-            Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=hint)
+            Parameter(
+                name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=_Plain(hint)
+            )
             for name, hint in get_type_hints(listing).items()
         ]
         function.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it
@@ -41,6 +43,16 @@ def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Func
         return function
 
     return show
+
+
+class _Plain:
+    """A type that is shown as people write it, without modules."""
+
+    def __init__(self, hint: Any) -> None:
+        self._text = _plain(hint)
+
+    def __repr__(self) -> str:
+        return self._text
 
 
 def with_documented_fields(listing: type, *models: type[BaseModel]) -> Callable[[Class], Class]:
@@ -55,7 +67,7 @@ def with_documented_fields(listing: type, *models: type[BaseModel]) -> Callable[
     lines = [
         f"{name} ({_plain(hints[name])}): {_summary(fields[name])}"
         for name in fields
-        if name in hints
+        if name in hints and fields[name].description
     ]
 
     def document(documented: Class) -> Class:
@@ -83,7 +95,8 @@ def _summary(field: FieldInfo) -> str:
     """Return the first sentence of a field's description, and others as far as the line goes."""
     sentences = re.split(r"(?<=\.) (?=[A-Z0-9\"`])", " ".join((field.description or "").split()))
     if not any(sentence.startswith(("Default", "Server default")) for sentence in sentences):
-        sentences.insert(1, f"Default: {field.default!r}.")
+        default = field.get_default(call_default_factory=True)
+        sentences.insert(1, f"Default: {default!r}.")
     summary = sentences[0]
     for sentence in sentences[1:]:
         if len(summary) + len(sentence) < _LINE:

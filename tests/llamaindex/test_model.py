@@ -3,11 +3,12 @@
 import copy
 import json
 import pickle
+import pydoc
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from llama_index.core.base.llms.base import BaseLLM
@@ -16,9 +17,12 @@ from llama_index.core.llms import CustomLLM
 from pydantic import BaseModel, ValidationError
 
 import llamaindex_datacrunch
-from datacrunch_tgi import __version__
+from datacrunch_tgi import ArgumentError, __version__
+from datacrunch_tgi._integration._arguments import CallArguments
+from datacrunch_tgi._settings import SettingsArguments
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from llamaindex_datacrunch._arguments import ChatCall, CompletionCall, DataCrunchArguments
 
 COPIES: dict[str, Callable[[DataCrunch], DataCrunch]] = {
     "copy": copy.copy,
@@ -72,6 +76,57 @@ async def test_a_copy_works_as_the_model_does(
     first, *others = [request.json for request in locked.requests]
     assert others == [first, first]
     assert other.metadata == model.metadata
+
+
+def test_a_copy_with_other_values_is_checked_as_a_model_is(
+    model: DataCrunch, locked: EmulatedEndpoint
+) -> None:
+    """Every spelling is understood, and a misspelt or wrong value is refused."""
+    other = model.model_copy(update={"max_tokens": 2, "timeout": 7.0, "stop": "you"})
+    other.complete("Hi")
+    parameters = locked.requests[-1].json["parameters"]
+    assert (parameters["max_new_tokens"], parameters["stop"], other.timeout) == (2, ["you"], 7.0)
+    assert (model.max_tokens, model.timeout) == (3, 120.0)
+    for wrong in ({"max_token": 2}, {"max_tokens": -1}):
+        with pytest.raises(ArgumentError, match=next(iter(wrong))):
+            model.model_copy(update=wrong)
+
+
+def test_a_pickle_does_not_change_by_use(model: DataCrunch) -> None:
+    """What is found and counted is no part of it. LlamaIndex's callback manager notes each call, however."""
+    model = model.model_copy(update={"chat_template": "llama-2", "tokenizer": str.split})
+    before = pickle.dumps(model)
+    assert model.client.generate("Hi").text
+    assert model.metadata.is_chat_model
+    assert pickle.dumps(model) == before
+
+
+def test_the_lists_of_arguments_agree() -> None:
+    """What checkers and editors see is what a model, and a call, accepts."""
+    aliases = {"max_tokens", "timeout"}
+    assert {*get_type_hints(DataCrunchArguments)} == {*DataCrunch.model_fields} | aliases
+    options = {"tools", "tool_choice", "tool_required", "allow_parallel_tool_calls", "tool_names"}
+    assert {*get_type_hints(CompletionCall)} == DataCrunch.call_arguments
+    assert {*get_type_hints(ChatCall)} == DataCrunch.call_arguments | options
+    settings = get_type_hints(SettingsArguments)
+    for name, hint in get_type_hints(CallArguments).items():
+        assert settings.get(name, hint) == hint
+
+
+def test_help_is_readable() -> None:
+    """Every argument has a line; nothing but a signature is long, and no signature is very long."""
+    plain = pydoc.plaintext  # type: ignore[attr-defined]  # typeshed lacks it
+    shown = pydoc.render_doc(DataCrunch, renderer=plain).splitlines()
+    signatures = [line for line in shown[:60] if "DataCrunch(*, base_url: str" in line]
+    assert len(signatures) == 1
+    assert max(map(len, signatures)) <= 2000
+    assert all(len(line) <= 200 for line in shown[:60] if line not in signatures)
+    for name in get_type_hints(DataCrunchArguments).keys() - {
+        "max_tokens",
+        "timeout",
+        "callback_manager",
+    }:
+        assert any(line.startswith(f" |      {name} (") for line in shown), name
 
 
 @pytest.mark.parametrize("restored", DUMPS.values(), ids=DUMPS.keys())
@@ -161,7 +216,7 @@ def test_a_refused_argument_is_named_and_no_secret_is_held(
         ({"class_name": "OpenAI"}, "class_name: no such parameter"),
     ],
 )
-def test_a_wrong_argument_is_refused_with_the_rule(arguments: dict[str, object], told: str) -> None:
+def test_a_wrong_argument_is_refused_with_the_rule(arguments: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         DataCrunch(base_url="http://127.0.0.1:9", **arguments)
 
@@ -179,7 +234,7 @@ def test_what_llamaindex_sizes_its_prompts_by(model: DataCrunch) -> None:
 @pytest.mark.parametrize(
     "arguments", [{"max_tokens": 2048, "context_window": 2048}, {"context_window": 512}]
 )
-def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused(arguments: dict[str, int]) -> None:
+def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match=r"max_new_tokens=.*less than context_window="):
         DataCrunch(base_url="http://127.0.0.1:9", **arguments)
 

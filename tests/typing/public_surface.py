@@ -73,3 +73,30 @@ def chats(chat: ChatDataCrunch, template: ChatTemplate) -> None:
 def settings(client: Client, async_client: AsyncClient) -> None:
     assert_type(client.with_settings(model="other"), Client)
     assert_type(async_client.with_settings(idle_timeout=5), AsyncClient)
+
+
+def llamaindex(llm: DataCrunch) -> None:
+    DataCrunch(model="m", api_key="k", max_tokens=20, timeout=5, chat_template="llama-2", stop="x")
+    assert_type(llm.context_window, int)
+    assert_type(llm.temperature, float | None)
+    assert_type(llm.base_url, str)
+    assert_type(llm.max_tokens, int | None)
+    assert_type(llm.timeout, float)
+    assert_type(llm.tool_format, str | None)
+    assert_type(llm.is_function_calling_model, bool | None)
+    assert_type(llm.template, ChatTemplate | None)
+    assert_type(llm.fetch_server_limits(), DataCrunch)
+    llm.complete("prompt", max_tokens=20, temperature=0, stop=["a"], max_retries=1)
+    llm.chat([], tool_choice="any", allow_control_tokens=True)
+
+
+def llamaindex_refused(llm: DataCrunch) -> None:
+    DataCrunch(max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    DataCrunch(temperature="hot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    DataCrunch(context_window="wide")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    llm.complete("prompt", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.complete("prompt", temperature="hot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    llm.complete("prompt", api_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.chat("prompt", seed=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    llm.complte("prompt")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    _ = llm.temprature  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from datacrunch_tgi._chat import ChatTemplate, reads_images
 from datacrunch_tgi._integration._endpoint import Endpoint
@@ -18,16 +18,11 @@ def _as_text(given: Any) -> Any:
 class ChatEndpoint(Endpoint):
     """A model behind an endpoint that is told a conversation."""
 
-    chat_template: Annotated[ChatTemplate | str | None, BeforeValidator(_as_text)] = Field(
-        default=None,
-        description="The model's chat template: its name, a file or folder that has it "
-        "(tokenizer_config.json, chat_template.json, chat_template.jinja), its Jinja text, or a "
-        "ChatTemplate. Default: by the model's name.",
-    )
-    allow_control_tokens: bool = Field(
-        default=False,
-        description="Whether control tokens in the text of a message are sent as such, not broken up.",
-    )
+    chat_template: Annotated[ChatTemplate | str | None, BeforeValidator(_as_text)] = None
+    """Chat template: a name (`llama-2`, `chatml`, …), the path of a file or of the model's folder, Jinja
+    text, or a ChatTemplate. Default: by the model's name."""
+    allow_control_tokens: bool = False
+    """Whether control tokens in the text of messages are sent as they are, instead of being defused."""
     tool_format: str | None = None
     """Format of tool calls: a family's (`llama-3`, `mistral`, `qwen`, …), or `words`, which asks for JSON
     in words. Default: by the chat template or the model's name."""
@@ -37,6 +32,7 @@ class ChatEndpoint(Endpoint):
         "chat_template",
         "allow_control_tokens",
         "tool_format",
+        "supports_images",
     }
 
     _template_cache: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = (

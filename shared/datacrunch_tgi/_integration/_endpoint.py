@@ -36,18 +36,12 @@ from datacrunch_tgi._protocol._parameters import (
     check_parameters,
 )
 from datacrunch_tgi._protocol._schema import Answer
-from datacrunch_tgi._settings import SETTINGS, Settings, SettingsArguments, SettingsFields
+from datacrunch_tgi._settings import SETTINGS, Settings, SettingsFields
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._validation import refuse_unknown
 
 SECRET = {"api_key", "client_certificate", "headers", "proxy"}
 """Settings that no call can have, because frameworks show a call's arguments to tracers."""
-
-
-class EndpointArguments(SettingsArguments, Parameters, total=False):
-    """Keyword arguments of every model: settings, parameters and `extra_parameters`."""
-
-    extra_parameters: Mapping[str, Any]
 
 
 def refuse_secrets(names: Iterable[str]) -> None:

@@ -1,0 +1,47 @@
+"""Arguments of the models of both frameworks and of their calls, as type checkers and editors see them."""
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from datacrunch_tgi._chat import ChatTemplate
+from datacrunch_tgi._protocol._parameters import Parameters
+from datacrunch_tgi._settings import Engine, SettingsArguments
+from datacrunch_tgi._tokenizers import Encode, Encoder
+
+
+class EndpointArguments(SettingsArguments, Parameters, total=False):
+    """Keyword arguments of every model: settings, parameters and `extra_parameters`."""
+
+    extra_parameters: Mapping[str, Any]
+
+
+class CallArguments(Parameters, total=False):
+    """Keyword arguments of every call: parameters, and the settings that are no secret."""
+
+    extra_parameters: Mapping[str, Any]
+    base_url: str | None
+    model: str | None
+    connect_timeout: float
+    first_token_timeout: float
+    timeout: float
+    idle_timeout: float
+    deadline: float
+    pool_timeout: float
+    startup_timeout: float
+    max_retries: int
+    max_connections: int
+    max_stop_sequences: int
+    ca_bundle: str | os.PathLike[str] | None
+    server_hostname: str | None
+    engine: Engine
+    tokenizer: Encode | Encoder | str | os.PathLike[str] | None
+
+
+class ChatArguments(TypedDict, total=False):
+    """Keyword arguments of chat models and of their calls, beside those of every model."""
+
+    chat_template: ChatTemplate | str | os.PathLike[str] | None
+    allow_control_tokens: bool
+    tool_format: str | None
+    supports_images: bool | None
