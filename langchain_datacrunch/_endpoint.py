@@ -1,13 +1,13 @@
-"""What `DataCrunchLLM` and `ChatDataCrunch` have in common beside their fields.
+"""The base of `DataCrunchLLM` and `ChatDataCrunch`.
 
     prompt ─▶ _answer ─▶ client.generate ─▶ Answer
-    prompt ─▶ _chunks ─▶ client.stream ───▶ StreamEvents ─▶ callbacks ─▶ chunks
+    prompt ─▶ _chunks ─▶ client.stream ───▶ StreamEvents ─▶ chunks ─▶ callbacks
 
-Each stands here twice, for threads and for event loops, because LangChain has it twice.
+Each is here for threads and for event loops, because LangChain calls it in both ways.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import BaseLanguageModel, LangSmithParams
@@ -20,8 +20,14 @@ from pydantic import model_validator
 from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
 from datacrunch_tgi._aliases import resolve_aliases
 from datacrunch_tgi._integration._endpoint import Endpoint, refuse_secrets
+from datacrunch_tgi._integration._warnings import warn_without_usage
+from datacrunch_tgi._settings import SETTINGS
+from datacrunch_tgi._streams import AsyncStream, Stream
 from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._retries import AsyncRetries, Retries
+
+_WITHOUT_EFFECT = {*SETTINGS, "streaming"} - {"base_url", "model"}
+"""Fields that do not change an answer: time limits, retries, connections, a function that counts."""
 
 Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
 ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
@@ -29,6 +35,8 @@ ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
 
 class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     """A model of LangChain's behind an endpoint."""
+
+    call_arguments: ClassVar = Endpoint.call_arguments | {"n"}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -48,9 +56,9 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What is set, secrets apart: the key of LangChain's cache, and what tracers are told."""
+        """What can change an answer, and is set: the key of LangChain's cache, and shown to tracers."""
         fields = type(self).model_fields
-        ours = {name for name in self.call_arguments if name in fields and name != "tokenizer"}
+        ours = {name for name in self.call_arguments if name in fields} - _WITHOUT_EFFECT
         unset = {name for name in ours if getattr(self, name) in (fields[name].default, {}, [])}
         return self.model_dump(mode="json", include=ours - unset, exclude_none=True, fallback=repr)
 
@@ -58,6 +66,22 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _set_datacrunch_version(self) -> Self:
         self._add_version("datacrunch-tgi", __version__)
         return self
+
+    def with_overrides(
+        self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
+    ) -> Self:
+        """Copy this model with the arguments of one call: see `Endpoint.with_overrides`.
+
+        Raises:
+            ArgumentError: As of `Endpoint`; or `n`, which callers add out of habit, is not 1.
+        """
+        given = dict(call)
+        if (n := given.pop("n", None)) not in (None, 1):
+            rule = (
+                "must be 1: the server generates one answer; call batch([prompt] * n) for several"
+            )
+            raise ArgumentError("n", rule, value=repr(n))
+        return super().with_overrides(given, stop)
 
     def bind(self, **kwargs: Any) -> Any:
         """Bind parameters of every call; a secret is none, since what is bound is shown."""
@@ -101,47 +125,60 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _answer(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> Answer:
         retries = Retries(run_manager)
         with map_errors():
-            return self._complete_prompt(prompt, retries.tell)
+            answer = self._complete_prompt(prompt, retries.notify)
+        warn_without_usage(answer, self.base_url)
+        return answer
 
     async def _aanswer(
         self, prompt: str, run_manager: AsyncCallbackManagerForLLMRun | None
     ) -> Answer:
         with map_errors():
             async with AsyncRetries(run_manager) as retries:
-                return await self._acomplete_prompt(prompt, retries.keep)
+                answer = await self._acomplete_prompt(prompt, retries.record)
+        warn_without_usage(answer, self.base_url)
+        return answer
 
     def _chunks(
         self,
         prompt: str,
         run_manager: CallbackManagerForLLMRun | None,
         to_chunk: ToChunk[Chunk],
-        for_callbacks: ToChunk[Chunk],
+        for_callbacks: ToChunk[Chunk] | None = None,
     ) -> Iterator[Chunk]:
         retries = Retries(run_manager)
-        with map_errors(), self._events(prompt, retries.tell) as events:
+        with map_errors(), self._events(prompt, retries.notify) as events:
             for event in events:
-                answer = events.answer if events.finished else None
+                answer = self._answer_of(events)
+                chunk = to_chunk(event, answer, self.model)
                 if run_manager and run_manager.handlers:
-                    told = for_callbacks(event, answer, self.model)
-                    run_manager.on_llm_new_token(told.text, chunk=told)
-                yield to_chunk(event, answer, self.model)
+                    shown = for_callbacks(event, answer, self.model) if for_callbacks else chunk
+                    run_manager.on_llm_new_token(shown.text, chunk=shown)
+                yield chunk
 
     async def _achunks(
         self,
         prompt: str,
         run_manager: AsyncCallbackManagerForLLMRun | None,
         to_chunk: ToChunk[Chunk],
-        for_callbacks: ToChunk[Chunk],
-    ) -> AsyncIterator[Chunk]:
+        for_callbacks: ToChunk[Chunk] | None = None,
+    ) -> AsyncGenerator[Chunk]:
         with map_errors():
             async with (
                 AsyncRetries(run_manager) as retries,
-                self._aevents(prompt, retries.keep) as events,
+                self._aevents(prompt, retries.record) as events,
             ):
                 async for event in events:
-                    await retries.tell()
-                    answer = events.answer if events.finished else None
+                    await retries.notify()
+                    answer = self._answer_of(events)
+                    chunk = to_chunk(event, answer, self.model)
                     if run_manager and run_manager.handlers:
-                        told = for_callbacks(event, answer, self.model)
-                        await run_manager.on_llm_new_token(told.text, chunk=told)
-                    yield to_chunk(event, answer, self.model)
+                        shown = for_callbacks(event, answer, self.model) if for_callbacks else chunk
+                        await run_manager.on_llm_new_token(shown.text, chunk=shown)
+                    yield chunk
+
+    def _answer_of(self, events: Stream | AsyncStream) -> Answer | None:
+        """Return the complete answer after the last event."""
+        if not events.finished:
+            return None
+        warn_without_usage(events.answer, self.base_url)
+        return events.answer

@@ -1,19 +1,20 @@
 """From the transport's answers and events to LangChain's generations and results. Pure.
 
-    Answer ───────▶ to_generation ─────┐
-                                       ├─▶ to_result ─▶ joined ─▶ LLMResult of all prompts
-    StreamEvent ──▶ to_chunk ─▶ whole ─┘
+    Answer ───────▶ to_generation ────────────┐
+                                              ├─▶ to_result ─▶ merge_results ─▶ LLMResult of all prompts
+    StreamEvent ──▶ to_chunk ─▶ merge_chunks ─┘
 
 `generation_info` has the same keys whether the answer was streamed or not; what the server does not
-tell is left out:
+report is left out:
 
-    finish_reason      `length`, `eos_token` or `stop_sequence`
+    finish_reason      `stop`, `length` or, in a chat, `tool_calls`, as LangChain's other models say it
+    tgi_finish_reason  TGI's own word: `eos_token`, `stop_sequence` or `length`
     seed               where something was drawn at random
     token_usage        `prompt_tokens`, `completion_tokens`, `total_tokens`
     model_name
     tokens             for each token `id`, `text`, `logprob`, `special`, `top_tokens`
     prefill            the prompt's tokens, where `decoder_input_details` asked for them
-    best_of_sequences  the answers that `best_of` did not choose
+    best_of_sequences  the answers that `best_of` generated and did not choose
 
 Adding chunks adds their numbers and concatenates their strings and lists. So the chunk that callbacks
 get of a token has it as a list of one, and only the last has the other keys too. What LangChain adds up
@@ -32,7 +33,7 @@ from datacrunch_tgi import Answer, StreamEvent, Token
 
 def to_generation(answer: Answer, model: str) -> Generation:
     """Make the generation of an answer that was not streamed."""
-    info = about(answer, model)
+    info = response_metadata(answer, model)
     if details := answer.details:
         info["tokens"] = [
             _token(token, alternatives)
@@ -54,12 +55,12 @@ def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> Generatio
 
 def for_callbacks(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
     """Make the chunk of one event that callbacks get, with its token: see `to_chunk`."""
-    info: dict[str, Any] = about(answer, model) if answer else {}
+    info: dict[str, Any] = response_metadata(answer, model) if answer else {}
     info["tokens"] = [_token(event.token, event.top_tokens)]
     return GenerationChunk(text=event.text, generation_info=info)
 
 
-def whole(chunks: Sequence[GenerationChunk]) -> Generation:
+def merge_chunks(chunks: Sequence[GenerationChunk]) -> Generation:
     """Make the generation of a streamed answer, as their sum would be, in linear time."""
     text = "".join(chunk.text for chunk in chunks)
     return Generation(text=text, generation_info=chunks[-1].generation_info)
@@ -72,54 +73,69 @@ def to_result(generation: Generation) -> LLMResult:
     return LLMResult(generations=[[generation]], llm_output=output)
 
 
-def joined(results: Sequence[LLMResult]) -> LLMResult:
-    """Join the results of several prompts, in order, and add up their tokens.
+def merge_results(results: Sequence[LLMResult]) -> LLMResult:
+    """Merge the results of several prompts, in order, and add up their tokens.
 
     A sum is left out where one of the prompts has no such number.
     """
     return LLMResult(
         generations=[generations for result in results for generations in result.generations],
-        llm_output=summed([result.llm_output for result in results]),
+        llm_output=sum_usage([result.llm_output for result in results]),
         run=[run for result in results for run in result.run or ()] or None,
     )
 
 
-def summed(outputs: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Add up the tokens of several prompts' `llm_output`; None if none was generated for any."""
-    told = [output for output in outputs if output]
-    usages: list[dict[str, int]] = [output["token_usage"] for output in told]
-    known = set[str]().union(*usages).intersection(*usages)
-    total = {name: sum(usage[name] for usage in usages) for name in sorted(known)}
-    return {**told[-1], "token_usage": total} if told else None
+def sum_usage(outputs: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """Add up the tokens of several prompts' `llm_output`; None if there is none."""
+    known = [output for output in outputs if output]
+    usages: list[dict[str, int]] = [output["token_usage"] for output in known]
+    names = set[str]().union(*usages).intersection(*usages)
+    total = {name: sum(usage[name] for usage in usages) for name in sorted(names)}
+    return {**known[-1], "token_usage": total} if known else None
 
 
-def about(answer: Answer, model: str) -> dict[str, Any]:
-    """Tell what there is to know about an answer as a whole, but for its tokens."""
+def response_metadata(answer: Answer, model: str, *, called: bool = False) -> dict[str, Any]:
+    """Return what is known about an answer, except for its tokens.
+
+    Args:
+        answer: The answer.
+        model: The model's name.
+        called: Whether it calls tools.
+    """
     details = answer.details
-    told = {
-        "finish_reason": answer.finish_reason,
+    reported = {
+        **finish_reasons(answer, called=called),
         "seed": details and details.seed,
         "prefill": details and _dumped(details.prefill),
         "best_of_sequences": details and _dumped(details.best_of_sequences),
     }
     return {
-        **{name: value for name, value in told.items() if value not in (None, [])},
+        **{name: value for name, value in reported.items() if value not in (None, [])},
         "token_usage": answer.usage.model_dump(exclude_none=True),
         "model_name": model,
     }
 
 
+def finish_reasons(answer: Answer, *, called: bool = False) -> dict[str, str]:
+    """Return why an answer ended, in LangChain's word and in TGI's; nothing if the server is silent."""
+    reason = answer.finish_reason
+    if reason is None:
+        return {}
+    word = "length" if reason == "length" else "tool_calls" if called else "stop"
+    return {"finish_reason": word, "tgi_finish_reason": reason}
+
+
 def _token(token: Token, alternatives: Sequence[Token]) -> dict[str, Any]:
     # Not dumped whole: LangChain would merge tokens that have the same "index".
-    told: dict[str, Any] = {
+    made: dict[str, Any] = {
         "id": token.id,
         "text": token.text,
         "logprob": token.logprob,
         "special": token.special,
     }
     if alternatives:
-        told["top_tokens"] = [_token(other, ()) for other in alternatives]
-    return told
+        made["top_tokens"] = [_token(other, ()) for other in alternatives]
+    return made
 
 
 def _dumped(models: Iterable[BaseModel]) -> list[dict[str, Any]]:

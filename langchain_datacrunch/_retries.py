@@ -1,4 +1,4 @@
-"""What the transport tries again, told to LangChain's callbacks as `on_retry`."""
+"""Retries of the transport, reported to LangChain's callbacks as `on_retry`."""
 
 from typing import Self
 
@@ -9,44 +9,44 @@ from datacrunch_tgi import DataCrunchError
 
 
 class Retries:
-    """The retries of one run, told before each."""
+    """Reports the retries of one run as they happen."""
 
     def __init__(self, run_manager: CallbackManagerForLLMRun | None) -> None:
         self._run_manager = run_manager
 
-    def tell(self, error: DataCrunchError) -> None:
-        """Tell the error after which the request is sent again."""
+    def notify(self, error: DataCrunchError) -> None:
+        """Report the error after which the request is sent again."""
         if self._run_manager:
             self._run_manager.on_retry(_state(error))
 
 
 class AsyncRetries:
-    """The retries of one run in an event loop, where callbacks cannot be waited for in their midst."""
+    """Records the retries of one run in an event loop, where they happen in a function without await."""
 
     def __init__(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> None:
         self._run_manager = run_manager
-        self._untold: list[DataCrunchError] = []
+        self._recorded: list[DataCrunchError] = []
 
-    def keep(self, error: DataCrunchError) -> None:
-        """Keep the error after which the request is sent again."""
-        self._untold.append(error)
+    def record(self, error: DataCrunchError) -> None:
+        """Record the error after which the request is sent again."""
+        self._recorded.append(error)
 
-    async def tell(self) -> None:
-        """Tell what was kept."""
-        untold, self._untold = self._untold, []
+    async def notify(self) -> None:
+        """Report what was recorded."""
+        recorded, self._recorded = self._recorded, []
         if self._run_manager:
-            for error in untold:
+            for error in recorded:
                 await self._run_manager.on_retry(_state(error))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.tell()
+        await self.notify()
 
 
 def _state(error: DataCrunchError) -> RetryCallState:
-    """The error in the form in which LangChain's own retries tell it."""
+    """Return the error in the form in which LangChain's own retries report it."""
     state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = error.requests
     state.set_exception((type(error), error, error.__traceback__))

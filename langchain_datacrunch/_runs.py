@@ -1,4 +1,4 @@
-"""LangChain's `LLM`, but each prompt is a run of its own, and each call has a cache key of its own.
+"""LangChain's `LLM` with a run for each prompt, and a cache key for each call.
 
     batch, abatch ─────▶ invoke ──┐
                                   ├─▶ generate ─▶ cache ─▶ for each prompt, at the same time:
@@ -26,7 +26,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 
 from langchain_datacrunch._endpoint import LangChainEndpoint
-from langchain_datacrunch._outputs import joined
+from langchain_datacrunch._outputs import merge_results
 
 _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
 """What `generate` takes beside the parameters of a call."""
@@ -59,7 +59,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
             The answers, in the order of the prompts.
 
         Raises:
-            datacrunch_tgi.DataCrunchError: The first error; what has not begun by then is not sent.
+            datacrunch_tgi.DataCrunchError: The first error, at once; prompts that wait for their turn are not sent.
         """
         model, run = self._with_call(stop, kwargs)
         return super(RunPerPrompt, model).generate(prompts, model.stop, callbacks, **run)
@@ -127,27 +127,29 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
         run_managers: list[CallbackManagerForLLMRun],
         **kwargs: Any,
     ) -> LLMResult:
-        """Give each prompt its own run; LangChain gives them all the first one's."""
+        """Run each prompt by itself; LangChain's own gives them all the first one's run."""
         one = super()._generate_helper
         if len(prompts) == 1:
             return one(prompts, stop, run_managers, **kwargs)
         results: list[Future[LLMResult]] = []
-        with ContextThreadPoolExecutor(self.max_connections) as pool:
-            try:
-                for prompt, manager in zip(prompts, run_managers, strict=True):
-                    results.append(pool.submit(one, [prompt], stop, [manager], **kwargs))
-                for result in as_completed(results):
-                    result.result()
-            except BaseException as error:  # an interrupt too
-                unsent = [
-                    manager
-                    for manager, result in zip_longest(run_managers, results)
-                    if result is None or result.cancel()
-                ]
-                for manager in unsent:
-                    manager.on_llm_error(error, response=LLMResult(generations=[]))
-                raise
-        return joined([result.result() for result in results])
+        pool = ContextThreadPoolExecutor(self.max_connections)
+        try:
+            for prompt, manager in zip(prompts, run_managers, strict=True):
+                results.append(pool.submit(one, [prompt], stop, [manager], **kwargs))
+            for result in as_completed(results):
+                result.result()
+        except BaseException as error:  # an interrupt too
+            unsent = [
+                manager
+                for manager, result in zip_longest(run_managers, results)
+                if result is None or result.cancel()
+            ]
+            for manager in unsent:
+                manager.on_llm_error(error, response=LLMResult(generations=[]))
+            raise
+        finally:
+            pool.shutdown(wait=False)  # what has been sent already ends by itself
+        return merge_results([result.result() for result in results])
 
     async def _agenerate_helper(
         self,
@@ -162,7 +164,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
             for prompt, manager in zip(prompts, run_managers, strict=True)
         ]
         try:
-            return joined(await asyncio.gather(*results))
+            return merge_results(await asyncio.gather(*results))
         finally:
             for result in results:
                 result.cancel()

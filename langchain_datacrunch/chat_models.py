@@ -7,7 +7,9 @@ The server is asked on the same routes as by the LLM, whose prompt the user writ
 `_endpoint`.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -17,15 +19,23 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
-from langchain_core.tools import BaseTool
 from pydantic import BaseModel, Field
 
-from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi import Answer, ArgumentError, ChatTemplate
 from datacrunch_tgi._integration._chat import ChatEndpoint
 from langchain_datacrunch._endpoint import LangChainEndpoint
-from langchain_datacrunch._messages import to_chat_chunk, to_chat_result, to_dict
-from langchain_datacrunch._outputs import summed
+from langchain_datacrunch._errors import map_errors
+from langchain_datacrunch._history import to_messages
+from langchain_datacrunch._messages import to_chat_chunk, to_chat_result
+from langchain_datacrunch._outputs import sum_usage
 from langchain_datacrunch._structured import Method, structured
+from langchain_datacrunch._tools import (
+    ARGUMENTS,
+    Tool,
+    ToolAnswer,
+    bound_arguments,
+    response_schema,
+)
 
 
 class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
@@ -68,7 +78,11 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         description="Whether invoke, generate and batch stream too, so that callbacks get each token. "
         "Default: where somebody listens, as in `astream_events`.",
     )
-    call_arguments: ClassVar = ChatEndpoint.call_arguments | {"logprobs", "top_logprobs"}
+    call_arguments: ClassVar = (
+        LangChainEndpoint.call_arguments
+        | ChatEndpoint.call_arguments
+        | {"logprobs", "top_logprobs", *ARGUMENTS}
+    )
 
     if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
@@ -79,30 +93,58 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         return "datacrunch-chat"
 
     def get_num_tokens_from_messages(
-        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
+        self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None
     ) -> int:
-        """Count the tokens of the prompt that the messages become: see `get_token_ids`."""
-        del tools  # it takes none
-        _, prompt = self._prepared(messages)
+        """Count the tokens of the prompt that messages become: see `get_token_ids`.
+
+        Any part of a conversation is counted; what no chat template takes, by its text.
+        """
+        if not messages:
+            return 0
+        try:
+            _, prompt, _ = self._prepared(self._find_template(), messages, {"tools": tools})
+        except ArgumentError as error:
+            if not error.field.startswith("messages"):
+                raise
+            prompt = "\n".join(str(message.text) for message in messages)
         return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: Sequence[Tool],
         *,
-        tool_choice: str | None = None,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        parallel_tool_calls: bool | None = None,
+        response_format: dict[str, Any] | type | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Refuse: a server's `/generate` knows no tools.
+        """Bind tools that the model may call.
+
+        The model's own format of tool calls is used where its family has one, words elsewhere.
+
+        Args:
+            tools: Functions, Pydantic classes, LangChain tools, or dicts in OpenAI's form.
+            tool_choice: `auto` (default), `none`; `any` or `required` for at least one call; or the name
+                of the tool to call. A forced call is asked for by grammar and in words, and checked.
+            strict: As of LangChain's `convert_to_openai_tool`.
+            parallel_tool_calls: Whether an answer may have several calls (default).
+            response_format: JSON schema of the final answer: a class, a schema or OpenAI's dict. The
+                model then calls tools or answers with JSON that matches.
+            **kwargs: Other arguments of the calls, such as `temperature`.
+
+        Returns:
+            The model with the tools bound. Its messages have `tool_calls`, and `invalid_tool_calls` for
+            what cannot be read, a call that was cut by `max_tokens` among it.
 
         Raises:
-            NotImplementedError: Tells what there is instead.
+            ArgumentError: Something is no tool; the other arguments are checked in the call.
         """
-        raise NotImplementedError(
-            "/generate has no tools. Use with_structured_output(...) to have one call's arguments made, "
-            "by grammar where the server has it (TGI 1.4.1); or, on TGI 1.4.3 and newer, a client of "
-            "its OpenAI route, /v1/chat/completions."
-        )
+        bound = bound_arguments(tools, tool_choice, strict, response_format)
+        if parallel_tool_calls is not None:
+            bound["parallel_tool_calls"] = parallel_tool_calls
+        bound_model: Runnable[LanguageModelInput, AIMessage] = self.bind(**bound, **kwargs)
+        return bound_model
 
     def with_structured_output(
         self,
@@ -151,35 +193,82 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        self.check_kwargs(kwargs.keys() - {"stream"})  # before tracers are told of them
+        self.check_kwargs(kwargs.keys() - {"stream"})  # before tracers record them
         return super()._get_invocation_params(stop, **kwargs)
 
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """Return the key of LangChain's cache: what can change an answer, and nothing else."""
+        asked, call = _split(kwargs)
+        model = self.with_overrides(call, stop)
+        return json.dumps({**model.asdict(), **asked}, sort_keys=True, default=repr)
+
     def _resolve_model_profile(self) -> Any:
-        return {"text_inputs": True, "text_outputs": True, "tool_calling": False}
+        # LangChain asks before the validator has resolved the model's name.
+        self._resolve_settings()  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
+        return {
+            "text_inputs": True,
+            "text_outputs": True,
+            "image_inputs": self._reads_images,
+            "image_url_inputs": self._reads_images,
+            "tool_calling": True,
+            "tool_choice": True,
+            "tool_call_streaming": True,
+            "structured_output": True,
+        }
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
-        return summed(llm_outputs) or {}
+        return sum_usage(llm_outputs) or {}
+
+    def _with_call(
+        self, stop: list[str] | None, kwargs: dict[str, Any]
+    ) -> tuple[Self, dict[str, Any]]:
+        """Return the model with a call's arguments, and those that concern tools."""
+        asked, call = _split(kwargs)
+        model = self.with_overrides(call, stop)
+        if model.top_logprobs is not None:
+            model = model.with_overrides({"top_n_tokens": model.top_logprobs})
+        return model, asked
 
     def _prepared(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None = None, **call: Any
-    ) -> tuple[Self, str]:
-        """The model with the call's parameters, and the prompt."""
-        call.pop("stream", None)  # LangChain has looked at it already
-        model = self.with_overrides(call, stop)
-        template = model.template
+        self,
+        template: ChatTemplate | None,
+        messages: Sequence[BaseMessage],
+        asked: dict[str, Any],
+    ) -> tuple[Self, str, ToolAnswer | None]:
+        """Return the model that is called, the prompt, and what reads tool calls if any."""
         if template is None:
             raise ArgumentError(
                 "chat_template",
-                f"is needed, since model={model.model!r} is not a name that tells it: "
-                f"{', '.join(ChatTemplate.names())}, or the path of the model's tokenizer_config.json",
+                f"is required: no template is known for model {self.model!r}. Pass a name "
+                f"({', '.join(ChatTemplate.names())}) or the path of tokenizer_config.json",
             )
-        if model.top_logprobs is not None:
-            model = model.with_overrides({"top_n_tokens": model.top_logprobs})
-        return model._for_messages(template, [to_dict(message) for message in messages])
+        history = to_messages(messages, images=self._reads_images)
+        schema = response_schema(asked.get("response_format"))
+        tools, choice = asked.get("tools"), asked.get("tool_choice")
+        if not tools and choice is None and schema is None:
+            return *self._for_messages(template, history), None
+        model, request = self._with_tools(
+            template,
+            bound_arguments(tools or (), None, None, None)["tools"],
+            choice,
+            parallel=asked.get("parallel_tool_calls") is not False,
+            response_schema=schema,
+        )
+        model, prompt = model._for_messages(template, history, request)
+        return model, prompt, ToolAnswer(request, model.stop or ())
 
     @property
-    def _tells_logprobs(self) -> bool:
+    def _shows_logprobs(self) -> bool:
         return self.logprobs or bool(self.top_n_tokens)
+
+    def _to_chunk(self, tool_answer: ToolAnswer | None) -> Callable[..., ChatGenerationChunk]:
+        return partial(to_chat_chunk, logprobs=self._shows_logprobs, tool_answer=tool_answer)
+
+    def _to_result(self, answer: Answer, tool_answer: ToolAnswer | None) -> ChatResult:
+        with map_errors():
+            return to_chat_result(
+                answer, self.model, logprobs=self._shows_logprobs, tool_answer=tool_answer
+            )
 
     def _generate(
         self,
@@ -188,9 +277,9 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        model, prompt = self._prepared(messages, stop, **kwargs)
-        answer = model._answer(prompt, run_manager)
-        return to_chat_result(answer, model.model, logprobs=model._tells_logprobs)
+        model, asked = self._with_call(stop, kwargs)
+        model, prompt, tool_answer = model._prepared(model._find_template(), messages, asked)
+        return model._to_result(model._answer(prompt, run_manager), tool_answer)
 
     async def _agenerate(
         self,
@@ -199,9 +288,10 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        model, prompt = self._prepared(messages, stop, **kwargs)
-        answer = await model._aanswer(prompt, run_manager)
-        return to_chat_result(answer, model.model, logprobs=model._tells_logprobs)
+        model, asked = self._with_call(stop, kwargs)
+        template = await model._afind_template()
+        model, prompt, tool_answer = model._prepared(template, messages, asked)
+        return model._to_result(await model._aanswer(prompt, run_manager), tool_answer)
 
     def _stream(
         self,
@@ -210,17 +300,30 @@ class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        model, prompt = self._prepared(messages, stop, **kwargs)
-        to_chunk = partial(to_chat_chunk, logprobs=model._tells_logprobs)
-        return model._chunks(prompt, run_manager, to_chunk, to_chunk)
+        model, asked = self._with_call(stop, kwargs)
+        model, prompt, tool_answer = model._prepared(model._find_template(), messages, asked)
+        return model._chunks(prompt, run_manager, model._to_chunk(tool_answer))
 
-    def _astream(
+    async def _astream(
         self,
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        model, prompt = self._prepared(messages, stop, **kwargs)
-        to_chunk = partial(to_chat_chunk, logprobs=model._tells_logprobs)
-        return model._achunks(prompt, run_manager, to_chunk, to_chunk)
+        model, asked = self._with_call(stop, kwargs)
+        template = await model._afind_template()
+        model, prompt, tool_answer = model._prepared(template, messages, asked)
+        to_chunk = model._to_chunk(tool_answer)
+        async with aclosing(model._achunks(prompt, run_manager, to_chunk)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+
+def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a call's arguments into those about tools and the others."""
+    asked = {
+        name: value for name, value in kwargs.items() if name in ARGUMENTS and value is not None
+    }
+    ignored = {*ARGUMENTS, "stream"}  # LangChain has acted on `stream` already
+    return asked, {name: value for name, value in kwargs.items() if name not in ignored}

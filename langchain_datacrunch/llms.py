@@ -17,11 +17,11 @@ from pydantic import Field
 
 from langchain_datacrunch._outputs import (
     for_callbacks,
-    joined,
+    merge_chunks,
+    merge_results,
     to_chunk,
     to_generation,
     to_result,
-    whole,
 )
 from langchain_datacrunch._runs import RunPerPrompt
 
@@ -81,7 +81,7 @@ class DataCrunchLLM(RunPerPrompt):
         **kwargs: Any,
     ) -> LLMResult:
         model = self.with_overrides(kwargs, stop)
-        return joined([model._result(prompt, run_manager) for prompt in prompts])
+        return merge_results([model._result(prompt, run_manager) for prompt in prompts])
 
     async def _agenerate(
         self,
@@ -91,7 +91,7 @@ class DataCrunchLLM(RunPerPrompt):
         **kwargs: Any,
     ) -> LLMResult:
         model = self.with_overrides(kwargs, stop)
-        return joined([await model._aresult(prompt, run_manager) for prompt in prompts])
+        return merge_results([await model._aresult(prompt, run_manager) for prompt in prompts])
 
     def _call(
         self,
@@ -114,7 +114,7 @@ class DataCrunchLLM(RunPerPrompt):
 
     def _result(self, prompt: str, run_manager: CallbackManagerForLLMRun | None) -> LLMResult:
         if self.streaming:
-            return to_result(whole(list(self._stream(prompt, None, run_manager))))
+            return to_result(merge_chunks(list(self._stream(prompt, None, run_manager))))
         return to_result(to_generation(self._answer(prompt, run_manager), self.model))
 
     async def _aresult(
@@ -122,7 +122,7 @@ class DataCrunchLLM(RunPerPrompt):
     ) -> LLMResult:
         if self.streaming:
             chunks = self._astream(prompt, None, run_manager)
-            return to_result(whole([chunk async for chunk in chunks]))
+            return to_result(merge_chunks([chunk async for chunk in chunks]))
         return to_result(to_generation(await self._aanswer(prompt, run_manager), self.model))
 
     def _stream(

@@ -1,5 +1,6 @@
 """An endpoint, a model for it, both ways to call the model, and a handler that remembers."""
 
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from functools import reduce
@@ -31,6 +32,7 @@ class Remembering(BaseCallbackHandler):
         self.chunks: list[GenerationChunk] = []
         self.ends: dict[UUID, LLMResult] = {}
         self.errors: list[tuple[UUID, BaseException, LLMResult]] = []
+        self._ended = threading.Condition()
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any
@@ -45,11 +47,20 @@ class Remembering(BaseCallbackHandler):
         self.chunks.append(chunk)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
-        assert run_id not in self.ends
-        self.ends[run_id] = response
+        with self._ended:
+            assert run_id not in self.ends
+            self.ends[run_id] = response
+            self._ended.notify()
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        self.errors.append((run_id, error, kwargs["response"]))
+        with self._ended:
+            self.errors.append((run_id, error, kwargs["response"]))
+            self._ended.notify()
+
+    def wait_for_ends(self, runs: int) -> None:
+        """Wait until so many runs have ended."""
+        with self._ended:
+            assert self._ended.wait_for(lambda: len(self.ends) + len(self.errors) >= runs, 30)
 
     @property
     def result(self) -> LLMResult:

@@ -148,10 +148,23 @@ async def test_generate_raises_the_first_error_and_every_run_ends_once(
     llm = DataCrunchLLM(base_url=endpoint.url, max_connections=1, callbacks=[remembering])
     with pytest.raises(ModelInvalidRequestError):
         await call(llm, "generate", ["bad", *["good"] * 9])
+    remembering.wait_for_ends(10)
     ended = [*remembering.ends, *(run_id for run_id, _, _ in remembering.errors)]
     assert sorted(ended) == sorted(remembering.prompts)
     assert len(ended) == 10
     assert len(endpoint.requests) < 10, "prompts are sent after one has failed"
+
+
+async def test_generate_raises_while_another_prompt_is_still_generated(
+    serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], remembering: Any
+) -> None:
+    """Nobody waits for an answer that is thrown away; this one would take minutes."""
+    endpoint = serve(answers=KNOWN, tokens_per_second=0.001)
+    llm = DataCrunchLLM(base_url=endpoint.url, max_retries=0, callbacks=[remembering])
+    with pytest.raises(ModelInvalidRequestError):
+        await call(llm, "generate", ["bad", "good"])
+    endpoint.stop()
+    remembering.wait_for_ends(2)
 
 
 class _FirstError(BaseCallbackHandler):
@@ -182,6 +195,7 @@ def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
     llm.callbacks = [remembering, error]
     with pytest.raises(KeyboardInterrupt) as caught:
         llm.generate([f"p{n}" for n in range(16)])
+    remembering.wait_for_ends(16)
     assert len(endpoint.requests) < 16
     failed = {run_id: error for run_id, error, _ in remembering.errors}
     assert {*remembering.ends, *failed} == {*remembering.prompts}

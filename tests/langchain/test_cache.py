@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._protocol._parameters import PARAMETERS
-from datacrunch_tgi._settings import SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
-from langchain_datacrunch import DataCrunchLLM
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 
+Call = Callable[..., Awaitable[Any]]
 REGEX = {"type": "regex", "value": ".*"}
 TWO_VALUES: dict[str, tuple[Any, Any]] = {
     "do_sample": (None, True),
@@ -34,8 +34,8 @@ TWO_VALUES: dict[str, tuple[Any, Any]] = {
     "grammar": (None, REGEX),
     "adapter_id": ("one", "two"),
 }
-TWO_SETTINGS: dict[str, tuple[Any, Any]] = {
-    "model": ("one", "two"),
+TWO_VALUES |= {"model": ("one", "two"), "extra_parameters": ({"new": 1}, {"new": 2})}
+WITHOUT_EFFECT: dict[str, tuple[Any, Any]] = {
     "connect_timeout": (5.0, 6.0),
     "first_token_timeout": (50.0, 60.0),
     "idle_timeout": (50.0, 60.0),
@@ -47,18 +47,50 @@ TWO_SETTINGS: dict[str, tuple[Any, Any]] = {
     "max_retries": (0, 1),
     "max_connections": (5, 6),
     "max_stop_sequences": (2, 3),
-    "ca_bundle": (None, "authorities.pem"),
+    "tokenizer": (str.split, list),
     "streaming": (False, True),
-    "extra_parameters": ({"new": 1}, {"new": 2}),
+    "api_key": ("sk-1", "sk-2"),
+    "headers": ({"X-Team": "a"}, {"X-Team": "b"}),
 }
-SECRET = {"api_key", "client_certificate", "headers", "proxy"}
-EACH_FIELD = pytest.mark.parametrize("name", [*PARAMETERS, *TWO_SETTINGS])
-TWO_VALUES |= TWO_SETTINGS
+EACH_FIELD = pytest.mark.parametrize("name", TWO_VALUES)
 
 
-def test_every_field_is_tried_that_is_no_secret_and_can_alter_an_answer() -> None:
-    apart = SECRET | {"base_url", "tokenizer"}  # base_url is below; a tokenizer only counts
-    assert {*TWO_VALUES} == {*PARAMETERS, *SETTINGS, "streaming", "extra_parameters"} - apart
+def test_every_parameter_is_tried() -> None:
+    assert {*TWO_VALUES} == {*PARAMETERS, "model", "extra_parameters"}
+
+
+@pytest.mark.parametrize("kind", [DataCrunchLLM, ChatDataCrunch])
+@pytest.mark.parametrize("name", WITHOUT_EFFECT)
+async def test_what_does_not_change_an_answer_is_no_part_of_the_key(
+    endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Call, name: str, kind: Any
+) -> None:
+    """Else every process, whose functions have other addresses, would ask for all answers again."""
+    for value in WITHOUT_EFFECT[name]:
+        model = kind(base_url=endpoint.url, model="llama-2-13b-chat", cache=cache, **{name: value})
+        await call(model, "invoke", "How are you")
+        if name in kind.call_arguments:
+            await call(model, "invoke", "How are you", **{name: value})
+    assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("chat_template", ("llama-2", "chatml", ChatTemplate("{{ messages[0].content }}"))),
+        ("logprobs", (False, True)),
+        ("top_logprobs", (None, 2)),
+        ("temperature", (None, 0.5)),
+    ],
+)
+async def test_a_chats_key_has_what_changes_its_message(
+    endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Call, name: str, values: Any
+) -> None:
+    for value in values * 2:
+        chat = ChatDataCrunch(
+            base_url=endpoint.url, **{"model": "llama-2-13b-chat", "cache": cache, name: value}
+        )
+        await call(chat, "invoke", "How are you")
+    assert len(endpoint.requests) == len(values)
 
 
 @pytest.fixture

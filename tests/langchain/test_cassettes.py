@@ -68,7 +68,7 @@ async def test_a_chain_over_a_document_answers_as_the_server_did(
     answer = await call(chain, expected["method"], asked, config={"callbacks": [remembering]})
     assert "".join(answer) == ANSWER
     info = remembering.result.generations[0][0].generation_info
-    assert info["finish_reason"] == "eos_token"
+    assert info["tgi_finish_reason"] == "eos_token"
     assert info["token_usage"] == expected["usage"]
     assert "seed" not in info
     assert len(info["tokens"]) == 27
@@ -130,7 +130,7 @@ async def test_a_conversation_is_answered_as_the_server_did(
     if expected["method"] == "stream":
         message = reduce(add, message)
     assert message.text == " The capital of Finland is Helsinki."
-    assert message.response_metadata["finish_reason"] == "eos_token"
+    assert message.response_metadata["tgi_finish_reason"] == "eos_token"
     assert message.response_metadata["token_usage"]["completion_tokens"] == 10
     usage = message.usage_metadata
     assert (usage and usage["input_tokens"]) == expected["usage"]

@@ -41,7 +41,8 @@ async def test_a_message_tells_usage_and_reason_on_every_path(
     assert message.text == "Hello there, my friend"
     assert message.usage_metadata == USAGE
     assert message.response_metadata == {
-        "finish_reason": "eos_token",
+        "finish_reason": "stop",
+        "tgi_finish_reason": "eos_token",
         "seed": 7,
         "token_usage": {"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15},
         "model_name": "llama-2-13b-chat",
@@ -141,6 +142,6 @@ async def test_a_thousand_chunks_add_up_to_their_message(
     whole = reduce(add, chunks)
     assert (len(chunks), whole.text) == (1001, "word " * 999)
     metadata = whole.response_metadata
-    assert (metadata["finish_reason"], metadata["model_name"]) == ("eos_token", "llama-2-13b-chat")
+    assert (metadata["finish_reason"], metadata["model_name"]) == ("stop", "llama-2-13b-chat")
     assert len(metadata["logprobs"]["content"]) == 1001
     assert whole.usage_metadata["output_tokens"] == 1001

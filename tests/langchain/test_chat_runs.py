@@ -125,16 +125,16 @@ async def test_tracers_are_told_parameters_and_no_key(
     assert KEY not in repr([remembering.serialized, told, metadata])
 
 
-def test_its_profile_claims_no_tools_and_may_be_given() -> None:
-    chat = ChatDataCrunch(base_url="http://localhost", model="mine")
-    assert chat.profile == {"text_inputs": True, "text_outputs": True, "tool_calling": False}
+def test_its_profile_has_tools_and_structured_output_and_may_be_given() -> None:
+    """LangChain's agents decide by it how they ask for an answer that matches a schema."""
+    for model, images in (("mine", False), ("llava-v1.6", True)):
+        profile = ChatDataCrunch(base_url="http://localhost", model=model).profile
+        assert profile is not None
+        assert profile["tool_calling"]
+        assert profile["structured_output"]
+        assert profile["image_inputs"] is images
     given = ChatDataCrunch(base_url="http://localhost", profile={"max_input_tokens": 4096})
     assert given.profile == {"max_input_tokens": 4096}
-
-
-def test_tools_are_refused_with_what_there_is_instead(chat: ChatDataCrunch) -> None:
-    with pytest.raises(NotImplementedError, match="with_structured_output"):
-        chat.bind_tools([])
 
 
 @pytest.mark.parametrize(

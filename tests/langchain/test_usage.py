@@ -10,7 +10,7 @@ from langchain_core.outputs import Generation, LLMResult
 
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import DataCrunchLLM
-from langchain_datacrunch._outputs import joined
+from langchain_datacrunch._outputs import merge_results
 
 PATHS = pytest.mark.parametrize(
     ("method", "streaming"),
@@ -65,7 +65,8 @@ async def test_generation_info_is_the_same_on_every_path(
     )
     tokens = info.pop("tokens")
     assert info == {
-        "finish_reason": "eos_token",
+        "finish_reason": "stop",
+        "tgi_finish_reason": "eos_token",
         "seed": 7,
         "token_usage": {"prompt_tokens": 4, "completion_tokens": 6, "total_tokens": 10},
         "model_name": "llama",
@@ -144,7 +145,7 @@ async def test_a_stream_of_many_chunks_adds_up_to_its_answer(
     llm = DataCrunchLLM(base_url=serve(answers="word " * 999).url)
     info = _info(await _request_kwargs(call, llm, remembering, "stream", max_tokens=1500))
     tokens = info["tokens"]
-    assert (info["finish_reason"], info["model_name"]) == ("eos_token", "tgi")
+    assert (info["finish_reason"], info["model_name"]) == ("stop", "tgi")
     assert info["token_usage"]["completion_tokens"] == len(tokens) == 1001
     added = reduce(add, remembering.chunks)
     assert added.generation_info == info
@@ -173,7 +174,7 @@ async def test_a_stop_string_that_the_client_found_is_the_finish_reason(
 ) -> None:
     llm = DataCrunchLLM(base_url=serve(answers="one two three", dialect=dialect).url)
     info = _info(await _request_kwargs(call, llm, remembering, "stream", stop=["wo"]))
-    assert info["finish_reason"] == "stop_sequence"
+    assert (info["finish_reason"], info["tgi_finish_reason"]) == ("stop", "stop_sequence")
     assert info["token_usage"]["completion_tokens"] == len(info["tokens"]) == 2
 
 
@@ -188,6 +189,6 @@ def test_a_sum_is_left_out_where_only_one_of_the_prompts_has_the_number() -> Non
             ("b", {"completion_tokens": 4}),
         )
     )
-    result = joined([known, unknown])
+    result = merge_results([known, unknown])
     assert result.generations == [*known.generations, *unknown.generations]
     assert result.llm_output == {"token_usage": {"completion_tokens": 7}, "model_name": "llama"}

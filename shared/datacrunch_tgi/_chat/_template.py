@@ -68,6 +68,10 @@ class ChatTemplate:
         begin = shorten(self.template, 40, placeholder="…")
         return f"ChatTemplate({begin!r}, sha256={sha256(values.encode()).hexdigest()[:16]})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Without what it has learned of itself: a pickle does not change by use.
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
     @classmethod
     def of(cls, given: "ChatTemplate | str | os.PathLike[str]") -> "ChatTemplate":
         """Return the chat template for an argument.

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from datacrunch_tgi._chat import ChatTemplate, reads_images
 from datacrunch_tgi._integration._endpoint import Endpoint
+from datacrunch_tgi._integration._served_model import ASK_ONCE, ServedModels
 from datacrunch_tgi._tools import ToolFormat, ToolRequest
 
 
@@ -40,8 +41,10 @@ class ChatEndpoint(Endpoint):
     )
     """What `chat_template` and `model` led to: it is looked for once, and keeps what it learns of itself."""
 
+    _served_models: ServedModels = PrivateAttr(default_factory=ServedModels)
+
     @model_validator(mode="after")
-    def _find_template(self) -> Self:
+    def _check_template(self) -> Self:
         _ = self.template  # before it is copied for each call
         return self
 
@@ -57,6 +60,25 @@ class ChatEndpoint(Endpoint):
             named = ChatTemplate.for_model(model) if given is None else ChatTemplate.of(given)
             self._template_cache = (given, model, named)
         return self._template_cache[2]
+
+    # A name such as "tgi" says nothing: then the server is asked, once, by calls that need a template.
+
+    def _find_template(self) -> ChatTemplate | None:
+        """Return the chat template in use, if need be by the name that the server has for its model."""
+        if self.template or self.chat_template is not None:
+            return self.template
+        ask = self.client.with_settings(**ASK_ONCE).info
+        return self._named(self._served_models.find(self.base_url, ask))
+
+    async def _afind_template(self) -> ChatTemplate | None:
+        """Return the chat template in use: see `_find_template`."""
+        if self.template or self.chat_template is not None:
+            return self.template
+        ask = self.async_client.with_settings(**ASK_ONCE).info
+        return self._named(await self._served_models.afind(self.base_url, ask))
+
+    def _named(self, model: str | None) -> ChatTemplate | None:
+        return ChatTemplate.for_model(model) if model else None
 
     def _for_messages(
         self,

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError, StructuredOutputError
 from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
-from datacrunch_tgi._structured import grammar_of
+from datacrunch_tgi._structured import grammar_of, instructions
 from datacrunch_tgi._tools._formats import ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
 
@@ -106,7 +106,7 @@ class ToolRequest:
     def schema(self) -> dict[str, Any] | None:
         """JSON schema of the whole answer; None where the model answers freely."""
         if not self.offered:
-            return None
+            return None if self.response_schema is None else dict(self.response_schema)
         calls = _object(tool_calls=self._calls)
         if self.forced:
             return calls
@@ -122,14 +122,14 @@ class ToolRequest:
             return None
         try:
             return grammar_of(schema)
-        except ArgumentError:  # a tool's schema refers to itself: words alone ask for it
+        except ArgumentError:  # a schema refers to itself: words alone ask for it
             return None
 
     @property
     def instructions(self) -> str:
-        """What the prompt says of tools beside the chat template; "" if nothing."""
+        """What the prompt says beside the chat template, of tools and of JSON; "" if nothing."""
         if not self.offered:
-            return ""
+            return "" if self.response_schema is None else instructions(self.response_schema)
         shape = '{"tool_calls": [{"name": <tool name>, "arguments": <arguments object>}]}'
         parts = list[str]()
         if self.in_words:

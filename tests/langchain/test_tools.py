@@ -1,0 +1,298 @@
+"""Tools: what is bound, what is sent, and the calls that come back, at once and in a stream."""
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import reduce
+from operator import add
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import RunnableBinding
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field
+
+from datacrunch_tgi import ArgumentError, StructuredOutputError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import ChatDataCrunch
+
+Call = Callable[..., Awaitable[Any]]
+METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
+QUESTION = "What is 3 + 4?"
+
+
+def add_numbers(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+def weather(place: str) -> str:
+    """Say what the weather is like."""
+    return f"sunny in {place}"
+
+
+class Remind(BaseModel):
+    """Remind somebody."""
+
+    days: int = Field(ge=1, le=7)
+
+
+NOW = {
+    "name": "now",
+    "description": "The time.",
+    "parameters": {"type": "object", "properties": {}},
+}
+TOOLS: list[Any] = [add_numbers, weather, Remind, NOW]
+ADD = '{"name": "add_numbers", "arguments": {"a": 3, "b": 4}}'
+MADE = {"a": 3, "b": 4}
+FAMILIES = {
+    "llama-2-13b-chat": f'{{"tool_calls": [{ADD}]}}',
+    "Llama-3.1-8B-Instruct": '{"name": "add_numbers", "parameters": {"a": 3, "b": 4}}',
+    "Qwen2.5-7B-Instruct": f"<tool_call>\n{ADD}\n</tool_call>",
+}
+EACH_FAMILY = pytest.mark.parametrize(("name", "said"), FAMILIES.items(), ids=FAMILIES)
+
+
+@pytest.fixture
+def answering(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataCrunch]:
+    """Make a chat model whose server says what it is told to."""
+
+    def make(said: Any, model: str = "llama-2-13b-chat", **options: Any) -> ChatDataCrunch:
+        dialect = options.pop("dialect", "3.3.7")
+        endpoint = serve(answers=said, dialect=dialect)
+        return ChatDataCrunch(base_url=endpoint.url, model=model, **options)
+
+    return make
+
+
+async def ask(call: Call, model: Any, method: str, given: Any = QUESTION) -> AIMessage:
+    """The message, or the sum of its chunks."""
+    answer = await call(model, method, given)
+    message: AIMessage = reduce(add, answer) if method == "stream" else answer
+    return message
+
+
+def calls(message: AIMessage) -> list[tuple[str, dict[str, Any]]]:
+    return [(each["name"], each["args"]) for each in message.tool_calls]
+
+
+def test_what_is_bound_is_plain_data(answering: Callable[..., ChatDataCrunch]) -> None:
+    """Tracers record it, and LangGraph reads the tools of an already bound model."""
+    bound: Any = answering("").bind_tools(
+        TOOLS, tool_choice="any", parallel_tool_calls=False, response_format=None, temperature=0
+    )
+    assert isinstance(bound, RunnableBinding)
+    kwargs = json.loads(json.dumps(bound.kwargs))
+    names = [each["function"]["name"] for each in kwargs.pop("tools")]
+    assert names == ["add_numbers", "weather", "Remind", "now"]
+    assert kwargs == {"tool_choice": "any", "parallel_tool_calls": False, "temperature": 0}
+
+
+@METHODS
+@EACH_FAMILY
+async def test_a_call_is_read_in_the_form_of_each_family(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str, name: str, said: str
+) -> None:
+    """Also from DataCrunch's fork: nothing of it needs a newer server."""
+    dialect = "1.1.1" if method == "stream" else "3.3.7"
+    chat = answering(f"Let me see.\n{said}" if "Qwen" in name else said, name, dialect=dialect)
+    message = await ask(call, chat.bind_tools(TOOLS), method)
+    assert calls(message) == [("add_numbers", MADE)]
+    assert message.tool_calls[0]["id"]
+    assert message.invalid_tool_calls == []
+    assert message.response_metadata["finish_reason"] == "tool_calls"
+    assert message.text.strip() == ("Let me see." if "Qwen" in name else "")
+    assert [block["type"] for block in message.content_blocks][-1] == "tool_call"
+
+
+@EACH_FAMILY
+async def test_a_stream_shows_a_call_as_its_arguments_grow(
+    answering: Callable[..., ChatDataCrunch], call: Call, name: str, said: str
+) -> None:
+    chunks = await call(answering(said, name).bind_tools(TOOLS), "stream", QUESTION)
+    growth = [part for chunk in chunks for part in chunk.tool_call_chunks]
+    assert len([part for part in growth if part["args"]]) > 1
+    assert [part["name"] for part in growth if part["name"]] == ["add_numbers"]
+    assert json.loads("".join(part["args"] or "" for part in growth)) == MADE
+    assert "".join(chunk.text for chunk in chunks).strip() == ""
+
+
+@METHODS
+async def test_an_answer_in_words_is_an_answer(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str
+) -> None:
+    for name in FAMILIES:
+        chat = answering('It is 7, as in {"sum": 7}.', name)
+        message = await ask(call, chat.bind_tools(TOOLS), method)
+        assert message.text == 'It is 7, as in {"sum": 7}.'
+        assert [*message.tool_calls, *message.invalid_tool_calls] == []
+        assert message.response_metadata["finish_reason"] == "stop"
+
+
+@METHODS
+@EACH_FAMILY
+async def test_a_call_that_was_cut_is_never_run(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str, name: str, said: str
+) -> None:
+    """LangChain completes cut JSON, so that an agent would run a call with half its arguments."""
+    for tokens in range(1, len(said.split())):
+        message = await ask(
+            call, answering(said, name, max_tokens=tokens).bind_tools(TOOLS), method
+        )
+        assert message.response_metadata["tgi_finish_reason"] == "length"
+        assert calls(message) in ([], [("add_numbers", MADE)])  # it may be complete before its end
+    cut = answering(said[: said.index("3") + 1], name).bind_tools(TOOLS)
+    message = await ask(call, cut, method)
+    assert message.tool_calls == []
+    assert [each["name"] for each in message.invalid_tool_calls] == ["add_numbers"]
+
+
+@METHODS
+async def test_a_broken_call_is_invalid_and_one_that_can_be_read_stays_a_call(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str
+) -> None:
+    """An agent answers unknown names and wrong arguments with an error, and goes on."""
+    wrong = [
+        '{"name": "subtract", "arguments": {"a": 1}}',
+        '{"name": "add_numbers", "arguments": {"a": "x"}}',
+        '{"name": "add_numbers", "arguments": {"a": 1, }}',
+    ]
+    said = "".join(f"<tool_call>\n{each}\n</tool_call>\n" for each in wrong)
+    message = await ask(call, answering(said, "Qwen2.5-7B-Instruct").bind_tools(TOOLS), method)
+    assert calls(message) == [("subtract", {"a": 1}), ("add_numbers", {"a": "x"})]
+    (invalid,) = message.invalid_tool_calls
+    assert (invalid["name"], invalid["id"] is not None) == ("add_numbers", True)
+
+
+@METHODS
+@pytest.mark.parametrize(
+    ("choice", "offered"),
+    [
+        ("any", ["add_numbers", "weather", "Remind", "now"]),
+        ("required", ["add_numbers", "weather", "Remind", "now"]),
+        ("weather", ["weather"]),
+        ({"type": "function", "function": {"name": "weather"}}, ["weather"]),
+    ],
+)
+async def test_a_forced_call_is_asked_for_by_grammar_and_in_words(
+    serve: Callable[..., EmulatedEndpoint], call: Call, method: str, choice: Any, offered: list[str]
+) -> None:
+    said = '{"tool_calls": [{"name": "weather", "arguments": {"place": "Oulu"}}]}'
+    endpoint = serve(answers=said)
+    chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat")
+    message = await ask(call, chat.bind_tools(TOOLS, tool_choice=choice), method)
+    assert calls(message) == [("weather", {"place": "Oulu"})]
+    sent = endpoint.requests[-1].json
+    assert "tool_calls" in sent["inputs"]
+    grammar = json.dumps(sent["parameters"]["grammar"])
+    assert [
+        name for name in ("add_numbers", "weather", "Remind", "now") if name in grammar
+    ] == offered
+
+
+@METHODS
+async def test_a_forced_call_that_does_not_come_is_an_error_that_shows_what_came(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str
+) -> None:
+    chat = answering("I would rather not.", dialect="1.1.1")
+    with pytest.raises(StructuredOutputError, match="I would rather not") as caught:
+        await ask(call, chat.bind_tools(TOOLS, tool_choice="any"), method)
+    assert caught.value.text == "I would rather not."
+
+
+async def test_no_tools_or_none_of_them_is_an_ordinary_call(
+    answering: Callable[..., ChatDataCrunch], call: Call
+) -> None:
+    chat = answering(f"Here: {FAMILIES['llama-2-13b-chat']}")
+    for bound in (chat.bind_tools([]), chat.bind_tools(TOOLS, tool_choice="none")):
+        message = await ask(call, bound, "invoke")
+        assert (message.tool_calls, message.text[:5]) == ([], "Here:")
+
+
+@METHODS
+@pytest.mark.parametrize("dialect", ["1.1.1", "3.3.7"])
+async def test_with_a_response_format_a_model_calls_or_answers(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str, dialect: str
+) -> None:
+    def bound(said: str, tools: list[Any]) -> Any:
+        return answering(said, dialect=dialect).bind_tools(tools, response_format=Remind)
+
+    called = f'{{"response": {{"tool_calls": [{ADD}]}}}}'
+    message = await ask(call, bound(called, TOOLS), method)
+    assert (calls(message), message.text) == ([("add_numbers", MADE)], "")
+    answered = '{"response": {"answer": {"days": 3}}}'
+    message = await ask(call, bound(answered, TOOLS), method)
+    assert (message.tool_calls, json.loads(message.text)) == ([], {"days": 3})
+    message = await ask(call, bound('Sure: {"days": 3} is it', []), method)
+    assert json.loads(message.text) == {"days": 3}
+    for wrong in ('{"response": {"answer": {"days": 9}}}', "No."):
+        with pytest.raises(StructuredOutputError):
+            await ask(call, bound(wrong, TOOLS), method)
+    with pytest.raises(StructuredOutputError, match="maximum"):
+        await ask(call, bound('{"days": 9}', []), method)
+
+
+async def test_calls_and_results_go_back_in_the_families_own_form(
+    serve: Callable[..., EmulatedEndpoint], call: Call
+) -> None:
+    """An id of another provider's does not matter, and an error is a result."""
+    history = [
+        HumanMessage(QUESTION),
+        AIMessage("", tool_calls=[{"name": "add_numbers", "args": MADE, "id": "call_of_another"}]),
+        ToolMessage("7", tool_call_id="call_of_another", status="error"),
+    ]
+    endpoint = serve(answers="It is 7.")
+    for name in FAMILIES:
+        chat = ChatDataCrunch(base_url=endpoint.url, model=name)
+        message = await ask(call, chat.bind_tools(TOOLS), "invoke", history)
+        assert message.text == "It is 7."
+        prompt = endpoint.requests[-1].json["inputs"]
+        place = prompt.rindex('{"a": 3, "b": 4}')
+        assert "7" in prompt[place:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"tools": [add_numbers, add_numbers]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, r"tools\[0\]"),
+        (
+            {"tools": [{"name": "f", "description": "", "parameters": {"type": "array"}}]},
+            r"tools\[0\]",
+        ),
+        ({"tools": TOOLS, "tool_choice": "subtract"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": "any", "response_format": Remind}, "tool_choice"),
+        ({"tools": [], "tool_choice": "any"}, "tool_choice"),
+        ({"tools": [], "response_format": {"type": "json_schema"}}, "response_format"),
+        ({"tools": [], "response_format": 7}, "response_format"),
+        ({"tools": [7]}, r"tools\[0\]"),
+    ],
+)
+async def test_bad_input_is_refused_before_any_request(
+    serve: Callable[..., EmulatedEndpoint], call: Call, arguments: dict[str, Any], field: str
+) -> None:
+    endpoint = serve(answers="")
+    chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat")
+    with pytest.raises(ArgumentError, match=f"^{field}"):
+        await ask(call, chat.bind_tools(**arguments), "invoke")
+    assert not endpoint.requests
+
+
+async def test_the_cache_tells_tools_apart(
+    serve: Callable[..., EmulatedEndpoint], call: Call
+) -> None:
+    endpoint = serve(answers="Fine")
+    chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat", cache=InMemoryCache())
+    for _ in range(2):
+        for tools in ([], [weather], [add_numbers]):
+            await ask(call, chat.bind_tools(tools), "invoke")
+    assert len(endpoint.requests) == 3
+
+
+def test_the_tools_part_of_a_prompt_is_counted(answering: Callable[..., ChatDataCrunch]) -> None:
+    chat = answering("", tokenizer=str.split)
+    messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
+    counts = [chat.get_num_tokens_from_messages(messages, tools=tools) for tools in ([], TOOLS)]
+    assert counts[0] < counts[1]
