@@ -23,7 +23,9 @@ from llama_index.core.tools import BaseTool
 from pydantic import ConfigDict
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
+from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
 
+_FORCE = "pass tool_required=True to force a call, or use a model trained for tools"
 TOOL_ARGUMENTS = frozenset(
     {"tools", "tool_choice", "tool_required", "allow_parallel_tool_calls", "tool_names"}
 )
@@ -60,7 +62,9 @@ class Tools(FunctionCallingLLM):
         raw = cast("dict[str, Any] | None", response.raw)
         invalid: Any = raw.get("invalid_tool_calls") if isinstance(raw, dict) else None
         if invalid and not calls:
-            raise _error(f"a tool call cannot be read: {invalid[0]['reason']}", invalid[0]["text"])
+            raise _error(
+                f"a tool call cannot be read: {invalid[0]['reason']}", invalid[0]["text"], hint=""
+            )
         if error_on_no_tool_call and not calls:
             text = message.content or ""
             raise _error("the model called no tool", text)
@@ -156,10 +160,10 @@ class Tools(FunctionCallingLLM):
         return response
 
 
-def _error(message: str, text: str) -> StructuredOutputError:
-    error = StructuredOutputError(f"{message}; it answered {text[:200]!r}")
+def _error(message: str, text: str, hint: str = _FORCE) -> StructuredOutputError:
+    error = StructuredOutputError(f"{message}; it answered {truncate(text, LONGEST_MESSAGE)!r}")
     error.text = text
-    error.hint = "pass tool_required=True to force a call, or use a model trained for tools"
+    error.hint = hint
     return error
 
 
