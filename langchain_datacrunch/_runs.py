@@ -35,6 +35,10 @@ _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
 class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
     """An `LLM` whose calls have parameters, and whose prompts are generated side by side."""
 
+    streaming: bool = False
+    """Whether invoke, generate and batch stream too, so that callbacks get each token."""
+    call_arguments: ClassVar = LangChainEndpoint.call_arguments | {"streaming"}
+
     # LLM.batch makes one run of all prompts, which fails as a whole: the default is the better one.
     batch: ClassVar = Runnable[LanguageModelInput, str].batch
     abatch: ClassVar = Runnable[LanguageModelInput, str].abatch

@@ -3,8 +3,7 @@
     messages ─▶ chat template ─▶ prompt ─▶ _generate ─▶ an answer ─▶ ChatResult
                                         └▶ _stream ───▶ chunks
 
-The server is asked on the same routes as by the LLM, whose prompt the user writes; what both share is in
-`_endpoint`.
+Requests go to the same routes as the LLM's, whose prompt the user writes: see `_endpoint`.
 """
 
 import json
@@ -12,17 +11,21 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
-from pydantic import BaseModel, Field
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import BaseModel
 
 from datacrunch_tgi import Answer, ArgumentError, ChatTemplate
 from datacrunch_tgi._integration._chat import ChatEndpoint
+from datacrunch_tgi._protocol._parameters import ParameterFields
+from datacrunch_tgi._settings import SettingsFields
+from datacrunch_tgi._signatures import with_arguments, with_documented_fields
+from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments
 from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._history import to_messages
@@ -38,55 +41,91 @@ from langchain_datacrunch._tools import (
 )
 
 
-class ChatDataCrunch(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
-    """A chat model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
+class _Options(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
+    """Fields of the chat model beside those of every endpoint."""
 
-    Messages become a prompt by the model's chat template, which is found by the model's name, or given
-    as `chat_template`. Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what
-    to generate (`max_tokens`, `temperature`, `stop`, …) are keyword arguments: see
-    `datacrunch_tgi.Settings` and `datacrunch_tgi.Parameters`. Constructing a model opens no connection.
-
-    Parameters can also be given to each call, or be bound; they stand over the model's, stop strings
-    and `extra_parameters` are added to them. A last message from the assistant is continued.
-
-    A message has `usage_metadata` where the server tells the prompt's tokens or there is a `tokenizer`;
-    `response_metadata` has `finish_reason`, `model_name`, `token_usage`, `seed` and, with
-    `logprobs=True`, log probabilities. In a stream the last chunk has them.
-
-    Control tokens in a message's text, such as `[INST]` or `<|im_start|>`, are broken up before they
-    are sent, with a warning, so that no text passes for another's turn: see `ChatTemplate.prompt`.
-
-    Errors, threads and event loops, copies, pickles and dumps are as with `DataCrunchLLM`.
-
-    Example:
-        >>> chat = ChatDataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
-        >>> chat.invoke("What is the capital of Finland?").text  # doctest: +SKIP
-
-    Raises:
-        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
-    """
-
-    logprobs: bool = Field(
-        default=False, description="Whether a message tells its tokens' log probabilities."
-    )
-    top_logprobs: int | None = Field(
-        default=None,
-        description="So many likeliest tokens at each place are told too: `top_n_tokens` of the API.",
-    )
-    streaming: bool | None = Field(
-        default=None,
-        description="Whether invoke, generate and batch stream too, so that callbacks get each token. "
-        "Default: where somebody listens, as in `astream_events`.",
-    )
+    logprobs: bool = False
+    """Whether `response_metadata` has the log probabilities of the answer's tokens."""
+    top_logprobs: int | None = None
+    """How many of the likeliest tokens at each place it has too: the API's `top_n_tokens`."""
+    streaming: bool | None = None
+    """Whether invoke, generate and batch stream too, so that callbacks get each token. Default: if
+    somebody listens, as in `astream_events`."""
     call_arguments: ClassVar = (
         LangChainEndpoint.call_arguments
         | ChatEndpoint.call_arguments
         | {"logprobs", "top_logprobs", *ARGUMENTS}
     )
 
-    if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
 
-        def __init__(self, **arguments: Any) -> None: ...
+_DEFAULTS = {
+    name: None if field.is_required() or field.default_factory else field.default
+    for name, field in _Options.model_fields.items()
+}
+
+
+@with_documented_fields(ChatDataCrunchArguments, SettingsFields, ParameterFields, _Options)
+class ChatDataCrunch(_Options):
+    """LangChain chat model for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
+
+    Example:
+        >>> chat = ChatDataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
+        >>> chat.invoke("What is the capital of Finland?").text  # doctest: +SKIP
+
+    Args:
+        **arguments: Settings, parameters and options.
+
+    Raises:
+        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+
+    Messages become a prompt by the model's chat template: the one in `chat_template`, else by the model's
+    name, else by the name that the server reports. A last message from the assistant is continued.
+    Creating a model opens no connection. Calls accept parameters too, and settings that are not secret;
+    they take precedence over the model's, except that stop strings and `extra_parameters` are added.
+
+    A message has `usage_metadata` if the server reports the prompt's tokens or there is a `tokenizer`;
+    `response_metadata` has `finish_reason`, `model_name`, `token_usage`, `seed` and, with
+    `logprobs=True`, log probabilities. In a stream the last chunk has them.
+
+    Control tokens in a message's text, such as `[INST]` or `<|im_start|>`, are defused before they are
+    sent, with a warning, so that no text passes for another's turn: see `ChatTemplate.prompt`.
+
+    Errors, threads and event loops, copies, pickles and dumps are as with `DataCrunchLLM`.
+    """
+
+    @with_arguments(ChatDataCrunchArguments, _DEFAULTS)
+    def __init__(self, **arguments: Unpack[ChatDataCrunchArguments]) -> None:
+        super().__init__(**cast("dict[str, Any]", arguments))
+
+    if TYPE_CHECKING:  # LangChain's methods, with the arguments of calls listed
+
+        def invoke(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AIMessage: ...
+
+        async def ainvoke(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AIMessage: ...
+
+        def stream(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> Iterator[AIMessageChunk]: ...
+
+        def astream(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AsyncIterator[AIMessageChunk]: ...
 
     @property
     def _llm_type(self) -> str:

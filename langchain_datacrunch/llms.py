@@ -4,17 +4,22 @@
                          └─▶ chunks ────▶ LLMResult (`streaming`)
     prompt ─▶ _stream ─────▶ chunks
 
-Each prompt of a batch is a run of its own: see `_runs`. How the client is asked, and callbacks are told
-of tokens, is in `_endpoint`.
+Each prompt of a batch is a run of its own: see `_runs`. Calls of the client and callbacks are in
+`_endpoint`.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.outputs import GenerationChunk, LLMResult
-from pydantic import Field
+from langchain_core.runnables import RunnableConfig
 
+from datacrunch_tgi._protocol._parameters import ParameterFields
+from datacrunch_tgi._settings import SettingsFields
+from datacrunch_tgi._signatures import with_arguments, with_documented_fields
+from langchain_datacrunch._arguments import CompletionCall, DataCrunchLLMArguments
 from langchain_datacrunch._outputs import (
     for_callbacks,
     merge_chunks,
@@ -25,49 +30,78 @@ from langchain_datacrunch._outputs import (
 )
 from langchain_datacrunch._runs import RunPerPrompt
 
+_DEFAULTS = {
+    name: None if field.is_required() or field.default_factory else field.default
+    for name, field in RunPerPrompt.model_fields.items()
+}
 
+
+@with_documented_fields(DataCrunchLLMArguments, SettingsFields, ParameterFields, RunPerPrompt)
 class DataCrunchLLM(RunPerPrompt):
-    r"""A language model behind a DataCrunch (Verda) endpoint or any Text Generation Inference server.
-
-    Where to send (`base_url`, `api_key`, `model`, timeouts in seconds, …) and what to generate
-    (`max_tokens`, `temperature`, `stop`, …) are keyword arguments: see `datacrunch_tgi.Settings` and
-    `datacrunch_tgi.Parameters`. Constructing a model opens no connection.
-
-    Parameters can also be given to each call, or be bound; they stand over the model's, stop strings
-    and `extra_parameters` are added to them. They are part of the key under which LangChain caches an answer, and of what a
-    tracer is told.
-
-    `generation_info` of a result, or of the sum of a stream's chunks, has `finish_reason`, `seed`,
-    `token_usage`, `model_name` and `tokens` with their log probabilities; `llm_output` has the
-    `token_usage` of all prompts. What the server does not tell is left out.
-
-    Several prompts are generated at the same time, at most `max_connections`; in `batch`, at most
-    `max_concurrency` of the config. Leaving a stream ends the generation.
-
-    Errors are the transport's (`datacrunch_tgi.DataCrunchError`) and, where one fits, LangChain's
-    (`langchain_core.exceptions.ModelError`) too.
-
-    One model serves many threads and event loops. A copy or pickle works elsewhere and holds the key;
-    `dumpd` and `save` hold neither key, headers, proxy nor tokenizer. What `dumpd` wrote is read by
-    `load(…, allowed_objects=[DataCrunchLLM], valid_namespaces=["langchain_datacrunch"])`.
+    r"""LangChain LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
     Example:
         >>> llm = DataCrunchLLM(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
         >>> llm.invoke("My name is Olivier and I", stop=["\n"])  # doctest: +SKIP
 
+    Args:
+        **arguments: Settings, parameters and options.
+
     Raises:
         pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+
+    Creating a model opens no connection. Calls accept parameters too, and settings that are not secret;
+    they take precedence over the model's, except that stop strings and `extra_parameters` are added.
+    What changes an answer is part of LangChain's cache key, wherever it is set.
+
+    `generation_info` of a result, or of the sum of a stream's chunks, has `finish_reason`, `seed`,
+    `token_usage`, `model_name` and `tokens` with their log probabilities; `llm_output` has the
+    `token_usage` of all prompts. What the server does not report is left out.
+
+    Several prompts are generated at the same time, at most `max_connections`; in `batch`, at most
+    `max_concurrency` of the config. Leaving a stream ends the generation.
+
+    Errors are `datacrunch_tgi.DataCrunchError`s and, where one fits, LangChain's
+    (`langchain_core.exceptions.ModelError`) too.
+
+    One model serves many threads and event loops. Copies and pickles hold the key; `dumpd` and `save`
+    hold no key, headers, proxy or tokenizer. To read what `dumpd` wrote, call
+    `load(…, allowed_objects=[DataCrunchLLM], valid_namespaces=["langchain_datacrunch"])`.
     """
 
-    streaming: bool = Field(
-        default=False,
-        description="Whether invoke, generate and batch stream too, so that callbacks get each token.",
-    )
-    call_arguments: ClassVar = RunPerPrompt.call_arguments | {"streaming"}
+    @with_arguments(DataCrunchLLMArguments, _DEFAULTS)
+    def __init__(self, **arguments: Unpack[DataCrunchLLMArguments]) -> None:
+        super().__init__(**cast("dict[str, Any]", arguments))
 
-    if TYPE_CHECKING:  # most arguments are fields that `Endpoint` adds at run time
+    if TYPE_CHECKING:  # LangChain's methods, with the arguments of calls listed
 
-        def __init__(self, **arguments: Any) -> None: ...
+        def invoke(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> str: ...
+
+        async def ainvoke(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> str: ...
+
+        def stream(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> Iterator[str]: ...
+
+        def astream(  # type: ignore[override]  # noqa: D102
+            self,
+            input: LanguageModelInput,  # noqa: A002
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> AsyncIterator[str]: ...
 
     @property
     def _llm_type(self) -> str:

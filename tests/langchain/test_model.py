@@ -54,7 +54,8 @@ async def test_langchains_standard_names_work(
         "inputs": "Hi",
         "parameters": {"max_new_tokens": 2, "temperature": 0.5, "stop": ["x"], "details": True},
     }
-    unset = DataCrunchLLM(base_url=endpoint.url, timeout=None, max_retries=None, max_tokens=None)
+    nothing: Any = {"timeout": None, "max_retries": None, "max_tokens": None}
+    unset = DataCrunchLLM(base_url=endpoint.url, **nothing)
     assert (unset.timeout, unset.max_retries, unset.max_tokens) == (120.0, 2, None)
     with pytest.raises(
         ValidationError, match=r"timeout=5.*cannot be combined with first_token_timeout"
@@ -104,7 +105,7 @@ async def test_a_secret_is_no_argument_of_a_call_which_tracers_are_shown(
 
 def test_a_mistyped_argument_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ValidationError, match="did you mean 'temperature'"):
-        DataCrunchLLM(base_url="http://localhost", temprature=0.5)
+        DataCrunchLLM(base_url="http://localhost", temprature=0.5)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("greedy", [0, 0.0])

@@ -100,3 +100,29 @@ def llamaindex_refused(llm: DataCrunch) -> None:
     llm.chat("prompt", seed=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     llm.complte("prompt")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     _ = llm.temprature  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def langchain(llm: DataCrunchLLM, chat: ChatDataCrunch) -> None:
+    DataCrunchLLM(model="m", api_key="k", max_tokens=20, timeout=5, stop="x", streaming=True)
+    ChatDataCrunch(chat_template="llama-2", temperature=0, logprobs=True, tags=["a"], cache=False)
+    assert_type(llm.temperature, float | None)
+    assert_type(llm.base_url, str)
+    assert_type(llm.max_tokens, int | None)
+    assert_type(chat.timeout, float)
+    assert_type(chat.top_logprobs, int | None)
+    assert_type(chat.tool_format, str | None)
+    assert_type(llm.invoke("prompt", max_tokens=20, stop=["a"], max_retries=1), str)
+    assert_type(chat.invoke("prompt", tools=[], tool_choice="any", logprobs=True), AIMessage)
+
+
+def langchain_refused(llm: DataCrunchLLM, chat: ChatDataCrunch) -> None:
+    DataCrunchLLM(max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    DataCrunchLLM(temperature="hot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ChatDataCrunch(chat_templat="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ChatDataCrunch(logprobs="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    llm.invoke("prompt", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.stream("prompt", seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    chat.invoke("prompt", temperature="hot")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    chat.invoke("prompt", api_key="k")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.complte("prompt")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    _ = chat.temprature  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]

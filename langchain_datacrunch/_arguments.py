@@ -1,0 +1,60 @@
+"""Arguments of the models and of their calls, as type checkers and editors see them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from langchain_core.caches import BaseCache
+from langchain_core.callbacks import Callbacks
+from langchain_core.rate_limiters import BaseRateLimiter
+
+from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments, EndpointArguments
+
+
+class LangChainArguments(TypedDict, total=False):
+    """Keyword arguments of every language model of LangChain."""
+
+    name: str | None
+    cache: BaseCache | bool | None
+    verbose: bool
+    callbacks: Callbacks
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    custom_get_token_ids: Callable[[str], list[int]] | None
+
+
+class DataCrunchLLMArguments(EndpointArguments, LangChainArguments, total=False):
+    """Keyword arguments of `DataCrunchLLM`."""
+
+    streaming: bool
+
+
+class ChatDataCrunchArguments(EndpointArguments, ChatArguments, LangChainArguments, total=False):
+    """Keyword arguments of `ChatDataCrunch`."""
+
+    logprobs: bool
+    top_logprobs: int | None
+    streaming: bool | None
+    rate_limiter: BaseRateLimiter | None
+    disable_streaming: bool | Literal["tool_calling"]
+    output_version: str | None
+    profile: Mapping[str, Any] | None
+
+
+class CompletionCall(CallArguments, total=False):
+    """Keyword arguments of `DataCrunchLLM.invoke` and its twins."""
+
+    n: Literal[1] | None
+    streaming: bool
+
+
+class ChatCall(CallArguments, ChatArguments, total=False):
+    """Keyword arguments of `ChatDataCrunch.invoke` and its twins."""
+
+    n: Literal[1] | None
+    stream: bool
+    logprobs: bool
+    top_logprobs: int | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | bool | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    response_format: Mapping[str, Any] | type | None
