@@ -1,20 +1,60 @@
-"""Take secrets and the prompt out of what the other side of a connection says. Pure."""
+"""Take secrets and the prompt out of what the other side of a connection says. Pure.
 
-from collections.abc import Iterable
+A server repeats a text cut, with its white space folded, or escaped for JSON, Python, Rust, HTML or a
+URL. So both texts are compared without white space and the characters that such escapes change, the
+server's as it is and with its escapes undone, and every run of characters that both have is taken out:
+
+    secret or prompt ──► each nth block of a few characters
+                               │ that the server's words have too
+                               ▼
+    server's words   ──► the runs around such blocks, looked up in the secret ──► stars
+
+The server's words are few, the prompt may have a million characters: no index of it is made.
+"""
+
+import re
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable, Iterator
+from html import unescape
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 from datacrunch_tgi._errors import REDACTED
 
+LONGEST_SEARCHED = 4096
+"""Characters of a server's words that are searched; what comes after them is dropped."""
 SHORTEST_SECRET = 8
-"""Characters from which on a value is a secret; shorter ones are placeholders for a key, and words."""
+"""Characters from which on a value, or a part of it, is a secret; shorter ones are placeholders."""
+SHORTEST_WORD = 16
+"""The same for a part that consists of lower-case letters, which is a word more often than a secret."""
+SHORTEST_EXCERPT = 16
+"""Characters, white space apart, from which on something is an excerpt of the prompt; as many as in
+some twenty with it. A shorter prompt is looked for as a whole, unless it is a single word."""
+
+_SECRET_NAME = re.compile(
+    r"(?i)auth(?!or(?!i))|token|secret|passw|pwd|credential|cookie|session|signature|jwt|key(?!word)"
+)
+_IGNORED = " \t\n\r\f\v\xa0\u3000\\\"'`/&<>%+"
+"""White space, and what escapes begin with or are made for."""
+_ESCAPE = re.compile(
+    r"""(?x)
+    \\+u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\+u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})  # JSON, two halves
+    | \\+(?:u\{(?P<rust>[0-9a-fA-F]{1,6})\}|u(?P<json>[0-9a-fA-F]{4})|U(?P<python>[0-9a-fA-F]{8}))
+    | (?P<bytes>(?:\\+x|%(?:25)*)[c-fC-F][0-9a-fA-F](?:(?:\\+x|%(?:25)*)[89abAB][0-9a-fA-F]){1,3})
+    | (?:\\+x|%(?:25)*)(?P<byte>[0-9a-fA-F]{2})
+    | \\+[abefnrtv0]  # white space and control characters
+    | &(?:amp;)*(?P<html>\#?[0-9A-Za-z]{2,31};)
+    """
+)
 
 
 class Redactor:
     """What a client must not show: the secrets in its headers and in its proxy's URL.
 
     Args:
-        headers: Every header of the client's own, Authorization included.
+        headers: Every header of the client's own, Authorization included; secret by their names.
         proxy: The URL of the proxy in use.
     """
 
@@ -23,14 +63,151 @@ class Redactor:
     ) -> None:
         self._headers, self._proxy = tuple(headers), proxy
 
-    def redact(self, words: str, prompt: str) -> str:
+    def redact(self, words: str, prompt: str = "") -> str:
         """Return the words of a server, a proxy or a library without secrets and the prompt."""
-        for secret in (*self._secrets(), prompt):
-            if len(secret) >= SHORTEST_SECRET:
-                words = words.replace(secret, REDACTED)
-        return words
+        words = words[:LONGEST_SEARCHED]
+        forms = [_literal(words), _unescaped(words)]
+        found: list[tuple[int, int]] = []
+        for secret in self._secrets():
+            found += _find(forms, _folded(secret), SHORTEST_SECRET)
+        if len(forms[0].text) >= SHORTEST_SECRET and len(folded := _prose(prompt)) >= SHORTEST_SECRET:
+            found += _find(forms, folded, min(SHORTEST_EXCERPT, len(folded)))
+        return _starred(words, found)
 
-    def _secrets(self) -> Iterable[str]:
-        for _, value in self._headers:
-            yield value.get_secret_value()
-            yield value.get_secret_value().partition(" ")[2]
+    def _secrets(self) -> Iterator[str]:
+        """What is secret, in each form in which it may be repeated."""
+        for name, value in self._headers:
+            if _SECRET_NAME.search(name):
+                yield from filter(_is_secret, _header_secrets(name, value.get_secret_value()))
+        if self._proxy:
+            parts = urlsplit(self._proxy.get_secret_value())
+            user, password = unquote(parts.username or ""), unquote(parts.password or "")
+            basic = b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
+            yield from filter(_is_secret, (password or user, parts.password or "", basic))
+
+
+def _is_secret(value: str) -> bool:
+    return len(value) >= SHORTEST_SECRET
+
+
+def _header_secrets(name: str, value: str) -> Iterator[str]:
+    if "cookie" in name.lower():
+        for pair in value.split(";"):
+            yield pair.partition("=")[2].strip()
+        return
+    scheme, _, token = value.strip().partition(" ")  # as in "Bearer …"
+    yield token.strip() or scheme
+    if scheme.lower() == "basic":
+        try:
+            yield b64decode(token).decode(errors="replace").partition(":")[2]
+        except Base64Error:
+            return
+
+
+def _prose(prompt: str) -> str:
+    """Return the prompt folded; "" for a single word or name, which shows nothing when it is repeated."""
+    is_short = len(prompt) < SHORTEST_EXCERPT
+    is_word = is_short and prompt.isascii() and prompt.isidentifier()
+    return "" if is_word and not re.search("[0-9]", prompt) else _folded(prompt)
+
+
+def _folded(text: str) -> str:
+    for character in _IGNORED:  # much faster than one pass with a table, where a text is not ASCII
+        text = text.replace(character, "")
+    return text
+
+
+class _Form:
+    """A server's words folded, and for each character which of the words' own it stands for."""
+
+    def __init__(self, characters: Iterable[tuple[str, int, int]]) -> None:
+        kept = [each for each in characters if each[0] not in _IGNORED]
+        self.text = "".join(character for character, _, _ in kept)
+        self.spans = [(begin, end) for _, begin, end in kept]
+
+
+def _find(forms: list[_Form], secret: str, shortest: int) -> Iterator[tuple[int, int]]:
+    """Yield where in the words every run of so many characters is that the folded secret has too."""
+    size = shortest * 3 // 4
+    every = shortest - size + 1  # each such run of the secret has one of the blocks in it
+    blocks = {
+        form.text[place : place + size]
+        for form in forms
+        for place in range(len(form.text) - size + 1)
+    }
+    shared = {
+        block
+        for at in range(0, len(secret) - size + 1, every)
+        if (block := secret[at : at + size]) in blocks
+    }
+    for form in forms:
+        place = 0
+        while place + size <= len(form.text):
+            if form.text[place : place + size] in shared:
+                for begin in range(max(0, place - every + 1), place + 1):
+                    end = _end_of_run(form.text, begin, secret, shortest)
+                    if end:
+                        yield form.spans[begin][0], form.spans[end - 1][1]
+                        place = end - size
+                        break
+            place += 1
+
+
+def _end_of_run(text: str, begin: int, secret: str, shortest: int) -> int:
+    """The end of the run of the text that begins there and that the secret has too; 0 if none does."""
+    end = begin + shortest
+    at = secret.find(text[begin:end]) if end <= len(text) else -1
+    if at < 0:
+        return 0
+    last = min(len(text), begin + len(secret) - at)
+    while end < last and text[end] == secret[at - begin + end]:
+        end += 1
+    run = text[begin:end]
+    is_word = run.isalpha() and run.islower() and len(run) < SHORTEST_WORD
+    return end if run == secret or not is_word else 0
+
+
+def _literal(words: str) -> _Form:
+    return _Form((character, place, place + 1) for place, character in enumerate(words))
+
+
+def _unescaped(words: str) -> _Form:
+    def characters() -> Iterator[tuple[str, int, int]]:
+        place = 0
+        for escape in _ESCAPE.finditer(words):
+            for before in range(place, escape.start()):
+                yield words[before], before, before + 1
+            place = escape.end()
+            for character in _meaning(escape):
+                yield character, escape.start(), place
+        for after in range(place, len(words)):
+            yield words[after], after, after + 1
+
+    return _Form(characters())
+
+
+def _meaning(escape: re.Match[str]) -> str:
+    if html := escape["html"]:
+        return unescape(f"&{html}")
+    if high := escape["high"]:
+        halves = bytes.fromhex(high + escape["low"])
+        return halves.decode("utf-16-be", errors="replace")
+    if several := escape["bytes"]:
+        pairs = re.findall(r"(?:x|%(?:25)*)([0-9a-fA-F]{2})(?![0-9a-fA-F])", several)
+        encoded = bytes.fromhex("".join(pairs))
+        try:
+            return encoded.decode()
+        except UnicodeDecodeError:
+            return encoded.decode("latin-1")
+    code = escape["rust"] or escape["json"] or escape["python"] or escape["byte"]
+    return chr(int(code, 16)) if code and int(code, 16) <= 0x10FFFF else ""
+
+
+def _starred(words: str, found: list[tuple[int, int]]) -> str:
+    pieces: list[str] = []
+    place = 0
+    for begin, end in sorted(found):
+        if begin > place or not pieces:
+            pieces += [words[place:begin], REDACTED]
+        place = max(place, end)
+    return "".join([*pieces, words[place:]])
