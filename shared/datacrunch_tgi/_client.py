@@ -7,7 +7,7 @@ from typing import Any, Generic, Self, TypeVar, Unpack
 from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
-from datacrunch_tgi._protocol._call import Call, CallLimits, OnRetry, StreamCall, UnaryCall
+from datacrunch_tgi._protocol._call import Call, OnRetry, StreamCall, UnaryCall
 from datacrunch_tgi._protocol._http import (
     GENERATE,
     GENERATE_STREAM,
@@ -25,6 +25,7 @@ from datacrunch_tgi._protocol._http import (
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
+from datacrunch_tgi._protocol._steps import CallLimits
 from datacrunch_tgi._settings import Settings, SettingsArguments, SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from datacrunch_tgi._streams import AsyncStream, Stream

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from datacrunch_tgi import APIError, MalformedResponseError, OverloadedError
+from datacrunch_tgi import APIError, ConnectError, MalformedResponseError, OverloadedError
+from datacrunch_tgi._protocol._api_errors import api_error
 from datacrunch_tgi._protocol._http import (
     Head,
-    api_error,
     not_a_stream,
     read_event,
     read_info,
@@ -19,7 +19,7 @@ JSON = {"content-type": "application/json"}
 
 
 def error_of(said: Any, status: int = 401, **headers: str) -> APIError:
-    error = api_error(Head(status, JSON | headers), json.dumps(said).encode())
+    error = api_error(status, headers, "application/json", json.dumps(said).encode())
     assert isinstance(error, APIError)
     return error
 
@@ -85,29 +85,95 @@ def test_a_type_stands_over_the_status() -> None:
     assert isinstance(error_of(said, status=202), OverloadedError)
 
 
+DATE = "Wed, 21 Oct 2026 07:27:00 GMT"
+TOO_FAR = f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT"
+
+
 @pytest.mark.parametrize(
-    ("headers", "seconds"),
+    ("value", "seconds"),
     [
-        ({"retry-after": "7"}, 7.0),
-        (
-            {
-                "retry-after": "Wed, 21 Oct 2015 07:28:30 GMT",
-                "date": "Wed, 21 Oct 2015 07:28:00 GMT",
-            },
-            30.0,
-        ),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
-        ({"retry-after": "soon"}, None),
-        ({"retry-after": f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT"}, None),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 +99999999999999"}, None),
-        (
-            {
-                "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT",
-                "date": f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT",
-            },
-            None,
-        ),
+        ("7", 7.0),
+        ("1.5", 1.5),
+        ("0.2", 0.2),
+        (" 5 ", 5.0),
+        ("5s", 5.0),
+        ("5 seconds", 5.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
+        ("Wed, 21 Oct 2026 09:28:00 +0200", 60.0),
+        ("2026-10-21T07:28:00Z", 60.0),
+        ("2026-10-21T07:28:00", 60.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("", None),
+        ("1e9999", None),
+        (TOO_FAR, None),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999", None),
     ],
 )
-def test_a_wait_that_cannot_be_read_is_none(headers: dict[str, str], seconds: float | None) -> None:
-    assert error_of("busy", 429, **headers).retry_after == seconds
+def test_a_wait_is_read_in_every_form(value: str, seconds: float | None) -> None:
+    """Retry-After in seconds or as a date, which counts from the server's own clock."""
+    error = error_of("busy", 429, **{"retry-after": value, "date": DATE})
+    assert error.retry_after == seconds
+    if seconds:
+        assert f"asks to wait {seconds:g} seconds" in str(error)
+
+
+@pytest.mark.parametrize("date", [None, TOO_FAR])
+def test_a_date_counts_from_this_clock_where_the_server_has_none(date: str | None) -> None:
+    """A clock that cannot be read is none."""
+    headers = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"} | ({"date": date} if date else {})
+    assert error_of("busy", 429, **headers).retry_after == 0.0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "seconds"), [(20.5, 20.5), (0, 0.0), (True, None), ("20", None), (1e300, None)]
+)
+def test_an_estimate_of_the_loading_time_is_a_wait(estimate: Any, seconds: float | None) -> None:
+    """As Hugging Face's gateway sends it; a Retry-After takes precedence."""
+    said = {"error": "Model m is currently loading", "estimated_time": estimate}
+    assert error_of(said, 503).retry_after == seconds
+    assert error_of(said, 503, **{"retry-after": "3"}).retry_after == 3.0
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_server_that_may_be_starting_names_the_setting_that_waits_for_it(status: int) -> None:
+    """A user who does not know the setting learns of it where it is needed."""
+    assert "set startup_timeout" in str(error_of("Model m is currently loading", status))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (413, "413 Content Too Large"),
+        (422, "422 Unprocessable Content"),
+        (499, "499"),
+        (799, "799"),
+    ],
+)
+def test_a_status_has_the_same_words_on_every_python(status: int, words: str) -> None:
+    """Python renamed its own in 3.13."""
+    assert error_of(None, status).message == words
+
+
+def test_an_error_says_where_the_request_went_and_how_often() -> None:
+    """The URL stands beside the message, unless the message has the host already."""
+    error = error_of("no such key")
+    error.url, error.requests = "http://host.invalid/v1/generate", 1
+    assert str(error) == (
+        "401 Unauthorized: no such key (http://host.invalid/v1/generate; 1 request sent). "
+        "Check api_key, or the variable DATACRUNCH_API_KEY."
+    )
+    refused = ConnectError("no connection to http://host.invalid/v1", said="Connection refused")
+    refused.url, refused.requests = error.url, 3
+    assert str(refused) == (
+        "no connection to http://host.invalid/v1: Connection refused (3 requests sent). "
+        "Check base_url, the proxy, and that the server is running."
+    )
+
+
+def test_html_is_read_as_a_person_sees_it() -> None:
+    """Without tags, and with its entities resolved."""
+    error = api_error(502, {}, "text/html", b"<h1>can&#39;t &amp; won&#39;t</h1>")
+    assert isinstance(error, APIError)
+    assert error.server_message == "can't & won't"

@@ -100,9 +100,9 @@ def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
 ) -> None:
     """A schema that refers to itself would end the server's process."""
     with pytest.raises(ArgumentError, match=rule) as caught:
-        grammar_of(schema, hint="ask in words")
+        grammar_of(schema, hint="Ask in words.")
     assert caught.value.field == "schema"
-    assert str(caught.value).endswith("(ask in words)")
+    assert str(caught.value).endswith(". Ask in words.")
 
 
 def test_a_reference_may_be_used_many_times_but_not_multiply_for_ever() -> None:

@@ -19,16 +19,7 @@ from datacrunch_tgi import (
     NotFoundError,
 )
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
-from datacrunch_tgi._protocol._call import (
-    CallLimits,
-    Close,
-    Compute,
-    Open,
-    Read,
-    Sleep,
-    StreamCall,
-    UnaryCall,
-)
+from datacrunch_tgi._protocol._call import StreamCall, UnaryCall
 from datacrunch_tgi._protocol._http import (
     Head,
     Request,
@@ -37,6 +28,7 @@ from datacrunch_tgi._protocol._http import (
     read_prompt_tokens,
     read_response,
 )
+from datacrunch_tgi._protocol._steps import CallLimits, Close, Compute, Open, Read, Sleep
 
 FOLDER = Path(__file__).parents[1] / "recordings"
 NAMES = [f"{path.parent.name}/{path.stem}" for path in sorted(FOLDER.glob("*/*.json"))]

@@ -258,7 +258,7 @@ def test_no_secure_connection_is_told_as_such(route: str, caller: Any) -> None:
         server.join()
     assert type(error) is TLSError
     assert error.requests == 1
-    assert error.hint == "should base_url begin with http://?"
+    assert error.hint == "Check whether base_url should begin with http://."
 
 
 @pytest.mark.parametrize("route", ROUTES)

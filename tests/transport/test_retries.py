@@ -1,5 +1,6 @@
 """What may be sent again is, in time; what may have been generated, or shown, is not. In simulated time."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datacrunch_tgi import (
+    APIError,
     ConnectError,
     ConnectTimeoutError,
     DataCrunchError,
@@ -18,17 +20,9 @@ from datacrunch_tgi import (
     TransportError,
 )
 from datacrunch_tgi._protocol._answer import RequestContext
-from datacrunch_tgi._protocol._call import (
-    Call,
-    CallLimits,
-    Close,
-    Open,
-    Read,
-    Sleep,
-    StreamCall,
-    UnaryCall,
-)
+from datacrunch_tgi._protocol._call import Call, StreamCall, UnaryCall
 from datacrunch_tgi._protocol._http import Head, Request, read_response
+from datacrunch_tgi._protocol._steps import CallLimits, Close, Open, Read, Sleep
 
 STREAM = Head(200, {"content-type": "text/event-stream"})
 TOKEN = b'data:{"token":{"id":1,"text":"x"}}\n\n'
@@ -108,16 +102,21 @@ def limits(**changed: Any) -> CallLimits:
     return replace(LIMITS, **changed)
 
 
+def injected(world: World, changed: dict[str, Any]) -> dict[str, Any]:
+    """The simulated clock, and whatever else is not a limit."""
+    jitter, on_retry = changed.pop("jitter", lambda: 0.5), changed.pop("on_retry", None)
+    return {"clock": lambda: world.now, "jitter": jitter, "on_retry": on_retry}
+
+
 def stream_call(world: World, **changed: Any) -> StreamCall:
-    asked = RequestContext(inputs="Hello")
-    clock, jitter = (lambda: world.now), (lambda: 0.5)
-    return StreamCall(Request("POST", "/x"), limits(**changed), asked, clock=clock, jitter=jitter)
+    others = injected(world, changed)
+    context = RequestContext(inputs="Hello")
+    return StreamCall(Request("POST", "/x"), limits(**changed), context, **others)
 
 
 def whole_call(world: World, **changed: Any) -> UnaryCall[Any]:
-    clock, jitter = (lambda: world.now), (lambda: 0.5)
-    request = Request("POST", "/x")
-    return UnaryCall(request, limits(**changed), read_response, clock=clock, jitter=jitter)
+    others = injected(world, changed)
+    return UnaryCall(Request("POST", "/x"), limits(**changed), read_response, **others)
 
 
 SECONDS = st.floats(0, 400)
@@ -246,12 +245,30 @@ def test_comments_are_life_only_after_the_first_token() -> None:
     assert (error.setting, world.now) == ("first_token_timeout", 40)
 
 
-@pytest.mark.parametrize(("asked", "waited"), [("7", 7), ("0", 0), ("3600", 60), ("later", 0.4375)])
-def test_a_servers_wish_is_obeyed_up_to_a_cap(asked: str, waited: float) -> None:
-    """Retry-After in seconds."""
-    world = World([[(0, Head(429, {"retry-after": asked})), (0, b"")], GOOD])
-    assert world.drive(stream_call(world)) is None
-    assert world.slept == [waited]
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [("7", 7, 9), ("1.5", 1.5, 2), ("0", 0.1, 0.5), ("later", 0.3, 0.5)]
+)
+def test_a_servers_wish_is_honoured_and_callers_spread(
+    asked: str, least: float, most: float
+) -> None:
+    """Never earlier than the server asks, never at once, and not all at the same moment."""
+    waits = []
+    for jitter in range(64):
+        world = World([[(0, Head(429, {"retry-after": asked})), (0, b"")], GOOD])
+        assert world.drive(stream_call(world, jitter=lambda jitter=jitter: jitter / 64)) is None
+        waits += world.slept
+    assert all(least <= wait <= most for wait in waits)
+    assert len(set(waits)) == 64
+    assert max(waits) - min(waits) > (most - least) / 2
+
+
+def test_a_wish_above_the_cap_ends_the_call_at_once() -> None:
+    """To ask earlier would be against the server's wish; the error has it."""
+    world = World([[(0, Head(429, {"retry-after": "3600"})), (0, b"")], GOOD])
+    error = world.drive(stream_call(world))
+    assert isinstance(error, OverloadedError)
+    assert (error.retry_after, error.requests, world.slept) == (3600, 1, [])
+    assert "asks to wait 3600 seconds" in str(error)
 
 
 def test_a_date_is_taken_by_the_servers_own_clock() -> None:
@@ -264,7 +281,7 @@ def test_a_date_is_taken_by_the_servers_own_clock() -> None:
     assert world.drive(whole_call(world, max_retries=0)) is not None
     world = World([[(0, Head(503, headers)), (0, b"")], GOOD])
     assert world.drive(stream_call(world)) is None
-    assert world.slept == [12]
+    assert 12 < world.slept[0] < 15
 
 
 @pytest.mark.parametrize("make", [stream_call, whole_call])
@@ -293,3 +310,97 @@ def test_each_limit_is_named(failed: list[Came], changed: dict[str, Any], name: 
     assert error.setting == name
     assert error.seconds == getattr(limits(**changed), name)
     assert name in str(error)
+
+
+def loading(status: int = 503, estimated_time: float | None = None) -> list[Came]:
+    body = {"error": "Model m is currently loading", "estimated_time": estimated_time}
+    return [
+        (0.1, Head(status, {"content-type": "application/json"})),
+        (0, json.dumps(body).encode()),
+        (0, b""),
+    ]
+
+
+STARTING: dict[str, list[Came]] = {
+    "502": loading(502),
+    "503": loading(),
+    "504": loading(504),
+    "estimate": loading(estimated_time=20.0),
+    "refused": [(0.1, ConnectError)],
+    "no route yet": [(0, ConnectTimeoutError)],
+    "closed": [(0.1, DisconnectedError)],
+}
+
+
+@pytest.mark.parametrize("make", [stream_call, whole_call])
+@pytest.mark.parametrize("name", STARTING)
+def test_a_starting_server_is_waited_for(name: str, make: Callable[..., Call[Any]]) -> None:
+    """It is asked at intervals of at most some seconds, or when it says, without counting retries."""
+    good: list[Came] = (
+        GOOD if make is stream_call else [(0, STREAM), (0, b'{"generated_text":"x"}'), (0, b"")]
+    )
+    world = World([*[STARTING[name]] * 7, good])
+    assert world.drive(make(world, startup_timeout=600, max_retries=0)) is None
+    assert len(world.sent) == 8
+    asked = 20 if name == "estimate" else 0
+    assert all(asked < wait <= asked * 1.25 + 8 for wait in world.slept)
+    assert world.slept[0] <= 0.5 + asked * 1.25
+
+
+@pytest.mark.parametrize("name", STARTING)
+def test_a_server_that_does_not_start_is_given_up_in_time(name: str) -> None:
+    """It is asked once more at the end; the error says how long it was waited for, and the setting."""
+    world = World([STARTING[name]] * 1000)
+    error = world.drive(stream_call(world, startup_timeout=90, deadline=20))
+    assert error is not None
+    assert world.sent[-1] <= 90 <= world.now + 1
+    assert world.now <= 101
+    assert f"Waited {world.now:.0f} seconds for the server to start" in str(error)
+    assert "startup_timeout (90 seconds)" in error.hint
+    assert error.requests == len(world.sent)
+
+
+def test_what_is_left_of_the_startup_time_is_waited_for() -> None:
+    """A server that asks for more time than there is gets what there is, and is asked once more."""
+    world = World([loading(estimated_time=3600.0)] * 2 + [GOOD])
+    error = world.drive(stream_call(world, startup_timeout=90))
+    assert isinstance(error, APIError)
+    assert (error.requests, error.retry_after) == (2, 3600)
+    assert world.sent[-1] == pytest.approx(90)
+
+
+def test_a_request_that_is_held_while_the_server_starts_is_waited_for() -> None:
+    """first_token_timeout counts from the end of startup_timeout, and so does deadline."""
+    held: list[Came] = [(150.0, STREAM), (0, LAST), (0, b"")]
+    world = World([held])
+    assert world.drive(stream_call(world, first_token_timeout=30, deadline=40)) is not None
+    world = World([held])
+    limits = {"first_token_timeout": 30, "deadline": 40, "startup_timeout": 140}
+    assert world.drive(stream_call(world, **limits)) is None
+    world = World([[(1000.0, STREAM)]])
+    error = world.drive(stream_call(world, **limits))
+    assert isinstance(error, RequestTimeoutError)
+    assert (world.now, error.requests) == (170, 1)
+    assert "Waited 170 seconds for the server to start" in error.hint
+
+
+@pytest.mark.parametrize("status", [401, 404, 422, 429, 500])
+def test_another_error_is_no_starting_server(status: int) -> None:
+    """A refusal comes at once, and what may be tried again is so `max_retries` times."""
+    failed: list[Came] = [(0, Head(status, {})), (0, b"")]
+    world = World([failed] * 9)
+    error = world.drive(stream_call(world, startup_timeout=600, max_retries=1))
+    assert error is not None
+    assert error.requests == (2 if error.retryable else 1)
+    assert "Waited" not in str(error)
+
+
+def test_each_wait_for_a_starting_server_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """To `on_retry` and to the log, as every retry is."""
+    caplog.set_level("INFO", "datacrunch_tgi")
+    world = World([*[loading()] * 3, GOOD])
+    errors: list[DataCrunchError] = []
+    assert world.drive(stream_call(world, startup_timeout=60, on_retry=errors.append)) is None
+    assert [error.requests for error in errors] == [1, 2, 3]
+    assert len(caplog.records) == 3
+    assert "currently loading" in str(errors[0])

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from datacrunch_tgi import AsyncClient, Client, StreamEvent
 from datacrunch_tgi._protocol._answer import RequestContext
-from datacrunch_tgi._protocol._call import CallLimits, Close, Open, Read, StreamCall
+from datacrunch_tgi._protocol._call import StreamCall
 from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._protocol._steps import CallLimits, Close, Open, Read
 
 LIMITS = CallLimits()
 HEAD = Head(200, {"content-type": "text/event-stream"})

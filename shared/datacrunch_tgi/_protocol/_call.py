@@ -1,16 +1,7 @@
 """One call to a server, described for whoever does its I/O. Pure.
 
 A call is a generator of steps. Whoever drives it does each step and sends in what came of it, or
-throws in the error that it ended with:
-
-    Open    send the request            -> the head of its response
-    Read    wait for the next bytes     -> the bytes, b"" at their end
-    Close   drop the response           -> None
-    Sleep   wait                        -> None
-    Compute run a function              -> None
-    a list  hand these events to the caller, in order
-
-So attempts, time limits, retries and the reading of a stream are written once and driven twice, by a
+throws in the error that it ended with (`_steps`). So attempts, time limits, retries and the reading of a stream are written once and driven twice, by a
 thread and by an event loop (`_transport`), and by tests in simulated time.
 """
 
@@ -19,7 +10,6 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from datacrunch_tgi._errors import (
@@ -31,11 +21,12 @@ from datacrunch_tgi._errors import (
     StreamNotEndedError,
 )
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
-from datacrunch_tgi._protocol._backoff import backoff_delays
+from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
 from datacrunch_tgi._protocol._http import Head, Request, is_stream, not_a_stream, read_event
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 from datacrunch_tgi._protocol._sse import EventDecoder
+from datacrunch_tgi._protocol._steps import CallLimits, Close, Compute, Open, Read, Sleep, Steps
 
 logger = logging.getLogger("datacrunch_tgi")
 
@@ -50,57 +41,6 @@ END_OF_BODY_TIMEOUT = 1.0
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
-    """Send the request; get the head of its response within `timeout` seconds in all."""
-
-    request: Request
-    connect_timeout: float
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Get the next bytes within `timeout` seconds."""
-
-    timeout: float
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Drop the response, if there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sleep:
-    """Wait so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Compute:
-    """Run a function that may take long; an event loop runs it in a thread."""
-
-    function: Callable[[], None]
-
-
-Step = Open | Read | Close | Sleep | Compute
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallLimits:
-    """The limits of one call: times in seconds, and how often it is sent again."""
-
-    connect_timeout: float = 10.0
-    first_token_timeout: float = 120.0
-    idle_timeout: float = 60.0
-    deadline: float = 300.0
-    max_retries: int = 2
-    startup_timeout: float = 0.0
-
-
-Steps = Generator[Step | list[StreamEvent], Any, None]
 OnRetry = Callable[[DataCrunchError], None]
 
 
@@ -155,8 +95,12 @@ class Call(ABC, Generic[Result]):
         """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
         if self._prepare:
             yield Compute(self._prepare)
-        self._deadline = self._clock() + self._limits.deadline
-        wait = backoff_delays(self._limits.max_retries, self._jitter)
+        self._began = self._clock()
+        self._started_by = self._began + self._limits.startup_timeout
+        self._deadline = self._started_by + self._limits.deadline
+        wait = backoff_delays(
+            self._limits.max_retries, self._jitter, lambda: self._started_by - self._clock()
+        )
         next(wait)
         while True:
             try:
@@ -175,7 +119,9 @@ class Call(ABC, Generic[Result]):
                 yield Sleep(seconds)
 
     def _attempt(self) -> Steps:
-        self._first_token_by = self._clock() + self._limits.first_token_timeout
+        # A gateway may hold the request while the server behind it starts.
+        begin = max(self._clock(), self._started_by)
+        self._first_token_by = begin + self._limits.first_token_timeout
         left = self._time_left()
         self._connecting_is_limited = self._limits.connect_timeout <= left
         self._requests += 1
@@ -186,7 +132,7 @@ class Call(ABC, Generic[Result]):
         """The seconds that are left until the first token must be there."""
         left = min(self._first_token_by, self._deadline) - self._clock()
         if left <= 0:
-            raise RequestTimeoutError("the answer did not begin in time")
+            raise RequestTimeoutError("timed out waiting for the first token")
         return left
 
     def _body(self) -> Generator[Read, bytes, bytes]:
@@ -203,7 +149,8 @@ class Call(ABC, Generic[Result]):
         """Add to an error what only the call knows, and take out what a server may have repeated."""
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # there the body is
-        error.redact(lambda words: self._redactor.redact(words, self._request.prompt))
+        error.redact(self._redactor.redact, self._request.prompt)
+        error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
                 setting = "connect_timeout"
@@ -214,6 +161,17 @@ class Call(ABC, Generic[Result]):
             else:
                 setting = "deadline"
             error.set_limit(setting, getattr(self._limits, setting))
+        startup = self._limits.startup_timeout
+        if (
+            startup
+            and not self.started
+            and (is_starting(error) or isinstance(error, RequestTimeoutError))
+        ):
+            waited = self._clock() - self._began
+            error.hint = (
+                f"Waited {waited:.0f} seconds for the server to start. "
+                f"Raise startup_timeout ({startup:g} seconds) to wait longer."
+            )
 
 
 class UnaryCall(Call[Result]):
@@ -263,7 +221,7 @@ class StreamCall(Call[Answer]):
         """The answer, once its last event has been handed on."""
         if not self.finished:
             raise StreamNotEndedError(
-                "the answer is there when the last event has been taken", self.text
+                "`answer` is available only after the stream has been fully read", self.text
             )
         return self.result
 

@@ -13,6 +13,7 @@ The server's words are few, the prompt may have a million characters: no index o
 """
 
 import re
+import sys
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable, Iterator
@@ -70,7 +71,10 @@ class Redactor:
         found: list[tuple[int, int]] = []
         for secret in self._secrets():
             found += _find(forms, _folded(secret), SHORTEST_SECRET)
-        if len(forms[0].text) >= SHORTEST_SECRET and len(folded := _prose(prompt)) >= SHORTEST_SECRET:
+        if (
+            len(forms[0].text) >= SHORTEST_SECRET
+            and len(folded := _prose(prompt)) >= SHORTEST_SECRET
+        ):
             found += _find(forms, folded, min(SHORTEST_EXCERPT, len(folded)))
         return _starred(words, found)
 
@@ -200,7 +204,7 @@ def _meaning(escape: re.Match[str]) -> str:
         except UnicodeDecodeError:
             return encoded.decode("latin-1")
     code = escape["rust"] or escape["json"] or escape["python"] or escape["byte"]
-    return chr(int(code, 16)) if code and int(code, 16) <= 0x10FFFF else ""
+    return chr(int(code, 16)) if code and int(code, 16) <= sys.maxunicode else ""
 
 
 def _starred(words: str, found: list[tuple[int, int]]) -> str:

@@ -14,8 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from datacrunch_tgi._errors import StructuredOutputError
-from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
+from datacrunch_tgi._errors import LONGEST_MESSAGE, StructuredOutputError, truncate
 
 Value = TypeVar("Value")
 
@@ -58,12 +57,14 @@ def read(
         except RecursionError:  # of a schema that refers to itself and nothing else
             rule = rule or "the schema has no end"
     error = StructuredOutputError(
-        "the answer is not the JSON that was asked for: "
+        "the answer is not the requested JSON: "
         f"{truncate(rule or 'there is no JSON in it', LONGEST_MESSAGE)}; "
         f"it is {truncate(text, LONGEST_MESSAGE)!r}"
     )
     error.text = text
-    error.hint = "max_new_tokens ended it: raise it" if finish_reason == "length" else hint
+    error.hint = (
+        "Raise max_new_tokens: the limit ended the answer." if finish_reason == "length" else hint
+    )
     raise error
 
 

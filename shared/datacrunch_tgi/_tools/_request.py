@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from datacrunch_tgi._errors import ArgumentError, StructuredOutputError
-from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
+from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, StructuredOutputError, truncate
 from datacrunch_tgi._structured import grammar_of, instructions
 from datacrunch_tgi._tools._formats import ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
@@ -188,9 +187,9 @@ class ToolRequest:
         error = StructuredOutputError(f"the model did not call {wanted}; it answered {shown!r}")
         error.text = reader.raw_text
         error.hint = (
-            "raise max_new_tokens: the limit ended the answer"
+            "Raise max_new_tokens: the limit ended the answer."
             if reader.finish_reason == "length"
-            else "use a server with grammars (TGI 1.4.1 or newer), or a model trained for tools"
+            else "Use a server with grammars (TGI 1.4.1 or newer), or a model trained for tools."
         )
         raise error
 

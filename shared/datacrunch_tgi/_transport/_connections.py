@@ -22,8 +22,8 @@ from datacrunch_tgi._errors import (
     TLSError,
     TransportError,
 )
-from datacrunch_tgi._protocol._call import Close, Open, Read, Sleep, Step
 from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._protocol._steps import Close, Open, Read, Sleep, Step
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._exceptions import (
     describe,
@@ -219,13 +219,13 @@ def _failure(error: Exception, target: Target) -> TransportError:
         case TimeoutError() | httpx.TimeoutException():
             return RequestTimeoutError(f"no answer from {host} in time")
         case _ if is_about_tls(error):
-            failure = TLSError(f"no secure connection to {host}: {words}")
+            failure = TLSError(f"no secure connection to {host}", said=words)
             if not is_about_certificates(error):
-                failure.hint = "should base_url begin with http://?"
+                failure.hint = "Check whether base_url should begin with http://."
             return failure
         case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
-            return ConnectError(f"no connection to {host}: {words}")
+            return ConnectError(f"no connection to {host}", said=words)
         case httpx.DecodingError():
-            return MalformedResponseError(f"the answer cannot be decompressed: {words}")
+            return MalformedResponseError("the answer cannot be decompressed", said=words)
         case _:
-            return DisconnectedError(f"the connection to {host} broke: {words}")
+            return DisconnectedError(f"the connection to {host} broke", said=words)

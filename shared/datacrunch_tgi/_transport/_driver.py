@@ -15,8 +15,9 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from datacrunch_tgi._errors import DataCrunchError, TransportError
-from datacrunch_tgi._protocol._call import Call, Compute, Sleep, Step
+from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
+from datacrunch_tgi._protocol._steps import Compute, Sleep, Step
 from datacrunch_tgi._transport._connections import AsyncConnection, SyncConnection
 from datacrunch_tgi._transport._pool import AsyncPool, LoopPool, SyncPool, is_running
 

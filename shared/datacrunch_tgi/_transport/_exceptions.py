@@ -4,13 +4,20 @@ import os
 import socket
 import ssl
 from collections.abc import Iterator
+from traceback import clear_frames
 from typing import cast
 
 
 def strip_traceback(error: BaseException) -> BaseException:
-    """What ends a call from outside, without httpx's frames: they hold the key."""
-    error.__context__ = None
-    return error.with_traceback(None)
+    """Take what holds the key and the prompt from an exception that is not about I/O.
+
+    Its traceback still shows every place that it came through, without their local variables; the frame
+    of the caller, whose variables are in use, is left out. What led to it may hold anything, and goes.
+    """
+    error.__context__ = error.__cause__ = None
+    below = error.__traceback__ and error.__traceback__.tb_next
+    clear_frames(below)
+    return error.with_traceback(below)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,0 +1,69 @@
+"""The steps of a call, which a driver performs, and the limits that they keep. Pure.
+
+Open    send the request            -> the head of its response
+Read    wait for the next bytes     -> the bytes, b"" at their end
+Close   drop the response           -> None
+Sleep   wait                        -> None
+Compute run a function              -> None
+a list  hand these events to the caller, in order
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from datacrunch_tgi._protocol._http import Request
+from datacrunch_tgi._protocol._schema import StreamEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send the request; get the head of its response within `timeout` seconds in all."""
+
+    request: Request
+    connect_timeout: float
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Get the next bytes within `timeout` seconds."""
+
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Drop the response, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Run a function that may take long; an event loop runs it in a thread."""
+
+    function: Callable[[], None]
+
+
+Step = Open | Read | Close | Sleep | Compute
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """The limits of one call: times in seconds, and how often it is sent again."""
+
+    connect_timeout: float = 10.0
+    first_token_timeout: float = 120.0
+    idle_timeout: float = 60.0
+    deadline: float = 300.0
+    max_retries: int = 2
+    startup_timeout: float = 0.0
+
+
+Steps = Generator[Step | list[StreamEvent], Any, None]
