@@ -215,7 +215,7 @@ def test_the_log_tells_the_hint_and_neither_key_nor_question(
         endpoint.wait_until_idle(30)
         app.process.send_signal(signal.SIGINT)
         log = "".join(app.process.communicate(timeout=30))
-    assert "check api_key" in log
+    assert "Check api_key" in log
     assert "Traceback" not in log
     assert KEY not in log
     assert "Count" not in log

@@ -48,8 +48,8 @@ def test_all_is_well(emulated_endpoint: Start, run: Run) -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "expected", "words"),
     [
-        ({"status": 401}, 3, "✗✓····", "check --api-key"),
-        ({"status": 404}, 5, "·✓✗···", "--base-url is what stands before /generate"),
+        ({"status": 401}, 3, "✗✓····", "Check --api-key"),
+        ({"status": 404}, 5, "·✓✗···", "--base-url is the URL prefix of /generate"),
         ({"status": 200, "body": "<html>"}, 7, "·✓✗···", "not TGI's"),
         ({"status": 404, "body": {"error": "no such model"}}, 5, "✓✓✓✗··", "no such model"),
         ({"status": 400, "body": {"message": "model x is off"}}, 5, "✓✓✓✗··", "model x is off"),
@@ -97,7 +97,7 @@ def test_nobody_there(run: Run) -> None:
 
     assert done.returncode == 4
     assert "".join(marks(done.stdout).values()) == "·✗····"
-    assert b"does the server run?" in done.stdout
+    assert b"that the server is running" in done.stdout
 
 
 @pytest.mark.parametrize(

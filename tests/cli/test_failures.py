@@ -41,8 +41,13 @@ NOWHERE = "http://127.0.0.1:1"
 @pytest.mark.parametrize(
     ("endpoint", "fault", "code", "words"),
     [
-        ({"api_key": "another"}, None, 3, ["401 Unauthorized", "check --api-key"]),
-        ({"base_path": "/v1"}, None, 5, ["404 Not Found", "--base-url is what stands before"]),
+        ({"api_key": "another"}, None, 3, ["401 Unauthorized", "Check --api-key"]),
+        (
+            {"base_path": "/v1"},
+            None,
+            5,
+            ["404 Not Found", "--base-url is the URL prefix of /generate"],
+        ),
         ({}, {"status": 422, "body": f"no {KEY}"}, 5, ["422", "no **********"]),
         (
             {},
@@ -202,7 +207,7 @@ def test_a_limit_is_named_as_an_option() -> None:
 
     assert (message_of(error), hint_of(error)) == (
         "no answer in time",
-        "--first-token-timeout is 2 seconds",
+        "Raise --first-token-timeout (2 seconds) if the server needs longer.",
     )
 
 

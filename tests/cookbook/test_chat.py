@@ -155,7 +155,7 @@ def test_an_error_is_told_with_what_to_do_and_the_chat_goes_on() -> None:
         endpoint.fail_next(status=401)
         endpoint.fail_next(cut_after=3)
         answers, notes = say("One", "Two", "Three", to=endpoint)
-    assert "401 Unauthorized\ncheck api_key, or the variable DATACRUNCH_API_KEY\n" in notes
+    assert "401 Unauthorized\nCheck api_key, or the variable DATACRUNCH_API_KEY.\n" in notes
     assert answers == ["Hello there,", HELLO]
     assert prompts(endpoint)[1:] == [
         "[INST] Two [/INST]",

@@ -79,7 +79,7 @@ async def test_a_call_may_have_settings_of_its_own(
     with pytest.raises(OverloadedError):
         await call(llm, "invoke", "Hi", max_retries=0)
     endpoint.fail_next(delay=0.5)
-    with pytest.raises(RequestTimeoutError, match=r"first_token_timeout is 0\.1 seconds"):
+    with pytest.raises(RequestTimeoutError, match=r"Raise first_token_timeout \(0\.1 seconds\)"):
         await call(llm, "invoke", "Hi", timeout=0.1)
     with pytest.raises(ArgumentError, match="idle_timeout=-1"):
         await call(llm, "invoke", "Hi", idle_timeout=-1)

@@ -64,7 +64,7 @@ async def test_a_redirect_does_not_carry_the_key_elsewhere(
     elsewhere = serve(answers="Thank you")
     endpoint.fail_next(status=307, headers={"Location": f"{elsewhere.url}/generate"})
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=secretive.api_key)
-    with pytest.raises(NotFoundError, match="redirect"):
+    with pytest.raises(NotFoundError, match="Redirect"):
         await call(llm, "invoke", "Hi")
     assert not elsewhere.requests
 
