@@ -23,7 +23,7 @@ from llama_index.core.tools import BaseTool
 from pydantic import ConfigDict
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
-from datacrunch_tgi._protocol._error_body import LONGEST_MESSAGE, truncate
+from datacrunch_tgi._errors import LONGEST_MESSAGE, truncate
 
 _FORCE = "pass tool_required=True to force a call, or use a model trained for tools"
 TOOL_ARGUMENTS = frozenset(
