@@ -8,22 +8,24 @@ from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
 from datacrunch_tgi._protocol._call import Call, OnRetry, StreamCall, UnaryCall
-from datacrunch_tgi._protocol._http import (
+from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
+from datacrunch_tgi._protocol._redact import Redactor
+from datacrunch_tgi._protocol._requests import (
     GENERATE,
     GENERATE_STREAM,
     HEALTH,
     INFO,
     TOKENIZE,
-    Head,
     Request,
     json_request,
+)
+from datacrunch_tgi._protocol._responses import (
+    Head,
     read_health,
     read_info,
     read_prompt_tokens,
     read_response,
 )
-from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
-from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
 from datacrunch_tgi._protocol._steps import CallLimits
 from datacrunch_tgi._settings import Settings, SettingsArguments, SettingsFields

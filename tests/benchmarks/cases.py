@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any
 
-from datacrunch_tgi._protocol._http import read_event
+from datacrunch_tgi._protocol._responses import read_event
 from datacrunch_tgi._protocol._sse import EventDecoder
 from tests.benchmarks import server
 from tests.benchmarks.worker import peak

@@ -7,7 +7,7 @@ import pytest
 
 from datacrunch_tgi import APIError, ConnectError, MalformedResponseError, OverloadedError
 from datacrunch_tgi._protocol._api_errors import api_error
-from datacrunch_tgi._protocol._http import (
+from datacrunch_tgi._protocol._responses import (
     Head,
     not_a_stream,
     read_event,

@@ -20,9 +20,9 @@ from datacrunch_tgi import (
 )
 from datacrunch_tgi._protocol._answer import RequestContext, build_answer
 from datacrunch_tgi._protocol._call import StreamCall, UnaryCall
-from datacrunch_tgi._protocol._http import (
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import (
     Head,
-    Request,
     read_health,
     read_info,
     read_prompt_tokens,

@@ -21,7 +21,8 @@ from datacrunch_tgi import (
 )
 from datacrunch_tgi._protocol._answer import RequestContext
 from datacrunch_tgi._protocol._call import Call, StreamCall, UnaryCall
-from datacrunch_tgi._protocol._http import Head, Request, read_response
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import Head, read_response
 from datacrunch_tgi._protocol._steps import CallLimits, Close, Open, Read, Sleep
 
 STREAM = Head(200, {"content-type": "text/event-stream"})

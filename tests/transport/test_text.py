@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from datacrunch_tgi import AsyncClient, Client, StreamEvent
 from datacrunch_tgi._protocol._answer import RequestContext
 from datacrunch_tgi._protocol._call import StreamCall
-from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import CallLimits, Close, Open, Read
 
 LIMITS = CallLimits()

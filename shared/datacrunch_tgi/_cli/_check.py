@@ -22,7 +22,7 @@ from datacrunch_tgi._cli._findings import (
 from datacrunch_tgi._cli._options import SETTINGS, given, setting_options
 from datacrunch_tgi._cli._terminal import ERR, OUT
 from datacrunch_tgi._errors import DataCrunchError
-from datacrunch_tgi._protocol._http import GENERATE
+from datacrunch_tgi._protocol._requests import GENERATE
 
 PROMPT = "Hello"
 STREAMED_TOKENS = 5

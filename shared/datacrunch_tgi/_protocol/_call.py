@@ -22,8 +22,9 @@ from datacrunch_tgi._errors import (
 )
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
-from datacrunch_tgi._protocol._http import Head, Request, is_stream, not_a_stream, read_event
 from datacrunch_tgi._protocol._redact import Redactor
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import Head, is_stream, not_a_stream, read_event
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 from datacrunch_tgi._protocol._sse import EventDecoder
 from datacrunch_tgi._protocol._steps import CallLimits, Close, Compute, Open, Read, Sleep, Steps

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from datacrunch_tgi._protocol._http import Request
+from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._schema import StreamEvent
 
 

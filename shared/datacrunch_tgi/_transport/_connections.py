@@ -22,7 +22,8 @@ from datacrunch_tgi._errors import (
     TLSError,
     TransportError,
 )
-from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import Close, Open, Read, Sleep, Step
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._exceptions import (

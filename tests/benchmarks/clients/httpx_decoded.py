@@ -4,7 +4,7 @@ Decoding is all that is pure: bytes to typed events with their text, and in the 
 """
 
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
-from datacrunch_tgi._protocol._http import read_event
+from datacrunch_tgi._protocol._responses import read_event
 from datacrunch_tgi._protocol._sse import EventDecoder
 from tests.benchmarks.clients import plain_httpx
 from tests.benchmarks.clients.plain_httpx import body

@@ -1,49 +1,30 @@
-"""TGI's HTTP: what a request is made of, and what a status, headers and bytes mean. Pure.
+"""TGI's responses: what a status, headers and bytes mean. Pure.
 
-Facts: the API page for the routes and `model`; TGI 1.1.1 to 3.3.7 for bodies, events and errors.
+Facts: TGI 1.1.1 to 3.3.7 for bodies, events and errors.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from datacrunch_tgi._errors import (
     APIError,
-    ArgumentError,
     MalformedResponseError,
     NotFoundError,
 )
 from datacrunch_tgi._protocol._api_errors import api_error, unexpected_body
+from datacrunch_tgi._protocol._requests import HEALTH, INFO, TOKENIZE
 from datacrunch_tgi._protocol._schema import GenerateResponse, Info, PromptToken, StreamEvent
-
-GENERATE = "/generate"
-GENERATE_STREAM = "/generate_stream"
-INFO = "/info"
-HEALTH = "/health"
-TOKENIZE = "/tokenize"
 
 _OK = 200
 _UNHEALTHY = 503
-_NO_JSON = (TypeError, ValueError, RecursionError)  # what the encoder raises
 _DONE = b"[DONE]"  # ends a stream on OpenAI's routes; TGI's own just end
 _RESPONSES = TypeAdapter(
     GenerateResponse | tuple[GenerateResponse]
 )  # the root route answers a list of one
 _PROMPT_TOKENS = TypeAdapter(list[PromptToken])
 _read_event: Callable[[bytes], StreamEvent] = StreamEvent.__pydantic_validator__.validate_json
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is sent, the key apart."""
-
-    method: str
-    path: str
-    body: bytes | None = field(default=None, repr=False)
-    prompt: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -57,32 +38,6 @@ class Head:
     def content_type(self) -> str:
         """The media type, without its parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def json_request(path: str, body: Mapping[str, Any]) -> Request:
-    """Make the request for a JSON body.
-
-    Raises:
-        ArgumentError: Names the parameter that holds something that is no JSON.
-    """
-    try:
-        return Request("POST", path, _dumped(body), body["inputs"])
-    except _NO_JSON as error:
-        parameters: Mapping[str, Any] = body.get("parameters", {})
-        wrong = (name for name, value in parameters.items() if not _is_json(value))
-        raise ArgumentError(next(wrong, "extra_parameters"), f"must be JSON: {error}") from None
-
-
-def _dumped(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def _is_json(value: object) -> bool:
-    try:
-        _dumped(value)
-    except _NO_JSON:
-        return False
-    return True
 
 
 def read_response(head: Head, body: bytes) -> GenerateResponse:
