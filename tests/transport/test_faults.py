@@ -79,6 +79,7 @@ STATUSES = [
     status(403, AuthenticationError, "no\n", content_type=TEXT, words="no"),
     status(404, NotFoundError),
     status(405, NotFoundError, allow="GET"),
+    status(407, AuthenticationError),
     status(413, InvalidRequestError, "too long", content_type=TEXT, words="too long"),
     status(415, InvalidRequestError, "JSON!", content_type=TEXT, words="JSON!"),
     status(

@@ -187,3 +187,23 @@ def test_what_led_to_an_interrupt_is_not_shown_either() -> None:
         raise interrupt
     assert list(chain(strip_traceback(caught.value))) == [interrupt]
     assert interrupt.__traceback__ is None
+
+
+def test_a_mistake_below_keeps_its_place_without_its_variables() -> None:
+    """So that a bug in a library can be found, and its frames show no secret."""
+
+    def broken(request: str) -> None:
+        raise KeyError(len(request))
+
+    def perform(request: str) -> None:
+        broken(request)
+
+    with pytest.raises(KeyError) as caught:
+        perform(KEY)
+    traceback = strip_traceback(caught.value).__traceback__
+    frames = []
+    while traceback:
+        frames.append(traceback.tb_frame)
+        traceback = traceback.tb_next
+    assert [frame.f_code.co_name for frame in frames] == ["perform", "broken"]
+    assert not any(frame.f_locals for frame in frames if frame.f_code.co_name == "broken")

@@ -1,0 +1,92 @@
+"""However a server spells a secret or the prompt, it is taken out, and nothing else is."""
+
+import base64
+import html
+import json
+import random
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+from pydantic import SecretStr
+
+from datacrunch_tgi._protocol._redact import Redactor
+
+KEY = "sk-0123456789/abcdefghij"
+PASSWORD = "the-proxys-password"  # noqa: S105 -- made up
+PROMPT = 'My "card" is\n4111 1111 1111 1111 — naïve, 漢字と仮名交じりの文章です 😀 <b>ok & go</b>'
+BASIC = base64.b64encode(f"user:{PASSWORD}".encode()).decode()
+REDACTOR = Redactor(
+    [("Authorization", SecretStr(f"Bearer {KEY}")), ("X-Env", SecretStr("production"))],
+    SecretStr(f"http://user:{PASSWORD}@proxy.invalid:3128"),
+)
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "folded": lambda text: " ".join(text.split()),
+    "cut": lambda text: f"{text[3:60]}…",
+    "json": json.dumps,
+    "json, not ascii": lambda text: json.dumps(text, ensure_ascii=False),
+    "json in json": lambda text: json.dumps(json.dumps(text)),
+    "repr": repr,
+    "repr of bytes": lambda text: repr(text.encode()),
+    "rust": lambda text: "".join(c if c.isascii() else f"\\u{{{ord(c):x}}}" for c in text),
+    "html": html.escape,
+    "html twice": lambda text: html.escape(html.escape(text)),
+    "html, numbers": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "json in html": lambda text: html.escape(json.dumps(text)),
+    "url": quote,
+    "url twice": lambda text: quote(quote(text)),
+    "form": quote_plus,
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_the_prompt_is_found_however_it_is_spelled(name: str) -> None:
+    """No piece of it is left, and what stands around it is."""
+    said = REDACTOR.redact(f"cannot handle: {SPELLINGS[name](PROMPT)} too bad", PROMPT)
+    assert said.startswith("cannot handle: ")
+    assert said.endswith(" too bad")
+    assert said.count("**********") == 1
+    assert not any(piece in said for piece in ("card", "4111", "na", "漢字", "ok", "6f22"))
+
+
+@pytest.mark.parametrize("name", [name for name in SPELLINGS if name != "cut"])
+@pytest.mark.parametrize("secret", [KEY, PASSWORD, BASIC, KEY[:12], KEY[-12:]])
+def test_a_secret_is_found_however_it_is_spelled(secret: str, name: str) -> None:
+    """A token without its word, a proxy's password as it is and in Base64, and a part of a key."""
+    said = REDACTOR.redact(f"unknown: {SPELLINGS[name](secret)}.", "Hello")
+    assert "**********" in said
+    assert secret[:8] not in said
+    assert secret[-8:] not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "prompt"),
+    [
+        ("Input validation error: `inputs` must be shorter", "validation"),
+        ("set base_url", "base_url"),
+        ("no such model in production", "production"),
+        ("Model is overloaded", "Is the model of this text overloaded with adjectives?"),
+        ("hello", "hello"),
+    ],
+)
+def test_words_that_are_no_secret_stay(words: str, prompt: str) -> None:
+    """A header is secret by its name, and one word of a prompt shows nothing of it."""
+    assert REDACTOR.redact(words, prompt) == words
+
+
+def test_a_short_prompt_is_found_when_all_of_it_is_repeated() -> None:
+    """Of several words, white space folded or not."""
+    for said in ("hello there you", "hello\\nthere  you"):
+        assert REDACTOR.redact(f"bad: {said}!", "hello there\nyou") == "bad: **********!"
+
+
+def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
+    """In a text of few words, which repeats itself all the time."""
+    numbers = random.Random(1)
+    words = ("some", "text", "please", "number", "world", "of", "naïve")
+    prompt = " ".join(numbers.choice(words) for _ in range(200_000))
+    for _ in range(20):
+        place = numbers.randrange(len(prompt) - 100)
+        assert REDACTOR.redact(f"bad: {prompt[place : place + 60]}", prompt).count("*") == 10
