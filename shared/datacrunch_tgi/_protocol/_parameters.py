@@ -4,6 +4,7 @@ The ranges are those of TGI's own validation (1.1.1 and 3.3.7), where numbers ar
 that depend on a server's configuration are left to the server.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypedDict
 
@@ -136,6 +137,7 @@ class Parameters(TypedDict, total=False):
 PARAMETERS = tuple(ParameterFields.model_fields)
 CALL_ARGUMENTS = (*PARAMETERS, *(alias for alias, name in ALIASES.items() if name in PARAMETERS))
 """Names of parameters, other spellings included."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SAMPLING = ("temperature", "top_k", "top_p", "typical_p")
 
 
@@ -149,7 +151,7 @@ def check_prompt(inputs: object) -> str:
         raise ArgumentError("inputs", f"must be a string, not {type(inputs).__name__}")
     if not inputs:
         raise ArgumentError("inputs", "cannot be empty")
-    if not inputs.isascii() and any("\ud800" <= character <= "\udfff" for character in inputs):
+    if not inputs.isascii() and _SURROGATE.search(inputs):
         raise ArgumentError("inputs", "must not hold lone surrogates, which no JSON text can")
     return inputs
 

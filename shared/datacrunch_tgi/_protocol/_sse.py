@@ -9,15 +9,19 @@ from datacrunch_tgi._errors import MalformedResponseError
 LARGEST_EVENT = 32 * 1024 * 1024
 """Bytes that one event may have, so that a server cannot fill this process's memory."""
 
+_LINE_COST = 64  # bytes that a line of data takes in memory beside its value
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 class EventDecoder:
     """Collects the `data` of each event; comments and other fields mean nothing here."""
 
     def __init__(self) -> None:
-        self._line: list[bytes] = []  # the pieces of the line that has not ended yet
+        self._line = bytearray()  # the line that has not ended yet
         self._data: list[bytes] = []  # the data lines of the event that has not ended yet
-        self._line_size = self._size = 0  # of each, in bytes
+        self._size = 0  # of the data in memory, in bytes
         self._after_cr = False
+        self._at_start = True  # of the stream, where a byte order mark may stand
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Take the next bytes; return the data of each event that they complete.
@@ -34,13 +38,14 @@ class EventDecoder:
         lines = chunk.splitlines()  # of bytes: at LF, CRLF and CR only
         rest = b"" if chunk.endswith((b"\n", b"\r")) else lines.pop()
         if lines and self._line:
-            lines[0] = b"".join((*self._line, lines[0]))
+            lines[0] = bytes(self._line) + lines[0]
             self._line.clear()
-            self._line_size = 0
+        if lines and self._at_start:
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
+            self._at_start = False
         events = [data for line in lines if (data := self._end_of_line(line)) is not None]
         if rest:
-            self._line.append(rest)
-            self._line_size += len(rest)
+            self._line += rest
             self._check_size()
         return events
 
@@ -51,16 +56,16 @@ class EventDecoder:
             if field == b"data":
                 value = value.removeprefix(b" ")
                 self._data.append(value)
-                self._size += len(value)
+                self._size += len(value) + _LINE_COST
                 self._check_size()
             return None
-        data = b"\n".join(self._data) if self._data else None
+        data = b"\n".join(self._data)
         self._data.clear()
         self._size = 0
-        return data
+        return data if data and not data.isspace() else None
 
     def _check_size(self) -> None:
-        if self._line_size + self._size > LARGEST_EVENT:
+        if len(self._line) + self._size > LARGEST_EVENT:
             raise MalformedResponseError(
                 f"one event of the stream has more than {LARGEST_EVENT} bytes"
             )
