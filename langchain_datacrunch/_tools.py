@@ -111,7 +111,7 @@ class ToolAnswer:
             text = self._json()
         if answer:
             self._check(answer)
-        return text, calls
+        return text, _merged(calls)
 
     def read(self, answer: Answer) -> tuple[str, list[Call], list[InvalidCall]]:
         """Read a whole answer; return its text and calls."""
@@ -170,6 +170,20 @@ class ToolAnswer:
             )
             for call in self._reader.invalid_calls
         ]
+
+
+def _merged(chunks: Sequence[ToolCallChunk]) -> list[ToolCallChunk]:
+    """Merge the chunks of each call: LangChain merges those of different messages only."""
+    merged = dict[int | None, ToolCallChunk]()
+    for chunk in chunks:
+        before = merged.setdefault(chunk["index"], tool_call_chunk(index=chunk["index"], args=""))
+        merged[chunk["index"]] = tool_call_chunk(
+            name=before["name"] or chunk["name"],
+            args=f"{before['args']}{chunk['args']}",
+            id=before["id"] or chunk["id"],
+            index=chunk["index"],
+        )
+    return [*merged.values()]
 
 
 def _spoil(sent: str, arguments: str) -> str:

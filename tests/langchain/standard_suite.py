@@ -1,5 +1,6 @@
 """LangChain's standard tests of chat models, on an emulated endpoint. Run by `test_standard.py`."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +17,34 @@ MODEL = "llama-2-13b-chat"
 JOKE = '{"setup": "Why do cats sit on keyboards?", "punchline": "To keep an eye on the mouse."}'
 
 
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "no_args": ("magic_function_no_args", {}),
+    "magic_function(3)": ("magic_function", {"input": 3}),
+    "Pirate greeting": ("greeting_generator", {"answer_style": "pirate"}),
+    "你好啊集团": ("unicode_customer", {"customer_name": "你好啊集团", "description": "技术公司"}),
+    "こんにちは株式会社": (
+        "unicode_customer",
+        {"customer_name": "こんにちは株式会社", "description": "ソフトウェア開発企業"},
+    ),
+    "3 + 4": ("my_adder_tool", {"a": 3, "b": 4}),
+    "Hello!": ("magic_function", {"input": 1}),
+    "San Francisco": ("get_weather", {"location": "San Francisco, CA"}),
+}
+"""What a model would call, by what the last question says."""
+
+
 def answer(prompt: str) -> str:
-    """JSON to who wants a joke, words to everybody else."""
-    return JOKE if "joke" in prompt else "Hello! How can I help you today?"
+    """JSON to who wants a joke, calls to who offers tools and has no result, words to everybody else."""
+    if "joke" in prompt:
+        return JOKE
+    if "You can call these tools" in prompt and "sunny" not in prompt:
+        for words, (name, arguments) in CALLS.items():
+            if words in prompt and f'"{name}"' in prompt:
+                return json.dumps({"tool_calls": [{"name": name, "arguments": arguments}]})
+    return "Hello! How can I help you today?"
 
 
-emulated = EmulatedEndpoint(answers=answer)
+emulated = EmulatedEndpoint(answers=answer, max_total_tokens=4096, max_input_tokens=3000)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -50,10 +73,6 @@ class TestUnit(ChatModelUnitTests):
         return variables, {}, read
 
     @property
-    def has_tool_calling(self) -> bool:
-        return False  # /generate has no tools
-
-    @property
     def has_structured_output(self) -> bool:
         return True
 
@@ -79,10 +98,6 @@ class TestIntegration(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": MODEL, "base_url": emulated.url}
-
-    @property
-    def has_tool_calling(self) -> bool:
-        return False  # /generate has no tools
 
     @property
     def has_structured_output(self) -> bool:

@@ -25,17 +25,15 @@ PASSED = {
         test_structured_output[typeddict] test_structured_output[json_schema]
         test_structured_output_async[pydantic] test_structured_output_async[typeddict]
         test_structured_output_async[json_schema] test_structured_output_pydantic_2_v1
-        test_structured_output_optional_param test_json_mode""",
-}
-NOT_PASSED = {
-    "load(allowed_objects='all') knows only what langchain_core's own mapping lists": "test_serdes",
-    "Test requires tool calling": """
+        test_structured_output_optional_param test_json_mode
         test_tool_calling[model0] test_tool_calling[model1] test_tool_calling_async
         test_bind_runnables_as_tools test_tool_message_histories_string_content
         test_tool_message_histories_list_content test_tool_calling_with_no_arguments
         test_tool_message_error_status test_structured_few_shot_examples test_agent_loop[model0]
-        test_agent_loop[model1] test_unicode_tool_call_integration""",
-    "Test requires tool choice": "test_tool_choice",
+        test_agent_loop[model1] test_unicode_tool_call_integration test_tool_choice""",
+}
+NOT_PASSED = {
+    "load(allowed_objects='all') knows only what langchain_core's own mapping lists": "test_serdes",
     "Model does not support PDF inputs": "test_pdf_inputs",
     "Model does not support audio inputs": "test_audio_inputs",
     "Model does not support image message": "test_image_inputs",
