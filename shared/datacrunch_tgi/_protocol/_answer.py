@@ -25,6 +25,8 @@ class RequestContext:
     stop: Sequence[str] = ()
     return_full_text: bool = False
     details: bool = False
+    strip_leading_space: bool = False
+    """Whether to drop the one space that a chat template's end puts before an answer."""
     truncate: int | None = None
     prompt_tokens: int | None = None
     """The prompt's tokens, by the user's tokenizer; None without one."""
@@ -34,6 +36,11 @@ class RequestContext:
         """What stands in front of the answer."""
         return self.inputs if self.return_full_text else ""
 
+    @property
+    def leading(self) -> str:
+        """What is dropped where the answer begins with it."""
+        return " " if self.strip_leading_space else ""
+
 
 def build_answer(
     response: GenerateResponse, context: RequestContext, headers: Mapping[str, str]
@@ -42,9 +49,10 @@ def build_answer(
     details = response.details
     prefix = context.prefix
     if details and details.tokens:
-        text, was_cut = cut(_shown(details.tokens), context.stop)
+        text = _shown(details.tokens)
     else:
-        text, was_cut = cut(response.generated_text.removeprefix(prefix), context.stop)
+        text = response.generated_text.removeprefix(prefix)
+    text, was_cut = cut(text.removeprefix(context.leading), context.stop)
     if details and was_cut:
         details = details.model_copy(update={"finish_reason": STOP_SEQUENCE})
     prompt = _count(headers.get("x-prompt-tokens"))
@@ -74,6 +82,7 @@ class AnswerAccumulator:
         self._context = context
         self._stop = StopFilter(context.stop)
         self._prefix = context.prefix
+        self._leading = context.leading
         self._shown: list[str] = []
         self._tokens: list[Token] = []
         self._top_tokens: dict[int, list[Token]] = {}  # by place, where there are any
@@ -91,7 +100,10 @@ class AnswerAccumulator:
     def push(self, event: StreamEvent) -> None:
         """Take the next event and set its `text`."""
         token = event.token
-        text = self._stop.push("" if token.special else token.text)
+        text = "" if token.special else token.text
+        if text and self._leading:
+            text, self._leading = text.removeprefix(self._leading), ""
+        text = self._stop.push(text)
         if event.generated_text is not None:
             self._last, self.received_last = event, True
             text += self._stop.flush()
