@@ -95,7 +95,7 @@ def test_what_cannot_be_served_is_told(emulated_endpoint: Start, run: Run, tmp_p
         (2, "99999 is not in the range", "--port", "99999"),
         (2, "pass exactly one of answers", "--model", str(tmp_path), "--answer", "Hello"),
         (2, "'2.0' is not one of", "--dialect", "2.0"),
-        (2, "begins with a slash", "--base-path", "v1"),
+        (2, "must start with a slash", "--base-path", "v1"),
     ):
         done = run("serve", *arguments)
 

@@ -1,6 +1,6 @@
-"""The routes: which request gets which answer, as a Starlette application.
+"""The routes, as a Starlette application.
 
-Reads requests and writes responses; everything in between is the service's.
+Reads requests and writes responses; the service does everything in between.
 """
 
 import re
@@ -63,23 +63,24 @@ class App:
             root: self._health,
             f"{base_path}/health": self._health,
             f"{base_path}/ping": self._health,
-            f"{base_path}/info": self._tell_info,
+            f"{base_path}/info": self._get_info,
         }
         self.starlette = Starlette(
             routes=[
                 *(Route(path, self._guard(post), methods=["POST"]) for path, post in posts.items()),
                 *(Route(path, get, methods=["GET"]) for path, get in gets.items()),
             ],
-            exception_handlers={404: _without_words, 405: _without_words},
+            exception_handlers={404: _empty_response, 405: _empty_response},
         )
 
     def _guard(self, handler: Handler) -> Handler:
-        """Ask for the key where the servers do (not for health and `/info`), and tell errors."""
+        """Require the key where the servers do (not for health and `/info`), and answer errors."""
 
         async def guarded(request: Request) -> Response:
-            given = request.headers.get("authorization", "")
-            # Case counts nowhere, not even in the key: so do the servers compare.
-            if self._api_key is not None and given.lower() != f"bearer {self._api_key}".lower():
+            authorization = request.headers.get("authorization", "")
+            # The servers ignore case, even in the key.
+            expected = f"bearer {self._api_key}".lower()
+            if self._api_key is not None and authorization.lower() != expected:
                 return Response(status_code=401)
             try:
                 return await handler(request)
@@ -87,39 +88,39 @@ class App:
                 return Response(refused.detail, refused.status_code, media_type="text/plain")
             except RejectedBodyError as rejected:
                 return _refuse_body(rejected)
-            except ServerError as told:
-                return _json(_serialize.error(told), told.status)
+            except ServerError as error:
+                return _json(_serialize.error(error), error.status)
 
         return guarded
 
     async def _generate(self, request: Request) -> Response:
-        asked = await self._read(request)
-        return await self._answer(asked, _received(request), as_list=False)
+        parsed = await self._read(request)
+        return await self._answer(parsed, _received(request), as_list=False)
 
     async def _generate_stream(self, request: Request) -> Response:
         return self._stream(await self._read(request), _received(request))
 
     async def _root(self, request: Request) -> Response:
-        asked = await self._read(request, root=True)
-        if asked.parameters.return_full_text is None:
+        parsed = await self._read(request, root=True)
+        if parsed.parameters.return_full_text is None:
             repeats = self._dialect.root_repeats_prompt
-            parameters = replace(asked.parameters, return_full_text=repeats)
-            asked = replace(asked, parameters=parameters)
-        if asked.stream:
-            return self._stream(asked, _received(request))
-        return await self._answer(asked, _received(request), as_list=True)
+            parameters = replace(parsed.parameters, return_full_text=repeats)
+            parsed = replace(parsed, parameters=parameters)
+        if parsed.stream:
+            return self._stream(parsed, _received(request))
+        return await self._answer(parsed, _received(request), as_list=True)
 
     async def _tokenize(self, request: Request) -> Response:
-        asked = await self._read(request)
-        return _json(_serialize.token_spans(self._service.tokenizer.split(asked.inputs)))
+        parsed = await self._read(request)
+        return _json(_serialize.token_spans(self._service.tokenizer.split(parsed.inputs)))
 
     async def _health(self, _: Request) -> Response:
         if self._is_healthy():
             return Response()
-        told = UnhealthyError()
-        return _json(_serialize.error(told), told.status)
+        error = UnhealthyError()
+        return _json(_serialize.error(error), error.status)
 
-    async def _tell_info(self, _: Request) -> Response:
+    async def _get_info(self, _: Request) -> Response:
         return _json(_serialize.info(self._dialect, self._info))
 
     async def _read(self, request: Request, *, root: bool = False) -> GenerateRequest:
@@ -131,40 +132,40 @@ class App:
         return read_request(body, self._dialect, root=root)
 
     async def _answer(
-        self, asked: GenerateRequest, received: ReceivedRequest, *, as_list: bool
+        self, parsed: GenerateRequest, received: ReceivedRequest, *, as_list: bool
     ) -> Response:
-        generations, times = await self._service.answer(asked, received)
-        wanted = asked.parameters
+        generations, times = await self._service.answer(parsed, received)
+        parameters = parsed.parameters
         body = _serialize.answer(
             generations,
-            _text_in_front(asked),
-            details=wanted.details or wanted.decoder_input_details,
+            _text_in_front(parsed),
+            details=parameters.details or parameters.decoder_input_details,
         )
         return Response(
             f"[{body}]" if as_list else body,
             headers=_serialize.answer_headers(generations[0], times, self._dialect),
         )
 
-    def _stream(self, asked: GenerateRequest, received: ReceivedRequest) -> Response:
+    def _stream(self, parsed: GenerateRequest, received: ReceivedRequest) -> Response:
         return EventStream(
-            self._events(asked, received),
-            headers=_serialize.stream_headers(asked.inputs),
+            self._events(parsed, received),
+            headers=_serialize.stream_headers(parsed.inputs),
             keep_alive_interval=self._keep_alive_interval,
         )
 
     async def _events(
-        self, asked: GenerateRequest, received: ReceivedRequest
+        self, parsed: GenerateRequest, received: ReceivedRequest
     ) -> AsyncGenerator[bytes]:
-        in_front = _text_in_front(asked)
-        details = asked.parameters.details
+        in_front = _text_in_front(parsed)
+        details = parsed.parameters.details
         try:
-            async with aclosing(self._service.stream(asked, received)) as steps:
+            async with aclosing(self._service.stream(parsed, received)) as steps:
                 async for generation in steps:
                     yield _serialize.token_event(
                         generation, in_front, self._dialect, details=details
                     )
-        except ServerError as told:
-            yield _serialize.event(_serialize.error(told), self._dialect)
+        except ServerError as error:
+            yield _serialize.event(_serialize.error(error), self._dialect)
 
 
 def _received(request: Request) -> ReceivedRequest:
@@ -172,8 +173,8 @@ def _received(request: Request) -> ReceivedRequest:
     return received
 
 
-def _text_in_front(asked: GenerateRequest) -> str:
-    return asked.inputs if asked.parameters.return_full_text else ""
+def _text_in_front(parsed: GenerateRequest) -> str:
+    return parsed.inputs if parsed.parameters.return_full_text else ""
 
 
 def _json(body: str, status: int = 200) -> Response:
@@ -188,8 +189,8 @@ def _refuse_body(rejected: RejectedBodyError) -> Response:
     return Response(f"{what}: {rejected}", status, media_type="text/plain")
 
 
-async def _without_words(_: Request, refused: Exception) -> Response:
-    """Answer for a route or method that is not there, as axum does."""
+async def _empty_response(_: Request, refused: Exception) -> Response:
+    """Answer for an unknown route or method, as axum does."""
     if not isinstance(refused, HTTPException):
         raise refused
     return Response(status_code=refused.status_code, headers=refused.headers)

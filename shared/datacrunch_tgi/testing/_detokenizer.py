@@ -1,8 +1,8 @@
 """Token ids to text, one token at a time, as TGI's model server does it.
 
 A token's text depends on its neighbours (a leading space, a character in several tokens), so the
-server decodes a few tokens twice, with and without the new one, and sends the difference. What that
-gives in odd cases is part of the protocol, and kept: an unfinished character is "" until it is
+server decodes a few tokens twice, with and without the new one, and sends the difference. The
+results in odd cases are part of the protocol, and kept: an unfinished character is "" until it is
 complete, and is lost if it never is.
 """
 
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _LOOK_BACK = 5
-"""Tokens of the prompt that give the first new token its neighbours (TGI 1.1.1 and 3.3.7)."""
+"""Tokens of the prompt that are decoded with the first new token (TGI 1.1.1 and 3.3.7)."""
 
 _REPLACEMENT = "\ufffd"
 
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A token of a text, with its place there in bytes of UTF-8; both 0 if it is added to it."""
+    """A token and its place in the text, in bytes of UTF-8; both 0 for a token that was added."""
 
     id: int
     text: str
@@ -28,11 +28,11 @@ class TokenSpan:
 
 
 class Tokenizer(Protocol):
-    """What text is made of."""
+    """Splits text into tokens and joins them again."""
 
     @property
     def special_ids(self) -> AbstractSet[int]:
-        """Tokens that mark something and are no text."""
+        """Control tokens, which are not text."""
         ...
 
     @property
@@ -41,7 +41,7 @@ class Tokenizer(Protocol):
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids, with the special tokens that stand around every text."""
+        """Return the ids, with the special tokens that are added to every text."""
         ...
 
     def split(self, text: str) -> list[TokenSpan]:

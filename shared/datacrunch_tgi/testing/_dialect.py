@@ -1,7 +1,7 @@
-"""What differs between the servers that can be emulated, as data and nothing else.
+"""The differences between the servers that can be emulated, as data.
 
 Every fact is taken from recorded traffic of the two servers: DataCrunch's fork of Text Generation
-Inference at 1.1.1, and Text Generation Inference 3.3.7. No other module asks which server it plays.
+Inference at 1.1.1, and Text Generation Inference 3.3.7. No other module checks which server it emulates.
 """
 
 from collections.abc import Mapping
@@ -15,45 +15,45 @@ DialectName = Literal["3.3.7", "1.1.1"]
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """One server's way of speaking."""
+    """How one server differs from the other."""
 
     data_field: str
-    """What stands before an event's JSON."""
+    """The prefix of an event's JSON."""
     counts_events: bool
     """Events carry `index`, from 1."""
-    tells_input_length: bool
+    sends_input_length: bool
     """The last event's details carry `input_length`."""
-    tells_token_counts: bool
+    sends_token_counts: bool
     """Answers carry `x-prompt-tokens` and `x-generated-tokens`."""
     compute_time_in_seconds: bool
     """`x-compute-time` is in seconds with decimals, else in whole milliseconds."""
     samples_without_parameters: bool
     """A request without `parameters` samples; with `{}` it is greedy."""
     root_repeats_prompt: bool
-    """The root route puts the prompt in front of the answer unless told otherwise."""
+    """`return_full_text` of the root route is on by default."""
     newer_parameters: bool
     """`frequency_penalty`, `grammar` and `adapter_id` are read; else they are unknown fields."""
     debug_floats: bool
     """A number that the JSON reader refuses is named `10.0`, else `10`."""
     counted_new_tokens: int | None
-    """Of `max_new_tokens`, how many are held against the limit of all tokens. None: all."""
+    """How much of `max_new_tokens` counts towards `max_total_tokens`. None: all."""
     stop_window: int | None
-    """Of the text so far, the characters kept to find a stop text in. None: all."""
+    """Characters of the text so far that are searched for stop strings. None: all."""
     tokenizes: bool
-    """There is a route `/tokenize`."""
+    """The server has the route `/tokenize`."""
     payload_limit: int
-    """Bytes that a request's body may have."""
+    """Largest request body, in bytes."""
     cors: Headers
-    """What every response carries."""
+    """Headers of every response."""
     info: Mapping[str, object]
-    """The answer of `/info`; what the endpoint is told otherwise is put in its place."""
+    """The answer of `/info`; the endpoint's own settings override it."""
 
 
 _FORK = Dialect(
     data_field="data:",
     counts_events=False,
-    tells_input_length=False,
-    tells_token_counts=False,
+    sends_input_length=False,
+    sends_token_counts=False,
     compute_time_in_seconds=False,
     samples_without_parameters=False,
     root_repeats_prompt=False,
@@ -95,8 +95,8 @@ _FORK = Dialect(
 _UPSTREAM = Dialect(
     data_field="data: ",
     counts_events=True,
-    tells_input_length=True,
-    tells_token_counts=True,
+    sends_input_length=True,
+    sends_token_counts=True,
     compute_time_in_seconds=True,
     samples_without_parameters=True,
     root_repeats_prompt=True,
@@ -138,7 +138,7 @@ def find_dialect(name: str) -> Dialect:
     """Return the dialect of that name.
 
     Raises:
-        ValueError: There is none.
+        ValueError: No dialect has that name.
     """
     if name not in _DIALECTS:
         known = " or ".join(repr(known) for known in get_args(DialectName))

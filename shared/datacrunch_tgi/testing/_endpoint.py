@@ -1,6 +1,6 @@
-"""The emulated endpoint as a test or a terminal uses it.
+"""The emulated endpoint as tests and the command line use it.
 
-Puts the layers together and offers what a test asks of them; every rule is in one of them.
+Combines the layers; every rule is in one of them.
 """
 
 from collections import deque
@@ -15,24 +15,25 @@ from datacrunch_tgi.testing._engines import engine_factory
 from datacrunch_tgi.testing._faults import Fault, FaultInjector
 from datacrunch_tgi.testing._generation import Engine
 from datacrunch_tgi.testing._middleware import RequestMiddleware
-from datacrunch_tgi.testing._recording import ReceivedRequest, Records
+from datacrunch_tgi.testing._recording import Observed
 from datacrunch_tgi.testing._script import Answers, Respond
 from datacrunch_tgi.testing._server import BackgroundServer
 from datacrunch_tgi.testing._service import Capacity, Service
 from datacrunch_tgi.testing._validation import Limits
 
 
-class EmulatedEndpoint:
-    """A server on this machine that speaks as Text Generation Inference does.
+class EmulatedEndpoint(Observed):
+    """Text Generation Inference server on this machine, for tests.
 
-    A context manager, or `start()` and `stop()`. What it answers is scripted, or computed by a
-    Llama; what surrounds the answer (parameters, limits, errors, headers, events) is one of two
-    real servers', reproduced from recorded traffic.
+    Answers are scripted, or computed by a Llama. Parameters, limits, errors, headers and events are
+    those of one of two real servers, reproduced from recorded traffic. Use it as a context manager,
+    or call `start()` and `stop()`.
 
     Example:
         ```python
         with EmulatedEndpoint(answers="Hello there") as endpoint:
-            httpx.post(f"{endpoint.url}/generate", json={"inputs": "Hi", "parameters": {}})
+            client = Client(base_url=endpoint.url)
+            assert client.generate("Hi").text == "Hello there"
         ```
     """
 
@@ -59,7 +60,7 @@ class EmulatedEndpoint:
         tokens_per_second: float | None = None,
         keep_alive_interval: float = 15.0,
     ) -> None:
-        """Prepare an endpoint; nothing listens until it is started.
+        """Create an endpoint, which listens once it is started.
 
         Args:
             answers: One answer to all prompts; several, used in turn, and the last again and again;
@@ -72,35 +73,35 @@ class EmulatedEndpoint:
                 prompt matters, such as parameters or headers. It runs in a thread.
             model: A folder with a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
                 `tokenizer_config.json`. It obeys `grammar` where the dialect supports it.
-            dialect: The server that is emulated: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
-            base_path: What stands before `/generate`, such as `/v1/completions`.
-            api_key: RequestContext for as a bearer key where TGI asks; None asks for none.
-            host: The address to listen on.
-            port: The port to listen on; 0 takes a free one.
-            model_id: What `/info` tells; by default the folder's name, or "scripted".
-            max_concurrent_requests: Open requests, waiting ones included; the next gets 429.
+            dialect: Server to emulate: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
+            base_path: URL path before `/generate`, such as `/v1/completions`.
+            api_key: Bearer key that generating routes require. None: no key.
+            host: Address to listen on, IPv4 or IPv6.
+            port: Port to listen on; 0 chooses a free one.
+            model_id: Model name in `/info`. Default: the folder's name, or "scripted".
+            max_concurrent_requests: Open requests, waiting ones included; one more gets 429.
             max_batch_size: Sequences generated at the same time; others wait. None: all.
-            max_best_of: The largest `best_of`.
-            max_stop_sequences: The most texts in `stop`.
-            max_top_n_tokens: The largest `top_n_tokens`.
-            max_input_tokens: The longest prompt, in tokens.
-            max_total_tokens: The longest prompt and answer together, in tokens.
-            payload_limit: The largest body, in bytes; by default the dialect's.
-            tokens_per_second: Pace of each answer. None: as fast as it goes.
-            keep_alive_interval: Seconds of silence after which a stream sends a comment.
+            max_best_of: Largest `best_of`.
+            max_stop_sequences: Most strings in `stop`.
+            max_top_n_tokens: Largest `top_n_tokens`.
+            max_input_tokens: Longest prompt, in tokens.
+            max_total_tokens: Longest prompt and answer together, in tokens.
+            payload_limit: Largest request body, in bytes. Default: the dialect's, about 2 million.
+            tokens_per_second: Speed of each answer. None: unlimited.
+            keep_alive_interval: Seconds without an event before a stream sends a comment.
 
         Raises:
-            ValueError: Both or none of `answers` and `model`, no such dialect, a base path that
-                cannot stand in a URL, or a folder that holds something else than a Llama.
+            ValueError: Not exactly one of `answers`, `respond` and `model`; an unknown dialect; a
+                base path without a leading slash or with a trailing one; or a model that is not a
+                Llama.
             OSError: A file of the model is missing.
         """
         if base_path and (not base_path.startswith("/") or base_path.endswith("/")):
             raise ValueError(
-                f"base_path begins with a slash and ends without one, not {base_path!r}"
+                f"base_path must start with a slash and not end with one: {base_path!r}"
             )
         self._new_engine = engine_factory(answers, respond, model)
-        self.dialect = dialect
-        """The name of the server that is emulated."""
+        self._dialect_name: DialectName = dialect
         self._dialect = find_dialect(dialect)
         self._base_path = base_path
         self._api_key = api_key
@@ -129,59 +130,50 @@ class EmulatedEndpoint:
             "max_input_tokens": max_input_tokens,
             "max_total_tokens": max_total_tokens,
         }
-        self._records = Records()
+        super().__init__()
         self._faults: deque[Fault] = deque()
         self._engine: Engine | None = None
         self._server: BackgroundServer | None = None
-        self.healthy = True
-        """Whether `/health` says so."""
+        self._healthy = True
+
+    @property
+    def dialect(self) -> DialectName:
+        """The server that is emulated, `"3.3.7"` or `"1.1.1"`."""
+        return self._dialect_name
+
+    @property
+    def healthy(self) -> bool:
+        """Whether `/health` answers 200, else 503. Can be set while the endpoint runs."""
+        return self._healthy
+
+    @healthy.setter
+    def healthy(self, healthy: bool) -> None:
+        self._healthy = healthy
 
     @property
     def url(self) -> str:
-        """The address with the base path: what a client takes as its base URL.
+        """The base URL for clients: address and base path.
 
         Raises:
             RuntimeError: The endpoint is not started.
         """
         if self._server is None:
-            raise RuntimeError("the endpoint has no address before it is started")
+            raise RuntimeError("the endpoint has no URL before it is started")
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._server.port}{self._base_path}"
 
-    @property
-    def requests(self) -> list[ReceivedRequest]:
-        """Every request received, in order, of all routes; kept when the endpoint stops."""
-        return self._records.requests
-
-    @property
-    def open_requests(self) -> int:
-        """Requests that are being answered now."""
-        return self._records.open_requests.open
-
-    @property
-    def peak_open_requests(self) -> int:
-        """The most requests that were being answered at the same time."""
-        return self._records.open_requests.peak
-
-    @property
-    def open_connections(self) -> int:
-        """TCP connections that are open now, idle ones included."""
-        return self._records.open_connections.open
-
-    @property
-    def peak_open_connections(self) -> int:
-        """The most TCP connections that were open at the same time."""
-        return self._records.open_connections.peak
-
     def start(self) -> Self:
-        """Listen and answer, in threads of the endpoint's own.
+        """Listen and answer, in the endpoint's own threads.
+
+        Returns:
+            The endpoint.
 
         Raises:
-            RuntimeError: It is started already.
-            OSError: The address is taken, or not this machine's.
+            RuntimeError: The endpoint is already started.
+            OSError: The address is in use, or does not belong to this machine.
         """
         if self._server is not None:
-            raise RuntimeError(f"the endpoint is started already, at {self.url}")
+            raise RuntimeError(f"the endpoint is already started, at {self.url}")
         engine = self._new_engine()
         self._server = BackgroundServer(
             self._build(engine),
@@ -193,7 +185,7 @@ class EmulatedEndpoint:
         return self
 
     def stop(self) -> None:
-        """Cut what is open and free the port and all threads; nothing if it is not started."""
+        """Close all connections and end all threads; does nothing if the endpoint is not started."""
         if self._server is None or self._engine is None:
             return
         self._server.stop()
@@ -201,7 +193,7 @@ class EmulatedEndpoint:
         self._server = self._engine = None
 
     def wait(self) -> None:
-        """Block until another thread stops the endpoint, or the process is interrupted."""
+        """Block until another thread stops the endpoint or the process is interrupted."""
         if self._server is not None:
             self._server.wait()
 
@@ -215,14 +207,6 @@ class EmulatedEndpoint:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def wait_until_idle(self, timeout: float = 10.0) -> None:
-        """Block until no request is being answered, such as one whose client has left.
-
-        Raises:
-            TimeoutError: Some are still open after `timeout` seconds.
-        """
-        self._records.open_requests.wait_until_none(timeout)
 
     def fail_next(
         self,
@@ -238,30 +222,30 @@ class EmulatedEndpoint:
         cut_after: int | None = None,
         error_after: int | None = None,
     ) -> None:
-        """Let something go wrong with the next requests for an answer.
+        """Inject a fault into the next requests that generate.
 
-        Faults are used up in the order in which they were ordered; `/info`, `/health` and
-        `/tokenize` use up none. `delay` and `stall` go with any other; of the others one.
+        Faults apply in the order of the calls; `/info`, `/health` and `/tokenize` are not affected.
+        `delay` and `stall` can be combined with one of `status`, `hang_up`, `cut_after` and
+        `error_after`.
 
         Args:
-            n: How many requests.
-            status: The HTTP status that is answered at once.
-            body: What is answered with the status: text, bytes, or anything that JSON can say; by
-                default what TGI says with it (424, 429, 503), or nothing. With `error_after` the
-                object of the error event.
-            headers: Of the answer with the status.
-            delay: Seconds before anything happens.
-            hang_up: The connection is closed without a byte of an answer.
-            stall: Seconds in which a stream has no event, only comments; an answer that is no
-                stream is sent so much later.
-            stall_after: Events before the stall.
-            cut_after: Events after which the connection is closed, at the latest before the
-                stream's end; an answer that is no stream is cut in its middle.
-            error_after: Events after which an error event ends the stream, at the latest in place
-                of its end; an answer that is no stream becomes that error, with 424.
+            n: Number of requests.
+            status: HTTP status to answer at once.
+            body: Body with the status: text, bytes, or a value that is sent as JSON. Default: TGI's
+                own for 424, 429 and 503, else empty. With `error_after`, the error event's object.
+            headers: Headers of the answer with the status.
+            delay: Seconds before the request is handled.
+            hang_up: Close the connection without an answer.
+            stall: Seconds in which a stream has only comments. An answer that is not streamed is
+                delayed by as much.
+            stall_after: Number of events before the stall.
+            cut_after: Number of events before the connection is closed, at the latest before the
+                stream's end. An answer that is not streamed is cut in its middle.
+            error_after: Number of events before an error event ends the stream, at the latest
+                instead of its last. An answer that is not streamed becomes that error, with 424.
 
         Raises:
-            ValueError: Several endings for one request, or a body or headers without a status.
+            ValueError: More than one of the four, or a body or headers without a status.
         """
         fault = Fault(
             status=status,
@@ -286,7 +270,7 @@ class EmulatedEndpoint:
             payload_limit=self._payload_limit,
             keep_alive_interval=self._keep_alive_interval,
             info=self._info,
-            is_healthy=lambda: self.healthy,
+            is_healthy=lambda: self._healthy,
         )
         injector = FaultInjector(app.starlette, self._faults, self._dialect, app.generating_paths)
         return RequestMiddleware(

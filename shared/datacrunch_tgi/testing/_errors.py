@@ -1,22 +1,22 @@
-"""What a server answers when it does not generate: one exception for each `error_type`.
+"""Errors of the server, one exception for each `error_type`.
 
-They never leave the endpoint: on the way out each becomes the error object of a body or an event.
+They never leave the endpoint: each becomes the error object of a body or an event.
 """
 
 from typing import ClassVar
 
 
 class ServerError(Exception):
-    """Something that the server tells in its error object; the message is the server's."""
+    """Base of the errors that the server reports; the message is the server's."""
 
     kind: ClassVar[str]
     """`error_type`"""
     status: ClassVar[int]
-    """The HTTP status, where the answer is not a stream that has begun."""
+    """The HTTP status, unless a stream has already started."""
 
 
 class InvalidRequestError(ServerError):
-    """The request is readable and refused."""
+    """The request can be read but is refused."""
 
     kind = "validation"
     status = 422

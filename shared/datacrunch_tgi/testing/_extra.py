@@ -1,8 +1,8 @@
-"""What to say when a package of the extra `testing` is not installed."""
+"""The error for a missing package of the extra `testing`."""
 
 
 def missing_extra(missing: ModuleNotFoundError) -> ImportError:
-    """Return the error that tells how to install it."""
+    """Return an error that shows how to install it."""
     return ImportError(
         f"datacrunch_tgi.testing needs {missing.name!r}, which is not installed: "
         'pip install "datacrunch-tgi[testing]"',

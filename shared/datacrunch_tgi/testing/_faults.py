@@ -1,7 +1,6 @@
-"""Faults that a test orders: what goes wrong with the next requests, and making it go wrong.
+"""Fault injection: what goes wrong with the next requests.
 
-Works on answers as they pass by on their way out, so that everything else in the endpoint is
-without faults.
+Changes answers on their way out, so that the rest of the endpoint needs no faults.
 """
 
 import asyncio
@@ -20,8 +19,10 @@ from datacrunch_tgi.testing._middleware import ConnectionCutError
 from datacrunch_tgi.testing._streaming import KEEP_ALIVE
 
 _OUT_OF_MEMORY = GenerationFailedError("CUDA out of memory. Tried to allocate 2.00 GiB")
-_TOLD = {told.status: told for told in (_OUT_OF_MEMORY, OverloadedError(), UnhealthyError())}
-"""What a server of TGI itself says with a status; others come from what stands before it."""
+_BY_STATUS = {
+    error.status: error for error in (_OUT_OF_MEMORY, OverloadedError(), UnhealthyError())
+}
+"""Errors of TGI itself; other statuses come from a proxy or gateway in front of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,10 @@ class Fault:
     error_after: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot happen to the same request.
+        """Refuse faults that exclude each other.
 
         Raises:
-            ValueError: It cannot.
+            ValueError: There are several endings, or a body or headers without a status.
         """
         endings = {
             "status": self.status is not None,
@@ -59,15 +60,15 @@ class Fault:
             raise ValueError("body belongs to a status or to error_after")
 
     def response(self) -> Response:
-        """Return what is answered in place of an answer."""
+        """Return the response that is sent instead of an answer."""
         status = self.status or 200
         if self.body is None:
-            told = _TOLD.get(status)
+            error = _BY_STATUS.get(status)
             return Response(
-                _serialize.error(told) if told else None,
+                _serialize.error(error) if error else None,
                 status,
                 self.headers,
-                media_type="application/json" if told else None,
+                media_type="application/json" if error else None,
             )
         if isinstance(self.body, str | bytes):
             return Response(self.body, status, self.headers, media_type="text/plain")
@@ -79,22 +80,22 @@ class Fault:
 
 
 class _AnswerEndedError(Exception):
-    """Nothing more is wanted from the application: the fault has ended the answer."""
+    """The fault has ended the answer; the application stops."""
 
 
 class FaultInjector:
-    """Spoils answers in the order in which faults were ordered."""
+    """Applies faults to answers, in order."""
 
     def __init__(
         self, app: ASGIApp, faults: deque[Fault], dialect: Dialect, paths: Collection[str]
     ) -> None:
-        """Take the application behind.
+        """Wrap an application.
 
         Args:
-            app: It answers.
-            faults: What goes wrong with the next requests, one each; taken from the left.
-            dialect: The server that writes error events.
-            paths: Where answers are generated, and things go wrong.
+            app: Answers the requests.
+            faults: One for each of the next requests, taken from the left.
+            dialect: The server whose error events are sent.
+            paths: Routes that generate, the only ones with faults.
         """
         self._app = app
         self._faults = faults
@@ -102,7 +103,7 @@ class FaultInjector:
         self._paths = paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or not."""
+        """Answer one request, with the next fault if there is one."""
         generates = scope["method"] == "POST" and scope["path"] in self._paths
         if not (generates and self._faults):
             await self._app(scope, receive, send)
@@ -136,7 +137,7 @@ class _Spoiler:
         self._events = 0
 
     async def send(self, message: Message) -> None:
-        """Send a message of the application, spoilt if it is its turn."""
+        """Send a message of the application, or the fault whose turn it is."""
         if message["type"] == "http.response.start":
             await self._send_head(message)
         elif self._head is not None:
@@ -153,12 +154,12 @@ class _Spoiler:
             self._head = message
 
     async def _send_answer(self, head: Message, message: Message) -> None:
-        """Send an answer that is no stream: it has one part, and can only be cut in the middle."""
+        """Send an answer that is not streamed: it has one part, and can only be cut in the middle."""
         fault = self._fault
         await asyncio.sleep(fault.stall)
         if fault.error_after is not None:
-            told = Response(fault.error(), _OUT_OF_MEMORY.status, media_type="application/json")
-            await told(self._scope, self._receive, self._send)
+            response = Response(fault.error(), _OUT_OF_MEMORY.status, media_type="application/json")
+            await response(self._scope, self._receive, self._send)
             raise _AnswerEndedError
         await self._send(head)
         if fault.cut_after is not None:
@@ -168,7 +169,7 @@ class _Spoiler:
         await self._send(message)
 
     async def _send_event(self, message: Message) -> None:
-        """Send an event, or the end of the stream, which is spoilt at the latest."""
+        """Send an event or the end of the stream; faults come at the end at the latest."""
         fault, is_end = self._fault, not message["more_body"]
         if self._events == fault.stall_after:
             await asyncio.sleep(fault.stall)

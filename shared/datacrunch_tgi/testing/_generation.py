@@ -1,7 +1,6 @@
-"""One sequence's life: choices of token ids in, the tokens, reason to end and text out.
+"""One generated sequence: choices of token ids in; tokens, finish reason and text out.
 
-The same for a scripted answer and for a model's: whoever chooses the tokens, their texts, the stop
-rules and what is counted are the servers'.
+The same for scripts and models: texts of tokens, stop rules and counts are the servers'.
 """
 
 import re
@@ -16,11 +15,11 @@ from datacrunch_tgi.testing._recording import ReceivedRequest
 from datacrunch_tgi.testing._validation import ValidRequest
 
 _KEPT_WINDOW = 200
-"""Characters kept of a text that outgrew the window stop texts are looked for in (TGI 3.3.7)."""
+"""Characters kept of a text longer than the window that is searched for stop strings (3.3.7)."""
 
 
 class FinishReason(StrEnum):
-    """Why a sequence ended; the servers ask in this order after every token."""
+    """Why a sequence ended; checked in this order after every token."""
 
     LENGTH = "length"
     EOS_TOKEN = "eos_token"  # noqa: S105 - a reason to finish, not a secret
@@ -39,7 +38,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Choice:
-    """The next token, and the likeliest before penalties and sampling, best first."""
+    """The next token, and the most likely ones before penalties and sampling, best first."""
 
     id: int
     logprob: float
@@ -47,11 +46,11 @@ class Choice:
 
 
 class Sequence(Protocol):
-    """Whoever chooses the tokens of one answer, without ever ending it."""
+    """Chooses the tokens of one answer, without an end."""
 
     @property
     def prefill_logprobs(self) -> list[float]:
-        """The logprobs of the prompt's tokens from the second on; empty unless asked for."""
+        """The logprobs of the prompt's tokens from the second on; empty unless requested."""
         ...
 
     async def choose(self) -> Choice:
@@ -60,11 +59,11 @@ class Sequence(Protocol):
 
 
 class Engine(Protocol):
-    """Where answers come from."""
+    """A source of answers."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What texts are made of here."""
+        """The tokenizer of prompts and answers."""
         ...
 
     async def start(self, request: ValidRequest, received: ReceivedRequest) -> Sequence:
@@ -80,12 +79,12 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back threads; nothing can be started afterwards."""
+        """End the engine's threads; nothing can be started afterwards."""
         ...
 
 
 class StoppingCriteria:
-    """Counts tokens and watches for the end of an answer."""
+    """Counts tokens and finds the end of an answer."""
 
     def __init__(
         self, request: ValidRequest, end_ids: AbstractSet[int], window: int | None
@@ -113,7 +112,7 @@ class StoppingCriteria:
 
 
 class Generation:
-    """One answer as it grows."""
+    """One answer while it grows."""
 
     def __init__(
         self, request: ValidRequest, tokenizer: Tokenizer, *, stop_window: int | None
@@ -129,22 +128,22 @@ class Generation:
 
     @property
     def seed(self) -> int | None:
-        """The seed, if chance had a part in the answer."""
+        """The seed, if the answer was sampled."""
         sampling = self.request.sampling
         return sampling.seed if sampling.samples else None
 
     @property
     def generated_text(self) -> str:
-        """The answer, decoded anew from all its tokens: not always their texts together."""
+        """The answer, decoded from all tokens at once: it can differ from their joined texts."""
         return self._detokenizer.generated_text()
 
     @property
     def mean_logprob(self) -> float:
-        """What makes the best of several answers."""
+        """The score that decides which of several answers is best."""
         return fmean(token.logprob or 0.0 for token in self.tokens)
 
     def read_prompt(self, logprobs: list[float]) -> None:
-        """Take the logprobs of the prompt's tokens; the first token has none."""
+        """Set the logprobs of the prompt's tokens; the first token has none."""
         ids = self.request.prompt_ids
         self.prefill = [
             Token(token_id, self._tokenizer.decode([token_id]), logprob)
@@ -152,7 +151,7 @@ class Generation:
         ]
 
     def add(self, choice: Choice) -> Token:
-        """Take the next token."""
+        """Add the next token."""
         token = self._token(choice.id, self._detokenizer.add(choice.id), choice.logprob)
         self.tokens.append(token)
         if self.request.top_n_tokens:

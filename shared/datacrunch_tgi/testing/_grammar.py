@@ -33,19 +33,19 @@ _CLASSES = {"d": "[0-9]", "D": "[^0-9]", "w": "[a-zA-Z0-9_]", "W": "[^a-zA-Z0-9_
 
 
 class Guide(Protocol):
-    """One answer's way through an index."""
+    """One answer's state in an index."""
 
     def get_tokens(self) -> list[int]:
         """Return the tokens that are allowed now."""
         ...
 
     def advance(self, token_id: int) -> object:
-        """Take the next token: one that is allowed and does not end the answer."""
+        """Advance by a token that is allowed and does not end the answer."""
         ...
 
 
 class Grammars:
-    """What one tokenizer can be bound by; an index that was made is kept for the next answer."""
+    """The grammars of one tokenizer; the last indexes are kept for further answers."""
 
     def __init__(self, tokenizer: ModelTokenizer) -> None:
         self._tokenizer = tokenizer
@@ -72,7 +72,7 @@ class Grammars:
         try:
             return Index(_ascii_classes(pattern), self._vocabulary)
         except ValueError as refused:
-            # The model server has no words for it: so it was recorded.
+            # The model server sends no message, as recorded.
             raise GenerationFailedError("") from refused
 
 

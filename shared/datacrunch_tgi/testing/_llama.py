@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file  # pyright: ignore[reportUnknownVariableType]
 
 Array = NDArray[np.floating[Any]]
-"""All are of single precision, which numpy's types lose sight of in most operations."""
+"""All are single precision, which numpy's types lose in most operations."""
 
 _PAGE = 256
-"""Tokens by which a cache grows, so that appending one seldom copies."""
+"""Tokens by which a cache grows, so that appending one rarely copies."""
 
 _FEW_ROWS = 32
-"""Rows up to which a projection is left to one thread. BLAS shares them out among its threads and
-waits for all: where other processes keep the cores busy, many times as long as the work takes."""
+"""Rows up to which a projection runs in one thread. BLAS would divide them among its threads and
+wait for all, which takes many times as long where other processes keep the cores busy."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,24 @@ class LlamaConfig:
         """Read `config.json`.
 
         Raises:
-            ValueError: It describes something else than a Llama, or a variant not computed here.
+            ValueError: The model is not a Llama, or a variant that is not supported.
         """
         found: dict[str, Any] = json.loads((folder / "config.json").read_text())
         if found.get("model_type") != "llama":
             raise ValueError(
                 f"{folder} holds a model of type {found.get('model_type')!r} "
                 f"({', '.join(found.get('architectures') or ['no architecture'])}); "
-                "only a Llama can be computed here"
+                "only a Llama is supported"
             )
         # Newer checkpoints have the one, older the other, and some have both.
         rope: dict[str, Any] = found.get("rope_parameters") or found.get("rope_scaling") or {}
         scaled = rope.get("rope_type", rope.get("type", "default"))
         if scaled != "default":
             raise ValueError(
-                f"{folder} scales its rotary embedding ({scaled!r}): not computed here"
+                f"{folder} scales its rotary embedding ({scaled!r}), which is not supported"
             )
         if found.get("attention_bias") or found.get("mlp_bias"):
-            raise ValueError(f"{folder} has biases in its projections: not computed here")
+            raise ValueError(f"{folder} has biases in its projections, which is not supported")
         if found.get("hidden_act", "silu") != "silu":
             raise ValueError(
                 f"{folder} activates with {found['hidden_act']!r}; a Llama uses 'silu'"
@@ -98,7 +98,7 @@ class Cache:
         self._values: Array = np.empty(empty, np.float32)
 
     def reserve(self, tokens: int) -> None:
-        """Make room for `tokens` more."""
+        """Allocate space for `tokens` more."""
         missing = self.length + tokens - self._keys.shape[2]
         if missing > 0:
             grown = [(0, 0), (0, 0), (0, max(missing, _PAGE)), (0, 0)]
@@ -117,7 +117,7 @@ class Llama:
     """A Llama's weights and its forward pass."""
 
     def __init__(self, config: LlamaConfig, weight: Callable[[str], Array]) -> None:
-        """Take the weights, each by the name it has in a Hugging Face checkpoint."""
+        """Read the weights, by their names in a Hugging Face checkpoint."""
         self.config = config
         self._embedding = weight("model.embed_tokens.weight")
         self._norm = weight("model.norm.weight")
@@ -134,13 +134,13 @@ class Llama:
         """Read `config.json` and `model.safetensors`.
 
         Raises:
-            ValueError: The folder holds something else than a Llama this module can compute.
+            ValueError: The model is not a Llama, or a variant that is not supported.
             OSError: A file is missing.
         """
         config = LlamaConfig.read(folder)
         try:
             weights = load_file(folder / "model.safetensors")
-        except TypeError as unknown:  # what numpy says of bfloat16
+        except TypeError as unknown:  # numpy has no bfloat16
             raise ValueError(
                 f"the weights in {folder} are not float16 or float32: {unknown}"
             ) from unknown
@@ -157,8 +157,8 @@ class Llama:
 
         Args:
             ids: The new tokens, at least one.
-            cache: What came before; the new tokens are added to it.
-            every: Give the logits after every new token, not only after the last.
+            cache: The tokens before; the new ones are added to it.
+            every: Return the logits after every new token, not only after the last.
 
         Returns:
             Logits, `[len(ids) if every else 1, vocabulary]`.
@@ -186,7 +186,7 @@ class Llama:
         rotated = _rotate(split[: heads + kv_heads], rotation)
         keys, values = cache.append(index, rotated[heads:], split[heads + kv_heads :])
 
-        # Query heads that share a key head stand behind one another: [kv_heads, group * count, dim]
+        # Query heads that share a key head follow one another: [kv_heads, group * count, dim]
         queries = rotated[:heads].reshape(kv_heads, -1, config.head_dim)
         scores = queries @ keys.transpose(0, 2, 1) * np.float32(config.head_dim**-0.5)
         if count > 1:

@@ -16,15 +16,15 @@ from datacrunch_tgi.testing._server import CLOSE_CONNECTION
 
 
 class ConnectionCutError(Exception):
-    """The connection is to be cut here: a fault asks for it."""
+    """A fault closes the connection here."""
 
 
 class _ClientLeftError(Exception):
-    """The connection was closed before the whole answer was sent."""
+    """The client closed the connection before the answer was sent completely."""
 
 
 class RequestMiddleware:
-    """The outermost application."""
+    """Records requests, adds headers, and notices clients that leave."""
 
     def __init__(
         self, app: ASGIApp, records: Records, headers: Headers, *, payload_limit: int
@@ -60,18 +60,18 @@ class RequestMiddleware:
                 async with asyncio.TaskGroup() as group:
                     watch = group.create_task(_watch(request, receive))
                     await self._app(
-                        scope, _replay(request.body), self._write_down(request, send, is_open)
+                        scope, _replay(request.body), self._record(request, send, is_open)
                     )
                     watch.cancel()
             except* _ClientLeftError:
                 request.left_early = True
             except* ConnectionCutError:
                 scope["extensions"][CLOSE_CONNECTION]()
-                # Before uvicorn has noticed it, it would report the answer as forgotten.
+                # uvicorn would report a missing response if this returned before it has noticed.
                 while (await receive())["type"] != "http.disconnect":
                     pass
 
-    def _write_down(self, request: ReceivedRequest, send: Send, is_open: ExitStack) -> Send:
+    def _record(self, request: ReceivedRequest, send: Send, is_open: ExitStack) -> Send:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
@@ -81,7 +81,7 @@ class RequestMiddleware:
                 request.events += message["body"].startswith(b"data:")
                 request.finished = not message.get("more_body", False)
             if request.finished:
-                # Before the client can have the end, and ask again.
+                # Before the client has the end and can send the next request.
                 is_open.close()
             await send(message)
 
@@ -89,7 +89,7 @@ class RequestMiddleware:
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes:
-    """Read a body, or of one that is too large only as much as shows it."""
+    """Read a body, or of one that is too large one byte more than the limit."""
     body = bytearray()
     is_read = False
     while not is_read and len(body) <= limit:
@@ -103,7 +103,7 @@ async def _read_body(receive: Receive, limit: int) -> bytes:
 
 async def _watch(request: ReceivedRequest, receive: Receive) -> None:
     # The rest of a body that is too large comes first. The message of a disconnect also comes when
-    # the whole answer was sent.
+    # the answer was sent completely.
     while (await receive())["type"] != "http.disconnect":
         pass
     if not request.finished:

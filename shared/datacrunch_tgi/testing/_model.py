@@ -1,7 +1,6 @@
 """Answers of a Llama read from a folder.
 
-Puts together what the folder holds: the network, its tokenizer, the tokens that a grammar allows
-and the choice of one. All computing happens in one thread, a token at a time, so that sequences
+Combines the network, its tokenizer, the tokens that a grammar allows and the choice of one. All computing happens in one thread, a token at a time, so that sequences
 take turns and the event loop stays free.
 """
 
@@ -25,10 +24,10 @@ class ModelFolder:
         """Read the folder.
 
         Raises:
-            ValueError: It holds something else than a Llama.
+            ValueError: The model is not a Llama.
             OSError: A file is missing.
         """
-        # Before the tokenizer, which in another model's folder may be another kind of file.
+        # First, since another model's tokenizer may be another kind of file.
         self.network = Llama.load(folder)
         self.tokenizer = ModelTokenizer(folder)
         self.grammars = Grammars(self.tokenizer)
@@ -55,7 +54,7 @@ class ModelSequence:
         self._logits = self._read_prompt(every=request.prefill)
 
     async def choose(self) -> Choice:
-        """Choose the next token, when it is this sequence's turn."""
+        """Choose the next token, in the engine's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._choose)
 
     def _choose(self) -> Choice:
@@ -81,7 +80,7 @@ class ModelSequence:
 
 
 class ModelEngine:
-    """A Llama that answers."""
+    """Answers of a Llama."""
 
     def __init__(self, model: ModelFolder) -> None:
         self.tokenizer = model.tokenizer
@@ -93,7 +92,7 @@ class ModelEngine:
         request: ValidRequest,
         received: ReceivedRequest,  # noqa: ARG002
     ) -> ModelSequence:
-        """Compile the grammar and read the prompt, when it is their turn.
+        """Compile the grammar and read the prompt, in the engine's thread.
 
         Raises:
             ServerError: The grammar cannot be compiled.
@@ -103,5 +102,5 @@ class ModelEngine:
         )
 
     def close(self) -> None:
-        """Wait for what is being computed and end the thread."""
+        """Wait for the running computation and end the thread."""
         self._executor.shutdown(cancel_futures=True)

@@ -1,6 +1,6 @@
 """A pytest plugin: the fixture `emulated_endpoint`.
 
-Loaded in every test run of whoever has the package, so it imports nothing before it is used.
+pytest loads it in every run where the package is installed, so it imports nothing before it is used.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def emulated_endpoint() -> "Iterator[Callable[..., EmulatedEndpoint]]":
-    """Start emulated endpoints, with the arguments of `EmulatedEndpoint`; stopped by the test's end.
+    """Start emulated endpoints, with the arguments of `EmulatedEndpoint`, until the test ends.
 
     Example:
         ```python

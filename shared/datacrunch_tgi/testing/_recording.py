@@ -1,6 +1,6 @@
-"""What the endpoint saw: requests as they came, and how many were open at once.
+"""Records of the endpoint: the requests received, and how many were open at once.
 
-Written by the server's thread and read by the tests'; it never looks into what is answered.
+Written by the server's thread and read by the tests'.
 """
 
 import json
@@ -17,7 +17,7 @@ RECEIVED_REQUEST = "datacrunch_tgi.received_request"
 
 @dataclass
 class ReceivedRequest:
-    """A request that the endpoint received, and what became of it."""
+    """A request that the endpoint received, and its outcome."""
 
     method: str
     path: str
@@ -25,26 +25,26 @@ class ReceivedRequest:
     """Names in lower case; of a header that came several times, the last."""
     body: bytes = b""
     status: int | None = None
-    """What was answered; None as long as nothing was."""
+    """Status of the answer; None before it started."""
     events: int = 0
-    """Events written; comments do not count."""
+    """Events sent, without comments."""
     finished: bool = False
-    """The whole answer was written."""
+    """The answer was sent completely."""
     left_early: bool = False
-    """The client closed the connection before it had the whole answer."""
+    """The client closed the connection before the answer was complete."""
 
     @cached_property
     def json(self) -> Any:
-        """The body, read as JSON.
+        """The body, parsed as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not JSON.
         """
         return json.loads(self.body)
 
 
 class Gauge:
-    """How many of something there are, and how many there were at most."""
+    """A count and its peak."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -61,17 +61,17 @@ class Gauge:
             self.add(-1)
 
     def add(self, difference: int) -> None:
-        """Count more or fewer."""
+        """Add to the count."""
         with self._changed:
             self.open += difference
             self.peak = max(self.peak, self.open)
             self._changed.notify_all()
 
     def wait_until_none(self, timeout: float) -> None:
-        """Block until there are none.
+        """Block until the count is 0.
 
         Raises:
-            TimeoutError: There still are some after `timeout` seconds.
+            TimeoutError: It is not 0 after `timeout` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self.open == 0, timeout):
@@ -80,8 +80,51 @@ class Gauge:
 
 @dataclass
 class Records:
-    """All that is written down."""
+    """Everything that is recorded."""
 
     requests: list[ReceivedRequest] = field(default_factory=list[ReceivedRequest])
     open_requests: Gauge = field(default_factory=Gauge)
     open_connections: Gauge = field(default_factory=Gauge)
+
+
+class Observed:
+    """What an endpoint has received and what is open now."""
+
+    def __init__(self) -> None:
+        self._records = Records()
+
+    @property
+    def requests(self) -> list[ReceivedRequest]:
+        """All requests received, in order; kept when the endpoint stops."""
+        return self._records.requests
+
+    @property
+    def open_requests(self) -> int:
+        """Number of requests that are being received or answered now."""
+        return self._records.open_requests.open
+
+    @property
+    def peak_open_requests(self) -> int:
+        """Largest number of requests that were open at the same time."""
+        return self._records.open_requests.peak
+
+    @property
+    def open_connections(self) -> int:
+        """Number of open TCP connections, idle ones included."""
+        return self._records.open_connections.open
+
+    @property
+    def peak_open_connections(self) -> int:
+        """Largest number of TCP connections that were open at the same time."""
+        return self._records.open_connections.peak
+
+    def wait_until_idle(self, timeout: float = 10.0) -> None:
+        """Block until no request is open, such as one whose client has left.
+
+        Args:
+            timeout: Longest wait, in seconds.
+
+        Raises:
+            TimeoutError: Some requests are still open.
+        """
+        self._records.open_requests.wait_until_none(timeout)

@@ -23,11 +23,11 @@ _LOW_SURROGATES = range(0xDC00, 0xE000)
 
 
 class RejectedBodyError(Exception):
-    """The body is not what the server reads.
+    """The server cannot read the body.
 
     Attributes:
-        reason: What is wrong and where, without the field that it is wrong in.
-        is_json: It is JSON, but of another shape; the servers answer 422 then, else 400.
+        reason: The error and its place, without the field.
+        is_json: The body is JSON of another shape; the servers answer 422 then, else 400.
     """
 
     def __init__(self, reason: str, path: str, *, is_json: bool) -> None:
@@ -37,7 +37,7 @@ class RejectedBodyError(Exception):
 
 
 class Scanner:
-    """Steps through a text from its front."""
+    """Reads JSON text from its start."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -45,13 +45,13 @@ class Scanner:
         self._path = ""
 
     def end(self) -> None:
-        """Refuse whatever follows."""
+        """Refuse anything that follows."""
         if self._data[self._at :].strip(b" \t\n\r"):
             self._peek()
             self._malformed("trailing characters")
 
     def _peek(self, what: str = "a value") -> bytes:
-        """The next byte that is no white space."""
+        """Return the next byte that is not white space."""
         space = _SPACE.match(self._data, self._at)
         self._at = space.end() if space else self._at
         if self._at == len(self._data):
@@ -203,7 +203,7 @@ class Scanner:
         raise self._rejected(f"EOF while parsing {what}", len(self._data), is_json=False)
 
     def _malformed(self, message: str, ahead: int = 1) -> Never:
-        """Refuse at the byte that was looked at, which counts as read."""
+        """Refuse at the byte that was peeked at, which counts as read."""
         raise self._rejected(message, self._at + ahead, is_json=False)
 
     def _rejected(self, message: str, at: int, *, is_json: bool) -> RejectedBodyError:

@@ -1,7 +1,6 @@
 """Requests: a body's bytes in, a typed `GenerateRequest` or `RejectedBodyError` out.
 
-Field names, types, defaults and which of them may be null are the servers' own. Whether a value
-makes sense is not asked here: that is the next layer's.
+Field names, types, defaults and nullability are the servers'. Values are checked in the next layer.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ _GRAMMARS = ("json", "json_object", "regex", "json_schema")
 
 @dataclass(frozen=True)
 class Grammar:
-    """What an answer is to match."""
+    """The grammar of an answer."""
 
     kind: Literal["json", "json_schema", "regex"]
     value: Any
@@ -56,7 +55,7 @@ class GenerateRequest:
     inputs: str
     parameters: Parameters = field(default_factory=Parameters)
     stream: bool = False
-    """RequestContext for by the root route's field of that name."""
+    """The field `stream`, which only the root route has."""
 
 
 def read_request(body: bytes, dialect: Dialect, *, root: bool = False) -> GenerateRequest:
@@ -65,10 +64,10 @@ def read_request(body: bytes, dialect: Dialect, *, root: bool = False) -> Genera
     Args:
         body: The bytes received.
         dialect: The server that reads them.
-        root: It came to the root route, which alone knows the field `stream`.
+        root: Whether it came to the root route, the only one with the field `stream`.
 
     Raises:
-        RejectedBodyError: It is not JSON, or not of the schema.
+        RejectedBodyError: It is not JSON, or does not match the schema.
     """
     reader = JsonReader(body, debug_floats=dialect.debug_floats)
     readers: dict[str, Callable[[], Any]] = {

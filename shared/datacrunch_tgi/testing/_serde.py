@@ -1,9 +1,8 @@
 """A JSON reader that refuses what the servers' reader refuses, in its words.
 
-Both servers read a request with Rust's serde_json straight into typed fields: a string is no
+Both servers read a request with Rust's serde_json directly into typed fields: a string is not a
 number, a repeated field is an error, and the error names the field and the byte where it was found.
-Bytes in, values or `RejectedBodyError` out; it knows the types of JSON and of Rust, not the
-requests.
+Bytes in, values or `RejectedBodyError` out; it has the types of JSON and Rust, not the requests.
 """
 
 import ctypes
@@ -34,7 +33,7 @@ def round_to_f32(number: float) -> float:
 
 
 class JsonReader(Scanner):
-    """Reads one JSON value from the front, part by part; what follows is not looked at."""
+    """Reads one JSON value from the start, part by part, and ignores what follows."""
 
     def __init__(self, data: bytes, *, debug_floats: bool) -> None:
         super().__init__(data)
@@ -111,10 +110,10 @@ class JsonReader(Scanner):
                 return _CONSTANTS[self._identifier()]
 
     def postpone(self) -> Callable[[Callable[[], Any]], Any]:
-        """Read over a value of which another field tells the type.
+        """Skip a value whose type depends on another field.
 
         Returns:
-            What reads it after all, when given how.
+            A function that reads it later, with the reader that is passed.
         """
         self._peek()
         start = self._at, self._path, self._depth
@@ -130,15 +129,15 @@ class JsonReader(Scanner):
         return read
 
     def refuse_type(self, expected: str) -> Never:
-        """Refuse the value that stands here because it is not of the type that is expected."""
+        """Refuse the value here because of its type."""
         self.refuse(f"invalid type: {self._describe()}, expected {expected}")
 
     def refuse(self, message: str) -> Never:
-        """Refuse the JSON read so far because it is not of the shape that is expected."""
+        """Refuse the JSON read so far because of its shape."""
         raise self._rejected(message, self._at, is_json=True)
 
     def _describe(self) -> str:
-        """Read a value and name it; of a container only its kind, and nothing is read."""
+        """Read a value and describe it; a container is only named, not read."""
         start = self._peek()
         if start == b'"':
             return f"string {json.dumps(self._string(), ensure_ascii=False)}"

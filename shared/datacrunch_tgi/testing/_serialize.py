@@ -1,7 +1,6 @@
-"""Answers as bytes: JSON as serde_json writes it, events, and the headers that tell of an answer.
+"""Answers as bytes: JSON as serde_json writes it, events, and the headers of answers.
 
-Keys, their order, absent keys and the spelling of numbers are the servers'. It writes what it is
-given and decides nothing.
+Keys, their order, absent keys and the format of numbers are the servers'.
 """
 
 import json
@@ -17,9 +16,9 @@ from datacrunch_tgi.testing._service import Times
 
 _COMPUTE_TYPE = {"x-compute-type": "gpu+optimized"}
 _SIGNIFICANT_DIGITS = range(1, 10)
-"""Nine tell every number of single precision from all others."""
+"""Nine distinguish all numbers of single precision."""
 _PLAIN_EXPONENTS = range(-5, 14)
-"""Places of the decimal point for which serde_json writes no exponent."""
+"""Positions of the decimal point for which serde_json writes no exponent."""
 
 
 def dump(value: object) -> str:
@@ -28,7 +27,7 @@ def dump(value: object) -> str:
 
 
 def dump_f32(number: float | None) -> str:
-    """Write a number of single precision with as few digits as tell it from all others."""
+    """Write a number of single precision with as few digits as distinguish it."""
     if number is None or not math.isfinite(number):
         return "null"
     candidates = (f"{number:.{digits - 1}e}" for digits in _SIGNIFICANT_DIGITS)
@@ -45,9 +44,9 @@ def dump_f32(number: float | None) -> str:
     return f"{sign}{figures[:point].ljust(point, '0')}.{figures[point:] or '0'}"
 
 
-def error(told: ServerError) -> str:
-    """Write the object that tells an error, in a body and in an event alike."""
-    return dump({"error": str(told), "error_type": told.kind})
+def error(server_error: ServerError) -> str:
+    """Write the error object of a body or an event."""
+    return dump({"error": str(server_error), "error_type": server_error.kind})
 
 
 def event(data: str, dialect: Dialect) -> bytes:
@@ -62,9 +61,9 @@ def token_event(
 
     Args:
         generation: The answer so far.
-        full_text_of: What stands in front of the generated text: the prompt, or nothing.
-        dialect: The server that writes.
-        details: Whether the request asked for them.
+        full_text_of: The prompt if it precedes the generated text, else "".
+        dialect: The server that is emulated.
+        details: Whether details were requested.
     """
     index = f'"index":{len(generation.tokens)},' if dialect.counts_events else ""
     token = _token(generation.tokens[-1])
@@ -76,7 +75,7 @@ def token_event(
         text = dump(full_text_of + generation.generated_text)
         if details:
             length = f',"input_length":{len(generation.request.prompt_ids)}'
-            ending = f"{{{_ending(generation)}{length if dialect.tells_input_length else ''}}}"
+            ending = f"{{{_ending(generation)}{length if dialect.sends_input_length else ''}}}"
     return event(
         f'{{{index}"token":{token}{top_tokens},"generated_text":{text},"details":{ending}}}',
         dialect,
@@ -84,7 +83,7 @@ def token_event(
 
 
 def answer(generations: list[Generation], full_text_of: str, *, details: bool) -> str:
-    """Write the body of an answer, the best of its generations first."""
+    """Write the body of an answer from its generations, the best first."""
     best, *others = generations
     text = dump(full_text_of + best.generated_text)
     if not details:
@@ -121,7 +120,7 @@ def stream_headers(inputs: str) -> dict[str, str]:
 
 
 def answer_headers(generation: Generation, times: Times, dialect: Dialect) -> dict[str, str]:
-    """Return the headers of an answer that is not streamed; times are whole milliseconds."""
+    """Return the headers of an answer that is not streamed; times are integer milliseconds."""
     request, count = generation.request, len(generation.tokens)
     compute_time = _milliseconds(times.total)
     if dialect.compute_time_in_seconds:
@@ -137,14 +136,14 @@ def answer_headers(generation: Generation, times: Times, dialect: Dialect) -> di
         "x-inference-time": _milliseconds(times.inference),
         "x-time-per-token": _milliseconds(times.inference / count),
     }
-    if dialect.tells_token_counts:
+    if dialect.sends_token_counts:
         headers["x-prompt-tokens"] = str(len(request.prompt_ids))
         headers["x-generated-tokens"] = str(count)
     return headers
 
 
 def info(dialect: Dialect, settings: Mapping[str, object]) -> str:
-    """Write the answer of `/info`, with what this endpoint was told of it."""
+    """Write the answer of `/info`, with this endpoint's settings."""
     return dump({key: settings.get(key, value) for key, value in dialect.info.items()})
 
 

@@ -1,6 +1,6 @@
 """The HTTP server: uvicorn in a thread of its own, with its own event loop.
 
-Listens before it returns and stops at once, cutting what is open. Knows nothing of what it serves.
+Listens before it returns, and stops at once by closing open connections.
 """
 
 import asyncio
@@ -22,27 +22,27 @@ _IDLE_SECONDS = 3600
 
 
 class BackgroundServer:
-    """An application that is being served."""
+    """A running server of one application."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, open_connections: Gauge) -> None:
-        """Begin to serve.
+        """Start to serve.
 
         Args:
-            app: It answers.
+            app: Answers the requests.
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
-            open_connections: Counts TCP connections.
+            open_connections: Counts open TCP connections.
 
         Raises:
             OSError: The address is taken, or not this machine's.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        # Connections take it over; without it the second half of an answer waits for 40 ms.
+        # Accepted connections inherit it; without it the second half of an answer waits for 40 ms.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.port: int = listening.getsockname()[1]
         self._server = _Server(app, open_connections)
-        # Made here and run there, so that the thread can be told to stop before it has begun.
+        # Created here, so that the thread can be stopped before it has started.
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         self._loop = self._runner.get_loop()
         self._thread = threading.Thread(
@@ -55,7 +55,7 @@ class BackgroundServer:
         self._thread.join()
 
     def stop(self) -> None:
-        """Cut all connections, end the thread and wait for its end."""
+        """Close all connections, end the thread and wait for its end."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._server.stopping.set)
         self._thread.join()
@@ -66,7 +66,7 @@ class BackgroundServer:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but stopped by an event, at once, without waiting for open requests."""
+    """uvicorn, stopped by an event, at once, without waiting for open requests."""
 
     def __init__(self, app: ASGIApp, open_connections: Gauge) -> None:
         class Protocol(H11Protocol):
@@ -99,11 +99,11 @@ class _Server(uvicorn.Server):
         self.stopping = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """Serve until told to stop."""
+        """Serve until `stopping` is set."""
         await self.stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close everything; requests notice it as if their clients had left."""
+        """Close everything; requests see it as if their clients had left."""
         for server in self.servers:
             server.close()
         for listening in sockets or []:

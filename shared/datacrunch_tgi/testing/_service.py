@@ -1,6 +1,6 @@
 """A request's way through the server: permit, checks, queue, generation.
 
-Stands between the routes and the engine; knows neither HTTP nor how tokens are chosen.
+Between the routes and the engine: without HTTP, and without the choice of tokens.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from datacrunch_tgi.testing._validation import (
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """How much is done at once, and how fast."""
+    """Limits of concurrency and speed."""
 
     max_concurrent_requests: int
-    """Open requests, those that wait included; one more is told that the model is overloaded."""
+    """Open requests, waiting ones included; one more is refused as overloaded."""
     max_batch_size: int | None
-    """Sequences that are generated at the same time; others wait. None: all."""
+    """Sequences generated at the same time; others wait. None: all."""
     tokens_per_second: float | None
-    """Pace of each sequence. None: as fast as it goes."""
+    """Speed of each sequence. None: unlimited."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """What an answer took, in seconds."""
+    """Durations of an answer, in seconds."""
 
     validation: float
     queue: float
@@ -65,7 +65,7 @@ class Service:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What texts are made of here."""
+        """The engine's tokenizer."""
         return self._engine.tokenizer
 
     async def stream(
@@ -86,7 +86,7 @@ class Service:
     async def answer(
         self, request: GenerateRequest, received: ReceivedRequest
     ) -> tuple[list[Generation], Times]:
-        """Return the finished sequences, the best first, and what the best one took.
+        """Return the finished sequences, the best first, and the durations of the best.
 
         Raises:
             ServerError: The request is refused.
@@ -138,7 +138,7 @@ class Service:
 
     @contextmanager
     def _permits(self, count: int) -> Generator[None]:
-        """Hold a permit for every sequence, or be refused at once: nobody waits for a permit."""
+        """Hold a permit for every sequence; without enough permits, fail at once."""
         if self._open + count > self._capacity.max_concurrent_requests:
             raise OverloadedError
         self._open += count

@@ -1,7 +1,4 @@
-"""A response of server-sent events: one chunk for each, and a comment when there is none for long.
-
-Sends what it is given, as soon as it is given; the events are made elsewhere.
-"""
+"""A response of server-sent events: one chunk for each, and comments in long silences."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,10 +21,10 @@ class EventStream(StreamingResponse):
         headers: dict[str, str],
         keep_alive_interval: float,
     ) -> None:
-        """Take the events.
+        """Wrap the events.
 
         Args:
-            events: Each as it goes out; closed when the stream ends, however it ends.
+            events: The bytes of each; closed however the stream ends.
             headers: Of the response.
             keep_alive_interval: Seconds of silence before a comment is sent.
         """

@@ -24,7 +24,7 @@ _BYTE_LEVEL = {chr(byte): byte for byte in _PRINTABLE} | {
 
 
 class ModelTokenizer:
-    """The tokenizer of a folder: `tokenizer.json`, and which token ends an answer."""
+    """The tokenizer of a folder: `tokenizer.json`, and the token that ends an answer."""
 
     def __init__(self, folder: Path) -> None:
         self._tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -53,10 +53,10 @@ class ModelTokenizer:
         return self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens)
 
     def ids_by_bytes(self) -> dict[bytes, list[int]]:
-        """Return which tokens stand for which piece of text, as TGI 3.3.7 tells a grammar.
+        """Return the tokens by their text, as TGI 3.3.7 passes them to a grammar.
 
-        It is what decoding makes of a token alone. So a space in front that is not spelt `▁` is
-        lost, and a token that is nothing but such a space cannot occur in a grammar's answer.
+        The text is that of a token decoded alone. So a space in front that is not spelt `▁` is
+        lost, and a token of only such a space cannot occur in a grammar's answer.
         """
         found: dict[bytes, list[int]] = {}
         marks = self.special_ids | self.end_ids

@@ -1,4 +1,4 @@
-"""What a server checks before it generates: a readable request in, a `ValidRequest` out, or an error.
+"""Checks before generation: a readable request in, a `ValidRequest` or an error out.
 
 The order of the checks and the words are the servers' own (router/src/validation.rs of TGI 1.1.1
 and 3.3.7); the first failure is the answer.
@@ -21,7 +21,7 @@ _PENALTY_RANGE = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits that whoever runs a server sets, under the names of its own options."""
+    """The limits of a server, under the names of its options."""
 
     max_best_of: int
     max_stop_sequences: int
@@ -32,7 +32,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How a token is chosen: every parameter with a value, floats of single precision."""
+    """How a token is chosen: every parameter has a value, floats are single precision."""
 
     temperature: float
     repetition_penalty: float
@@ -47,7 +47,7 @@ class Sampling:
 
     @property
     def samples(self) -> bool:
-        """Whether chance decides, which it does for any parameter that shapes probabilities."""
+        """Whether tokens are sampled, as with any parameter that shapes probabilities."""
         return (
             self.do_sample
             or self.temperature != 1
@@ -68,17 +68,17 @@ class ValidRequest:
     stop: tuple[str, ...]
     top_n_tokens: int
     prefill: bool
-    """Logprobs of the prompt's tokens are asked for."""
+    """Whether logprobs of the prompt's tokens are requested."""
     sampling: Sampling
     pattern: str | None
     """The regular expression that the answer must match."""
 
 
 def check_stream(parameters: Parameters) -> None:
-    """Refuse what cannot be streamed.
+    """Refuse parameters that cannot be streamed.
 
     Raises:
-        InvalidRequestError: The request asks for it.
+        InvalidRequestError: The request has such a parameter.
     """
     if parameters.best_of not in {None, 1}:
         raise InvalidRequestError("`best_of` != 1 is not supported when streaming tokens")
@@ -89,10 +89,10 @@ def check_stream(parameters: Parameters) -> None:
 
 
 def check_best_of(best_of: int, limits: Limits) -> None:
-    """Refuse more sequences than the server gives.
+    """Refuse more sequences than the server generates.
 
     Raises:
-        InvalidRequestError: They are too many.
+        InvalidRequestError: `best_of` is too large.
     """
     if best_of > 1 and limits.max_best_of == 1:
         raise InvalidRequestError("`best_of` != 1 is not allowed for this endpoint")
@@ -105,7 +105,7 @@ def check_best_of(best_of: int, limits: Limits) -> None:
 def validate(
     request: GenerateRequest, limits: Limits, dialect: Dialect, tokenizer: Tokenizer
 ) -> ValidRequest:
-    """Check a request and fill in what it leaves open.
+    """Check a request and fill in its defaults.
 
     Raises:
         InvalidRequestError: The server refuses it.

@@ -1,7 +1,7 @@
-"""The green tokens of TGI's watermark: those it prefers after a given token.
+"""The green tokens of TGI's watermark: those it prefers after another token.
 
 The servers draw them with PyTorch's random permutation (arXiv 2301.10226); the same generator and
-the same shuffle give the same tokens here. Nothing else of PyTorch is imitated.
+the same shuffle give the same tokens here. Nothing else of PyTorch is emulated.
 """
 
 from functools import lru_cache
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 _HASH_KEY = 15_485_863
 _SHARE = 0.5
 BIAS = 2.0
-"""What is added to a green token's logit."""
+"""Added to a green token's logit."""
 
 
 @lru_cache(maxsize=1024)
