@@ -1,5 +1,6 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
-# make test         run all tests
+# make test         run the tests, except those that take minutes
+# make slow         run those
 # make lowest       run them with the lowest versions that pyproject.toml allows
 # make browser      click through the cookbook's web page in a headless Chromium
 # make check        lint, types and layers
@@ -12,15 +13,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python
+PARALLEL = --numprocesses auto --dist worksteal
 INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: quickstart test lowest browser check bench notebooks record
+.PHONY: quickstart test slow lowest browser check bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
 
 test: $(VENV)/test
-	@$(RUN) -m pytest $(TESTS)
+	@$(RUN) -m pytest $(PARALLEL) -m "not slow" $(TESTS)
+
+slow: $(VENV)/test
+	@$(RUN) -m pytest $(PARALLEL) -m slow
 
 # Copied, not linked: nltk refuses files that have several links. What notebooks print is the newest's.
 lowest: $(VENV)/check

@@ -33,11 +33,12 @@ def execute(into: Path, *names: str, **environment: str) -> dict[str, str]:
         [sys.executable, str(HERE / "execute.py"), "--into", str(into), *names],
         env=clean | proxies | environment,
         check=True,
-        timeout=180,
+        timeout=900,
     )
     return {path.name: path.read_text(encoding="utf-8") for path in into.iterdir()}
 
 
+@pytest.mark.slow
 def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> None:
     """File for file, byte for byte: to run them again changes nothing."""
     executed = execute(tmp_path)
@@ -46,6 +47,7 @@ def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> 
         assert executed[name] == stored, f"{name}: to store what it prints now, make notebooks"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "recipes"), [("tiny-llama", COMPLETIONS), ("llama-2-13b-chat", CHATS)]
 )
