@@ -23,7 +23,8 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from datacrunch_tgi import Answer, StreamEvent, Token
-from langchain_datacrunch._outputs import finish_reasons, response_metadata
+from datacrunch_tgi._integration._finish_reasons import finish_reasons
+from langchain_datacrunch._outputs import response_metadata
 from langchain_datacrunch._tools import ToolAnswer
 
 _PROVIDER = {"model_provider": "datacrunch"}

@@ -29,6 +29,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from pydantic import BaseModel
 
 from datacrunch_tgi import Answer, StreamEvent, Token
+from datacrunch_tgi._integration._finish_reasons import finish_reasons
 
 
 def to_generation(answer: Answer, model: str) -> Generation:
@@ -114,15 +115,6 @@ def response_metadata(answer: Answer, model: str, *, called: bool = False) -> di
         "token_usage": answer.usage.model_dump(exclude_none=True),
         "model_name": model,
     }
-
-
-def finish_reasons(answer: Answer, *, called: bool = False) -> dict[str, str]:
-    """Return why an answer ended, in LangChain's word and in TGI's; nothing if the server is silent."""
-    reason = answer.finish_reason
-    if reason is None:
-        return {}
-    word = "length" if reason == "length" else "tool_calls" if called else "stop"
-    return {"finish_reason": word, "tgi_finish_reason": reason}
 
 
 def _token(token: Token, alternatives: Sequence[Token]) -> dict[str, Any]:

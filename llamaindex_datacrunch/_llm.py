@@ -24,6 +24,8 @@ from llama_index.core.llms import CustomLLM
 from pydantic import model_validator
 
 from datacrunch_tgi import Answer, StreamEvent
+from datacrunch_tgi._integration._warnings import warn_without_usage
+from datacrunch_tgi._protocol._call import OnRetry
 from datacrunch_tgi._protocol._parameters import ParameterFields
 from datacrunch_tgi._settings import SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
@@ -211,6 +213,16 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         """Close the connections of event loops; later calls raise ClientClosedError."""
         await self.async_client.aclose()
 
+    def _complete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        answer = super()._complete_prompt(prompt, on_retry)
+        warn_without_usage(answer, self.base_url)
+        return answer
+
+    async def _acomplete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
+        answer = await super()._acomplete_prompt(prompt, on_retry)
+        warn_without_usage(answer, self.base_url)
+        return answer
+
     def _responses(
         self, request: ToolRequest | None, call: Mapping[str, Any]
     ) -> tuple[
@@ -233,6 +245,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
             for event in events:
                 text += event.text
                 yield of_event(event, text)
+            warn_without_usage(events.answer, self.base_url)
             yield of_answer(events.answer, "")
 
     async def _astream(
@@ -246,4 +259,5 @@ class DataCrunch(Metadata, Structured, CustomLLM):
             async for event in events:
                 text += event.text
                 yield of_event(event, text)
+            warn_without_usage(events.answer, self.base_url)
             yield of_answer(events.answer, "")

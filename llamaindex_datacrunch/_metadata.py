@@ -1,12 +1,13 @@
 """Limits and abilities of a model, by which LlamaIndex makes prompts, agents and programs."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.llms.types import ChatMessage, LLMMetadata
 from pydantic import PrivateAttr
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import ArgumentError, ChatTemplate, Info
+from datacrunch_tgi._chat import reads_images
 from datacrunch_tgi._tools import ToolFormat
 from llamaindex_datacrunch._prompts import Prompts
 from llamaindex_datacrunch._tools import Tools
@@ -34,6 +35,16 @@ class Metadata(Window, Prompts, Tools):
 
     _derived: tuple[list[Any], bool, bool, int] | None = PrivateAttr(None)
     """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
+
+    def _within(self, info: Info) -> Self:
+        """Take the template and abilities of the server's model too, where this one's name says nothing."""
+        model = super()._within(info)
+        named = info.model_id or ""
+        if self.template or self._has_own_functions or not ChatTemplate.for_model(named):
+            return model
+        known = {"chat_template": named, "supports_images": reads_images(named)}
+        own = {name: value for name, value in known.items() if getattr(self, name) is None}
+        return model.model_copy(update=own)
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out what is derived, so that a pickle does not change by use."""

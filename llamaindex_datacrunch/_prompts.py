@@ -19,6 +19,7 @@ from pydantic import model_validator
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._chat import in_words
 from datacrunch_tgi._integration._chat import ChatEndpoint
+from datacrunch_tgi._integration._warnings import warn_once
 from datacrunch_tgi._tools import ToolRequest
 from llamaindex_datacrunch._messages import to_dicts
 from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
@@ -92,6 +93,11 @@ class Prompts(ChatEndpoint, LLM):
             messages = [ChatMessage(role=MessageRole.SYSTEM, content=instructions), *messages]
         if self._has_own_functions and self.messages_to_prompt:
             return self.messages_to_prompt(messages)
+        warn_once(
+            f"no chat template is known for model {self.model!r}, so chats are sent as 'user: …'; set "
+            "chat_template (a name, a path or Jinja text) or messages_to_prompt, or call "
+            "fetch_server_limits to use the template of the server's model"
+        )
         return messages_to_prompt(
             [
                 ChatMessage(role=one["role"], content=one["content"])

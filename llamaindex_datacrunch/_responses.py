@@ -23,6 +23,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from datacrunch_tgi import Answer, StreamEvent, Token
+from datacrunch_tgi._integration._finish_reasons import finish_reasons
 
 _NOT_DUMPED: dict[str, Any] = {"text": True, "usage": True}
 _NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tokens"}}
@@ -31,11 +32,11 @@ _NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tok
 def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
     """Return the response for an answer, or with a `delta` the last response of a stream.
 
-    Its `raw` is the server's body with `finish_reason` and `usage`, in plain JSON types. In a stream it
-    is without the tokens, because earlier responses have them in theirs.
+    Its `raw` is the server's body in plain JSON types, with `usage`, `finish_reason` (`stop`, `length`) and
+    TGI's own `tgi_finish_reason`. In a stream it is without the tokens, which earlier responses hold.
     """
     raw = answer.model_dump(mode="json", exclude=_NOT_DUMPED if delta is None else _NOT_IN_STREAMS)
-    raw["usage"] = answer.usage.model_dump(exclude_none=True)
+    raw |= {"usage": answer.usage.model_dump(exclude_none=True), **finish_reasons(answer)}
     details = answer.details
     return CompletionResponse(
         text=answer.text,

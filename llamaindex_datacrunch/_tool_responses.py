@@ -14,6 +14,7 @@ from typing import Any, cast
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
 from datacrunch_tgi import Answer, StreamEvent
+from datacrunch_tgi._integration._finish_reasons import finish_reasons
 from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
 from llamaindex_datacrunch._responses import chat, chat_chunk
 
@@ -57,9 +58,10 @@ class ToolResponses:
         self._request.check(self._reader)
         response = chat(answer, delta)
         response.message.blocks = [TextBlock(text=self._reader.text)]
+        raw = cast("dict[str, Any]", response.raw)
+        raw |= finish_reasons(answer, called=bool(self._reader.calls))
         if self._reader.invalid_calls:
-            invalid = [_shown(call) for call in self._reader.invalid_calls]
-            cast("dict[str, Any]", response.raw)["invalid_tool_calls"] = invalid
+            raw["invalid_tool_calls"] = [_shown(call) for call in self._reader.invalid_calls]
         return self._with_calls(response)
 
     def _with_calls(self, response: ChatResponse) -> ChatResponse:

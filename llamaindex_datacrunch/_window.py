@@ -38,7 +38,8 @@ class Window(Endpoint):
 
         Its `context_window` is `max_total_tokens`, or the sum of `max_input_tokens` and `max_tokens` if
         that is less. Unless `max_tokens` is set, it becomes what the server leaves beside its longest
-        prompt, and at least 512.
+        prompt, and at least 512. Where no chat template is set or known by this model's name, it is the
+        one of the model that the server reports.
 
         Raises:
             NotFoundError: The server, or a gateway in front of it, has no `/info`.

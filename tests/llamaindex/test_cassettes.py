@@ -66,7 +66,7 @@ async def test_a_streamed_answer(model: DataCrunch, ask_streamed: Ask) -> None:
 
 def check_answer(said: Any) -> None:
     assert said.text == f" {ANSWER}"
-    assert said.raw["finish_reason"] == "eos_token"
+    assert (said.raw["finish_reason"], said.raw["tgi_finish_reason"]) == ("stop", "eos_token")
     assert said.raw["usage"]["completion_tokens"] == len(said.logprobs) == 27
     assert said.raw["usage"].get("prompt_tokens", 14) == 14
     assert [one.token for one in said.logprobs[-1]] == ["</s>"]

@@ -18,7 +18,7 @@ async def test_the_last_response_is_the_whole_answer(model: DataCrunch, ask: Ask
     last = (await ask(model))[-1]
     assert last.text == "Hello there, my friend"
     assert last.raw["generated_text"] == "Hello there, my friend"
-    assert last.raw["finish_reason"] == "eos_token"
+    assert last.raw["finish_reason"] == "stop"
     assert last.raw["details"]["generated_tokens"] == 6
     assert last.raw["usage"]["completion_tokens"] == 6
 
@@ -153,7 +153,7 @@ async def test_an_answer_without_a_word_is_an_answer(
     responses = await ask(DataCrunch(base_url=serve(answers="").url))
     assert responses
     assert {said.text for said in responses} == {""}
-    assert responses[-1].raw["finish_reason"] == "eos_token"
+    assert responses[-1].raw["finish_reason"] == "stop"
 
 
 async def test_the_stop_text_ends_an_answer_and_is_no_part_of_it(
@@ -165,7 +165,10 @@ async def test_the_stop_text_ends_an_answer_and_is_no_part_of_it(
             last.text
             == "Hello there, my friend".partition(stop if isinstance(stop, str) else stop[0])[0]
         )
-        assert last.raw["finish_reason"] == "stop_sequence"
+        assert (last.raw["finish_reason"], last.raw["tgi_finish_reason"]) == (
+            "stop",
+            "stop_sequence",
+        )
 
 
 async def test_a_body_in_a_list_is_read_like_any_other(
