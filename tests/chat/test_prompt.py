@@ -153,7 +153,7 @@ def test_tools_calls_and_results_reach_a_template_that_knows_them() -> None:
             assert told in prompt
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("name", [name for name in NAMED if name != "mistral-v3"])
 def test_a_template_without_a_place_for_tools_has_them_in_words(name: str) -> None:
     """Tools are described, calls and results become texts."""
     template = ChatTemplate.named(name)

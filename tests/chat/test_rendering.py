@@ -12,17 +12,7 @@ from datacrunch_tgi import ArgumentError, ChatTemplate
 
 HERE = Path(__file__).parent
 CONVERSATIONS = json.loads((HERE / "conversations.json").read_text(encoding="utf-8"))
-NAMED = [
-    "llama-2",
-    "llama-3",
-    "mistral",
-    "mistral-v3",
-    "chatml",
-    "zephyr",
-    "gemma",
-    "phi-3",
-    "vicuna",
-]
+NAMED = list(ChatTemplate.names())
 OWN = sorted(path.stem for path in (HERE / "templates").glob("*.jinja"))
 TOOLS = [
     {

@@ -96,7 +96,8 @@ async def test_the_ends_of_turns_that_no_eos_token_tells_stop_an_answer(
             "Yes ",
             "stop_sequence",
         )
-        assert endpoint.requests[-1].json["parameters"]["stop"] == ["<|eot_id|>", "more"]
+        sent_stop = endpoint.requests[-1].json["parameters"]["stop"]
+        assert sent_stop == ["<|eot_id|>", "<|eom_id|>", "more"]
 
 
 async def test_control_tokens_of_a_users_are_broken_up_with_one_warning(

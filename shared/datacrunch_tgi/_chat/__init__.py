@@ -1,7 +1,19 @@
-"""Chat templates: `ChatTemplate`, the warning for control tokens in messages, and what adapters need."""
+"""Chat templates: from conversations to prompts.
 
-from datacrunch_tgi._chat._images import image_data_url, reads_images
+messages ─▶ fallbacks ─▶ placeholders, to see what a template does ─▶ defuse ─▶ render ─▶ prompt
+                                                                    (control tokens)
+"""
+
+from datacrunch_tgi._chat._files import reads_images
+from datacrunch_tgi._chat._images import image_data_url, image_markdown
 from datacrunch_tgi._chat._template import ChatTemplate, ControlTokenWarning
 from datacrunch_tgi._chat._tool_messages import in_words
 
-__all__ = ["ChatTemplate", "ControlTokenWarning", "image_data_url", "in_words", "reads_images"]
+__all__ = [
+    "ChatTemplate",
+    "ControlTokenWarning",
+    "image_data_url",
+    "image_markdown",
+    "in_words",
+    "reads_images",
+]

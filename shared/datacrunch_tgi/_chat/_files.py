@@ -1,8 +1,9 @@
-"""Where chat templates come from: the formats that have a name, and a model's own files. It only reads.
+"""Where chat templates come from: bundled ones by name, and a model's own files. It only reads.
 
-What each function returns are the arguments of a `ChatTemplate`.
+Functions return the arguments of a `ChatTemplate`.
 """
 
+import json
 import re
 import tomllib
 from difflib import get_close_matches
@@ -19,17 +20,17 @@ _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
 def is_name(name: str) -> bool:
-    """Whether a format has this name."""
+    """Whether a bundled template has this name."""
     return _letters(name) in _names()
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that formats have."""
+    """Return the names of all bundled templates."""
     return tuple(_families())
 
 
 def named(name: str) -> dict[str, Any]:
-    """Read the format of this name, in any spelling.
+    """Read the bundled template of this name, in any spelling.
 
     Raises:
         ArgumentError: There is none.
@@ -41,24 +42,41 @@ def named(name: str) -> dict[str, Any]:
         rule = f"no such chat template, model or file; {more}"
         raise ArgumentError("chat_template", rule, value=repr(name))
     family = _families()[names[letters]]
+    file = _TEMPLATES / f"{family.get('file', names[letters])}.jinja"
+    variables = family.get("set", {}).items()
+    set_first = "".join(f"{{%- set {name} = {json.dumps(value)} %}}\n" for name, value in variables)
     return {
-        "template": (_TEMPLATES / f"{names[letters]}.jinja").read_text(encoding="utf-8"),
+        "template": set_first + file.read_text(encoding="utf-8"),
         "bos_token": family.get("bos_token"),
         "eos_token": family["eos_token"],
     }
 
 
 def name_for(model: str) -> str | None:
-    """Return the name of the format that goes with a model's name, None where that tells none."""
-    last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
-    dashed = re.sub(r"[^a-z0-9]+", "-", last.lower())
+    """Return the name of the bundled template for a model's name, None if none is known."""
+    dashed = _dashed(model)
     families = _families().items()
     return next((n for n, f in families if re.match(rf"({f['models']})(-|$)", dashed)), None)
 
 
+def reads_images(model: str) -> bool:
+    """Whether a model's name says that it reads images."""
+    return bool(re.search(_read_families()["images"], _dashed(model)))
+
+
+def _dashed(model: str) -> str:
+    last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
+    return re.sub(r"[^a-z0-9]+", "-", last.lower())
+
+
 @cache
-def _families() -> dict[str, dict[str, str]]:
+def _read_families() -> dict[str, Any]:
     return tomllib.loads((_TEMPLATES / "families.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _families() -> dict[str, dict[str, Any]]:
+    return {name: family for name, family in _read_families().items() if name != "images"}
 
 
 @cache
@@ -86,7 +104,7 @@ class _Token(_Model):
 
 
 class _Config(_Model):
-    """What a tokenizer_config.json or chat_template.json tells of chats."""
+    """The parts of tokenizer_config.json or chat_template.json that are about chats."""
 
     chat_template: str | list[_Named] | None = None
     bos_token: str | _Token | None = None
@@ -97,7 +115,7 @@ class _Config(_Model):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a model's own format.
+    """Read a model's own template.
 
     Args:
         path: The model's folder, or one of its files.

@@ -20,18 +20,8 @@ _SIGNATURES = {
 }
 _DATA_URL = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=_-]+)", re.ASCII)
 _WEB_URL = re.compile(r"https?://[^\s()<>\"]+")
-_READERS = re.compile(
-    r"llava|idefics|pixtral|paligemma|vision|vlm?\d*\b"
-    r"|gemma-3-(4|12|27)b|llama-?4-|mistral-small-3-[12]"
-)
-"""Names of models that read images: small letters, a dash for whatever is between words."""
 MARKDOWN = "![]("
 """What makes a server fetch an address, in the texts of a conversation too."""
-
-
-def reads_images(model: str) -> bool:
-    """Return whether a model's name says that it reads images."""
-    return bool(_READERS.search(re.sub(r"[^a-z0-9]+", "-", model.lower())))
 
 
 def image_data_url(data: bytes) -> str:

@@ -14,7 +14,6 @@ from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 from datacrunch_tgi._chat import _files
@@ -27,7 +26,12 @@ from datacrunch_tgi._chat._texts import (
     defuse,
     has_injected_tokens,
 )
-from datacrunch_tgi._chat._tool_messages import in_call_order, own_calls
+from datacrunch_tgi._chat._tool_messages import (
+    in_call_order,
+    own_calls,
+    place_for_tools,
+    with_system_tools,
+)
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._tools import WORDS, ToolFormat, ToolRequest
 
@@ -65,8 +69,7 @@ class ChatTemplate:
     def __repr__(self) -> str:
         # Short, but different for each: LangChain's cache key contains it.
         values = repr([getattr(self, item.name) for item in fields(self)])
-        begin = shorten(self.template, 40, placeholder="…")
-        return f"ChatTemplate({begin!r}, sha256={sha256(values.encode()).hexdigest()[:16]})"
+        return f"ChatTemplate({self.template[:40]!r}, sha256={sha256(values.encode()).hexdigest()[:16]})"
 
     def __getstate__(self) -> dict[str, Any]:
         # Without what it has learned of itself: a pickle does not change by use.
@@ -115,10 +118,7 @@ class ChatTemplate:
 
     @classmethod
     def for_model(cls, model: str) -> "ChatTemplate | None":
-        """Return the chat template for a model's name, None if none is known.
-
-        A base model has none, and a fine-tuned model of another name may have any.
-        """
+        """Return the chat template for a model's name; None if none is known, as for base models."""
         name = _files.name_for(model)
         return cls.named(name) if name else None
 
@@ -146,20 +146,14 @@ class ChatTemplate:
         """The template for conversations with tool calls, also where no tools are offered."""
         return replace(self, template=self.tool_text, tool_template=None)
 
-    @cached_property
+    @property
     def takes_tools(self) -> bool:
-        """Whether the template has a place for tools; if not, the prompt has to describe them in words."""
-        numbers = Placeholders()
-        chat = numbers.put([{"role": "user", "content": "user"}])
-        function: dict[str, Any] = {
-            "name": "name",
-            "description": "text",
-            "parameters": {"type": "object", "properties": {}},
-        }
-        tools = numbers.put([{"type": "function", "function": function}], "function")
-        with suppress(ArgumentError):
-            return not numbers.lost(self.render(chat, tools=tools))
-        return False
+        """Whether the template has a place for tools; if not, the prompt describes them in words."""
+        return self._place_for_tools is not None
+
+    @cached_property
+    def _place_for_tools(self) -> str | None:
+        return place_for_tools(self.render)
 
     @cached_property
     def stop(self) -> tuple[str, ...]:
@@ -240,12 +234,14 @@ class ChatTemplate:
         check("messages", messages)
         check("tools", tools or ())
         inserts = Inserts()
+        chat = [with_images(one, inserts, supported=images) for one in in_call_order(messages)]
         if tools and not self.takes_tools:
             words = ToolRequest.of(tools, tool_format=WORDS, in_words=True).instructions
             tools, instructions = None, "\n\n".join(filter(None, (words, instructions)))
-        chat = [with_images(one, inserts, supported=images) for one in in_call_order(messages)]
         if instructions:
             chat = with_instructions(chat, instructions)
+        if tools and self._place_for_tools == "system":
+            chat, tools = with_system_tools(chat, tools), None
         template = self._for_calls if any(one.get("tool_calls") for one in chat) else self
         refused = None
         for change, form in fallbacks(chat, own_calls(self.tool_text, inserts)):

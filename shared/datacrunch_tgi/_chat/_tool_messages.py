@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, cast
 
 from datacrunch_tgi._chat._images import Inserts
-from datacrunch_tgi._chat._texts import Message
+from datacrunch_tgi._chat._texts import Message, Placeholders
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._tools import ToolFormat
 
@@ -22,10 +22,14 @@ _ID_LENGTH = 9
 
 
 def in_call_order(chat: Sequence[Message]) -> Chat:
-    """Put results into the order of their calls: some templates number them by place."""
+    """Put results into the order of their calls, and make objects of arguments that are JSON texts.
+
+    Some templates number results by place, and most would write a text as a JSON string.
+    """
     ordered = Chat()
     places = dict[str, int]()
-    for message in chat:
+    for given in chat:
+        message = _with_calls(given, _object_arguments)
         for call in _calls(message):
             places.setdefault(str(call.get("id")), len(places))
         place = places.get(str(message.get("tool_call_id")))
@@ -42,6 +46,32 @@ def in_call_order(chat: Sequence[Message]) -> Chat:
 def _comes_after(message: Message, place: int, places: dict[str, int]) -> bool:
     other = places.get(str(message.get("tool_call_id")))
     return message.get("role") == "tool" and other is not None and other > place
+
+
+def place_for_tools(render: Callable[..., str]) -> str | None:
+    """Return where a template takes tools: as a variable, or in the system message as Phi-4-mini's does."""
+    function = {"name": "name", "description": "text", "parameters": {"type": "object"}}
+    tools, user = [{"type": "function", "function": function}], {"role": "user", "content": "user"}
+    for place in ("variable", "system"):
+        numbers = Placeholders()
+        chat = numbers.put([user])
+        numbered = numbers.put(tools, "function")
+        with suppress(ArgumentError):
+            if place == "variable":
+                text = render(chat, tools=numbered)
+            else:
+                text = render(with_system_tools(chat, numbered))
+            if not numbers.lost(text):
+                return place
+    return None
+
+
+def with_system_tools(chat: Sequence[Message], tools: Sequence[Any]) -> Chat:
+    """Put tools into the system message, as a JSON text."""
+    has_system = chat[0].get("role") == "system"
+    first = chat[0] if has_system else {"role": "system", "content": ""}
+    listed = json.dumps(tools, ensure_ascii=False)
+    return [{**first, "tools": listed}, *(chat[1:] if has_system else chat)]
 
 
 def variants(
@@ -111,11 +141,11 @@ def _with_calls(message: Message, change: Callable[[dict[str, Any]], dict[str, A
 
 
 def _complete(chat: Chat) -> Chat:
-    """Fill in what some template needs: types, texts, arguments as objects, names of results."""
+    """Fill in what some template needs: types, texts, arguments, names of results."""
     names = {call.get("id"): call["function"]["name"] for one in chat for call in _calls(one)}
     unanswered, found = list[str](), Chat()
     for message in chat:
-        complete = _with_calls(message, _object_arguments)
+        complete = _with_calls(message, _complete_call)
         if calls := _calls(message):
             unanswered = [call["function"]["name"] for call in calls]
         if message.get("role") == "tool":
@@ -129,11 +159,15 @@ def _complete(chat: Chat) -> Chat:
 
 
 def _object_arguments(call: dict[str, Any]) -> dict[str, Any]:
-    function: dict[str, Any] = {"arguments": {}, **call["function"]}
-    if isinstance(function["arguments"], str):
+    function = {"name": call["function"]["name"], **call["function"]}
+    if isinstance(function.get("arguments"), str):
         with suppress(ValueError):  # broken JSON is sent as the model wrote it
             function["arguments"] = json.loads(function["arguments"] or "{}")
-    return {**call, "type": "function", "function": function}
+    return {**call, "function": function}
+
+
+def _complete_call(call: dict[str, Any]) -> dict[str, Any]:
+    return {**call, "type": "function", "function": {"arguments": {}, **call["function"]}}
 
 
 def _text_arguments(call: dict[str, Any]) -> dict[str, Any]:

@@ -98,15 +98,6 @@ DEEPSEEK = tuple(
 """DeepSeek's markers: all calls, one call, name and arguments, and the ends of both."""
 _LISTED = (
     ToolFormat(
-        name="llama-3",
-        syntax="bare",
-        models=r"(meta-)?llama-?3-[123]-(\w+-)*instruct",
-        marks=r"<\|python_tag\|>|Environment: ipython",
-        open=("<|python_tag|>",),
-        special=("<|python_tag|>",),
-        stop=("<|eom_id|>",),
-    ),
-    ToolFormat(
         name="llama-4",
         syntax="bare",
         models=r"(meta-)?llama-?4-(\w+-)*instruct",
@@ -115,6 +106,15 @@ _LISTED = (
         close="<|python_end|>",
         special=("<|python_start|>", "<|python_end|>"),
         stop=("<|eom|>",),
+    ),
+    ToolFormat(
+        name="llama-3",
+        syntax="bare",
+        models=r"(meta-)?llama-?3-[123]-(\w+-)*instruct",
+        marks=r"<\|python_tag\|>|Environment: ipython",
+        open=("<|python_tag|>",),
+        special=("<|python_tag|>",),
+        stop=("<|eom_id|>",),
     ),
     ToolFormat(
         name="mistral",
