@@ -161,7 +161,7 @@ def test_scripted_tokens_go_wherever_a_text_goes(emulated_endpoint: Start, ask: 
 def test_tokens_beside_texts_are_refused() -> None:
     """Whether they are one answer or several cannot be known."""
     with pytest.raises(ValueError, match="nest the tokens"):
-        EmulatedEndpoint(answers=["Hello", *CALL])  # type: ignore[arg-type]
+        EmulatedEndpoint(answers=["Hello", *CALL])
 
 
 def test_no_text_is_no_script() -> None:

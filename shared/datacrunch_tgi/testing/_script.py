@@ -44,10 +44,13 @@ class ScriptedToken:
 Answer = str | Sequence[ScriptedToken]
 """A text, split into tokens by words, or the tokens themselves."""
 Answers = (
-    Answer | Sequence[Answer] | Mapping[str | re.Pattern[str], Answer] | Callable[[str], Answer]
+    str
+    | Sequence[Answer | ScriptedToken]
+    | Mapping[str | re.Pattern[str], Answer]
+    | Callable[[str], Answer]
 )
-"""One answer for all; answers in turn, the last one again and again; answers by prompt or by a
-pattern found in the prompt; or a function of the prompt."""
+"""One answer for all, a text or its tokens; answers in turn, the last one again and again; answers
+by prompt or by a pattern found in the prompt; or a function of the prompt."""
 Respond = Callable[[ReceivedRequest], Answer]
 """A function from the whole request to its answer."""
 
@@ -186,7 +189,7 @@ class ScriptedEngine:
     def close(self) -> None:
         """Do nothing: nothing is held."""
 
-    def _next(self, answers: Answer | Sequence[Answer]) -> Answer:
+    def _next(self, answers: str | Sequence[Answer | ScriptedToken]) -> Answer:
         if isinstance(answers, str):
             return answers
         if tokens := [part for part in answers if isinstance(part, ScriptedToken)]:
