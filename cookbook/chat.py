@@ -57,7 +57,7 @@ def answer(chat: ChatDataCrunch, messages: list[BaseMessage]) -> None:
         with NOTES.status("") as waiting:
             for chunk in chat.stream(messages):
                 waiting.stop()
-                text = chunk.text if whole.text else chunk.text.lstrip()
+                text = chunk.text
                 whole += chunk
                 print(CONTROL.sub("", text), end="", flush=True)
     finally:

@@ -22,6 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
 
 from datacrunch_tgi import Answer, ArgumentError, StreamEvent
+from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._structured import partial_text, read, validator
 from datacrunch_tgi._tools import Delta, ToolCallReader, ToolRequest
 from langchain_datacrunch._structured import full_schema
@@ -92,13 +93,14 @@ def _json_format(given: Any) -> dict[str, Any]:
 class ToolAnswer:
     """Reads one answer of a call that offers tools or asks for JSON."""
 
-    def __init__(self, request: ToolRequest, stop: Sequence[str]) -> None:
+    def __init__(self, request: ToolRequest, prompt: str, stop: Sequence[str]) -> None:
         self._request = request
         self._reader: ToolCallReader = request.reader(stop)
         schema = request.response_schema
         self._validate = validator(schema) if schema is not None else None
         self._arguments: dict[int, str] = {}
         self._shown = ""
+        self._leading = " " if isinstance(prompt, ChatPrompt) else ""
 
     def push(self, event: StreamEvent, answer: Answer | None) -> tuple[str, list[ToolCallChunk]]:
         """Take the next event, with the answer if it is the last; return what it adds."""
@@ -107,6 +109,8 @@ class ToolAnswer:
         if answer:
             delta = self._reader.finish(answer.finish_reason)
             text, calls = text + delta.text, [*calls, *self._chunks(delta), *self._broken()]
+        if text and self._leading:
+            text, self._leading = text.removeprefix(self._leading), ""
         if self._validate:
             text = self._json()
         if answer:
@@ -117,7 +121,7 @@ class ToolAnswer:
         """Read a whole answer; return its text and calls."""
         tokens = answer.details.tokens if answer.details else ()
         self._reader.read(tokens, answer.finish_reason)
-        text = self._reader.text
+        text = self._reader.text.removeprefix(self._leading)
         if self._validate:
             text = self._json()
         self._check(answer)

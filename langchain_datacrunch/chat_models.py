@@ -294,7 +294,7 @@ class ChatDataCrunch(_Options):
             response_schema=schema,
         )
         model, prompt = model._for_messages(template, history, request)
-        return model, prompt, ToolAnswer(request, model.stop or ())
+        return model, prompt, ToolAnswer(request, prompt, model.stop or ())
 
     @property
     def _shows_logprobs(self) -> bool:

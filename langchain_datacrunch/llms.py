@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.outputs import GenerationChunk, LLMResult
+from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import RunnableConfig
 
+from datacrunch_tgi._integration._warnings import warn_once
 from datacrunch_tgi._protocol._parameters import ParameterFields
 from datacrunch_tgi._settings import SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
@@ -106,6 +108,15 @@ class DataCrunchLLM(RunPerPrompt):
     @property
     def _llm_type(self) -> str:
         return "datacrunch"
+
+    def _convert_input(self, model_input: LanguageModelInput) -> PromptValue:
+        value = super()._convert_input(model_input)
+        if isinstance(value, ChatPromptValue):
+            warn_once(
+                f"DataCrunchLLM sends messages to {self.model!r} as plain text (`Human: …`), without a "
+                "chat template: use ChatDataCrunch for chat models"
+            )
+        return value
 
     def _generate(
         self,

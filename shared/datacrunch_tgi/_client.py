@@ -6,7 +6,7 @@ from typing import Any, Generic, Self, TypeVar, Unpack
 
 from pydantic import SecretStr
 
-from datacrunch_tgi._protocol._answer import RequestContext, build_answer
+from datacrunch_tgi._protocol._answer import ChatPrompt, RequestContext, build_answer
 from datacrunch_tgi._protocol._call import Call, OnRetry, StreamCall, UnaryCall
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
 from datacrunch_tgi._protocol._redact import Redactor
@@ -162,6 +162,7 @@ class _Client(Generic[Session]):
             stop=stop,
             return_full_text=parameters.get("return_full_text", False),
             details=parameters.get("details", False),
+            strip_leading_space=isinstance(inputs, ChatPrompt),
             truncate=parameters.get("truncate"),
         )
         if stop:

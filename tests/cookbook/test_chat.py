@@ -108,7 +108,7 @@ def chat_in_terminal(
 def test_without_a_key_the_tiny_llama_answers_and_what_it_took_is_told() -> None:
     _, answers, notes = run((FINLAND,))
     assert answers == ["The capital of Finland is Helsinki."]
-    assert "12 prompt tokens, 10 completion tokens; ended by eos_token" in notes
+    assert "12 prompt tokens, 10 completion tokens; ended by stop" in notes
 
 
 def test_a_question_goes_with_what_was_said_before_it_in_the_models_own_form(

@@ -129,7 +129,7 @@ async def test_a_conversation_is_answered_as_the_server_did(
     message = await call(chat, expected["method"], conversation)
     if expected["method"] == "stream":
         message = reduce(add, message)
-    assert message.text == " The capital of Finland is Helsinki."
+    assert message.text == "The capital of Finland is Helsinki."
     assert message.response_metadata["tgi_finish_reason"] == "eos_token"
     assert message.response_metadata["token_usage"]["completion_tokens"] == 10
     usage = message.usage_metadata

@@ -164,6 +164,19 @@ class ChatTemplate:
         ends = [*([end[0]] if end else []), *(form.stop if form else ())]
         return tuple(one for one in ends if one != self.eos_token)
 
+    @cached_property
+    def puts_space(self) -> bool:
+        """Whether a space separates the assistant's text from what begins its turn.
+
+        A model then begins its answers with one, which is no part of the text.
+        """
+        asked, answered = {"role": "user", "content": "user"}, {"role": "assistant", "content": "x"}
+        with suppress(ArgumentError):
+            turn = self.render([asked])
+            both = self.render([asked, answered], add_generation_prompt=False)
+            return both.removeprefix(turn).startswith(" x")
+        return False
+
     def render(
         self,
         messages: Sequence[Message],

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PrivateAttr, model_validator
 from datacrunch_tgi._chat import ChatTemplate, reads_images
 from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._integration._served_model import ASK_ONCE, ServedModels
+from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._tools import ToolFormat, ToolRequest
 
 
@@ -94,6 +95,9 @@ class ChatEndpoint(Endpoint):
             images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
+        continued = bool(messages) and messages[-1].get("role") == "assistant"
+        if template.puts_space and not continued:
+            prompt = ChatPrompt(prompt)
         return self._stopping(template), prompt
 
     def _with_tools(

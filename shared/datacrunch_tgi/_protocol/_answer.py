@@ -17,6 +17,12 @@ from datacrunch_tgi._protocol._stop import StopFilter, cut
 STOP_SEQUENCE = "stop_sequence"
 
 
+class ChatPrompt(str):
+    """A prompt whose chat template puts a space before an answer: the answer's own is dropped."""
+
+    __slots__ = ()
+
+
 @dataclass(kw_only=True)
 class RequestContext:
     """What of a request the reading of its answer needs."""
