@@ -167,7 +167,9 @@ def _object_arguments(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete_call(call: dict[str, Any]) -> dict[str, Any]:
-    return {**call, "type": "function", "function": {"arguments": {}, **call["function"]}}
+    function = call["function"]
+    arguments = function.get("arguments", {})
+    return {**call, "type": "function", "function": {**function, "arguments": arguments}}
 
 
 def _text_arguments(call: dict[str, Any]) -> dict[str, Any]:
