@@ -42,7 +42,7 @@ class Printer(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         info = response.generations[0][0].generation_info or {}
-        print(f"\n  {tokens(info['token_usage'])}; ended by {info['tgi_finish_reason']}\n")
+        print(f"\n  {tokens(info['token_usage'])}; ended by {info['finish_reason']}\n")
 
 
 def langchain_chain(settings: dict[str, Any]) -> None:

@@ -12,19 +12,19 @@ KEY = "sk-of-the-newcomer"
 ANSWERS = [
     (
         "LangChain calls the endpoint through a language model class, and each new token reaches the "
-        "callbacks of the chain.\n  93 prompt tokens, 21 completion tokens; ended by eos_token"
+        "callbacks of the chain.\n  93 prompt tokens, 21 completion tokens; ended by stop"
     ),
     (
         "Pass the word in stop, a list of strings. Generation ends as soon as one of them appears.\n"
-        "  from length.md; 136 prompt tokens, 26 completion tokens; ended by eos_token"
+        "  from length.md; 136 prompt tokens, 26 completion tokens; ended by stop"
     ),
     (
         "An overloaded server answers 429. The client should wait and try again.\n"
-        "  from errors.md; 137 prompt tokens, 16 completion tokens; ended by eos_token"
+        "  from errors.md; 137 prompt tokens, 16 completion tokens; ended by stop"
     ),
     (
         "Set a fixed seed. With the same seed, a sampled answer is repeatable.\n"
-        "  from sampling.md; 146 prompt tokens, 18 completion tokens; ended by eos_token"
+        "  from sampling.md; 146 prompt tokens, 18 completion tokens; ended by stop"
     ),
 ]
 
