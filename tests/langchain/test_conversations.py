@@ -149,10 +149,11 @@ def test_any_part_of_a_conversation_is_counted(template: str) -> None:
         {"strategy": "first", "allow_partial": True},
         {"strategy": "last", "allow_partial": True},
     ]
+    most = min(25, count(HISTORY) - 1)
     for options in ways:
-        trimmed = trim_messages(HISTORY, max_tokens=25, token_counter=chat, **options)
+        trimmed = trim_messages(HISTORY, max_tokens=most, token_counter=chat, **options)
         assert len(trimmed) < len(HISTORY)
-        assert count(trimmed) <= 25
+        assert count(trimmed) <= most
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
