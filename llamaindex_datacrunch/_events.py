@@ -1,4 +1,4 @@
-"""What LlamaIndex is told of a call: events for its callbacks and instrumentation, and its rate limiter.
+"""Events of a call, for LlamaIndex's callbacks and instrumentation, and its rate limiter.
 
 arguments ─▶ checked, habits dropped ─▶ start event ─▶ method ─▶ end event
 """

@@ -68,7 +68,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         llm.set_global_tokenizer()
         Settings.llm = llm
 
-    The last response of a stream holds the whole answer, with `raw`, `logprobs` and no further `delta`;
+    The last response of a stream holds the complete answer, with `raw`, `logprobs` and no further `delta`;
     the `raw` of earlier ones is the server's event. Others have `raw["usage"]` and
     `raw["finish_reason"]`. Leaving a stream ends the generation. Query engines replace the model's
     callback manager by `Settings.callback_manager`, so set that one.
@@ -228,7 +228,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> tuple[
         Callable[[StreamEvent, str], ChatResponse], Callable[[Answer, str | None], ChatResponse]
     ]:
-        """Return what makes the response of an event, and of the whole answer."""
+        """Return the functions from an event, and from the answer, to a response."""
         if request is None:
             return chat_chunk, chat
         responses = ToolResponses(request, self.stop or (), call.get("tool_names"))

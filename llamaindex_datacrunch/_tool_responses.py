@@ -20,7 +20,7 @@ from llamaindex_datacrunch._responses import chat, chat_chunk
 
 
 class ToolResponses:
-    """Makes LlamaIndex's responses of one answer that may call tools."""
+    """Responses of LlamaIndex for one answer that may call tools."""
 
     def __init__(
         self, request: ToolRequest, stop: Sequence[str], names: Mapping[str, str] | None = None
@@ -37,14 +37,14 @@ class ToolResponses:
         self._names = names or {}
 
     def chunk(self, event: StreamEvent, _: str) -> ChatResponse:
-        """Make the response of one event; it holds all text and all complete calls so far."""
+        """Return the response for an event; it holds all text and all complete calls so far."""
         delta = self._reader.push(event.token)
         response = chat_chunk(event, self._reader.text)
         response.delta = delta.text
         return self._with_calls(response)
 
     def answer(self, answer: Answer, delta: str | None = None) -> ChatResponse:
-        """Make the response of a whole answer, or with a `delta` the last one of a stream.
+        """Return the response for an answer, or with a `delta` the last response of a stream.
 
         Raises:
             StructuredOutputError: A call was required, and none came.

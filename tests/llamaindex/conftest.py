@@ -19,7 +19,7 @@ STREAMED = ("stream_complete", "astream_complete", "stream_chat", "astream_chat"
 
 
 class Said(NamedTuple):
-    """What completions and chats both tell."""
+    """What responses to completions and chats have in common."""
 
     text: str
     delta: str | None

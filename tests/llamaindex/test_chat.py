@@ -98,7 +98,7 @@ STEPS = (
     'Thought: I need a tool.\nAction: double\nAction Input: {"number": 21}\nObservation: 7\n',
     "Thought: I can answer without using any more tools.\nAnswer: It is 42.",
 )
-"""A completion model goes on to tell what it thinks the tool will say: 7."""
+"""A completion model continues with what it thinks the tool will return: 7."""
 
 
 def double(number: int) -> int:

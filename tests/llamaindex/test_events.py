@@ -64,7 +64,7 @@ def log() -> Iterator[Log]:
 
 @pytest.fixture
 def counter() -> TokenCountingHandler:
-    """LlamaIndex's counter, whose own tokenizer finds nothing: it has only what a response tells."""
+    """LlamaIndex's counter, whose own tokenizer finds nothing: only a response's numbers are left."""
     return TokenCountingHandler(tokenizer=lambda _: [])
 
 
@@ -96,7 +96,7 @@ async def test_one_call_is_one_start_and_one_end(
     assert turns.taken == 1
 
 
-async def test_tokens_are_counted_once_as_the_server_tells_them(
+async def test_tokens_are_counted_once_as_the_server_reports_them(
     model: DataCrunch, counter: TokenCountingHandler, ask: Ask
 ) -> None:
     usage = (await ask(model, "one two"))[-1].raw["usage"]
@@ -146,7 +146,7 @@ async def test_so_it_is_when_an_object_is_predicted(
 
 
 @pytest.mark.parametrize("options", [{}, {"details": False}], ids=["details", "no details"])
-async def test_a_counter_counts_itself_what_the_server_does_not_tell(
+async def test_a_counter_counts_what_the_server_does_not_report(
     serve: Callable[..., EmulatedEndpoint], ask: Ask, options: dict[str, Any]
 ) -> None:
     counter = TokenCountingHandler(tokenizer=str.split)
@@ -155,9 +155,9 @@ async def test_a_counter_counts_itself_what_the_server_does_not_tell(
         callback_manager=CallbackManager([counter]),
     )
     await ask(model, "one two", **options)
-    (told,) = counter.llm_token_counts
-    assert told.prompt_token_count > 0
-    assert told.completion_token_count > 0
+    (expected,) = counter.llm_token_counts
+    assert expected.prompt_token_count > 0
+    assert expected.completion_token_count > 0
 
 
 async def test_a_budget_of_tokens_is_kept(model: DataCrunch, ask: Ask) -> None:
@@ -168,7 +168,9 @@ async def test_a_budget_of_tokens_is_kept(model: DataCrunch, ask: Ask) -> None:
         await ask(model, "one two")
 
 
-async def test_the_end_event_holds_the_whole_answer(model: DataCrunch, log: Log, ask: Ask) -> None:
+async def test_the_end_event_holds_the_complete_answer(
+    model: DataCrunch, log: Log, ask: Ask
+) -> None:
     last = (await ask(model))[-1]
     (end,) = log.named("EndEvent")
     response = end.model_dump()["response"]
@@ -195,29 +197,29 @@ async def test_events_name_the_model_and_its_temperature(
     await ask(warm)
     ((start, _),) = listening.get_llm_inputs_outputs()
     (event,) = log.named("StartEvent")
-    for told in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
-        assert told["class_name"] == "DataCrunch"
-        assert (told["model"], told["temperature"]) == ("tgi", 0.5)
+    for expected in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
+        assert expected["class_name"] == "DataCrunch"
+        assert (expected["model"], expected["temperature"]) == ("tgi", 0.5)
     # The lowest llama-index-core tells its events `to_dict`, newer ones this.
     assert warm.to_payload().items() >= warm.metadata.model_dump().items()
 
 
-async def test_nobody_who_listens_is_told_a_secret(
+async def test_no_event_holds_a_secret(
     model: DataCrunch, log: Log, ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
     listening = LlamaDebugHandler(print_trace_on_end=False)
     model.callback_manager = CallbackManager([listening])
     with caplog.at_level(logging.DEBUG):
         await ask(model)
-    told = f"{log.events}{[event.model_dump() for event in log.events]}"
+    expected = f"{log.events}{[event.model_dump() for event in log.events]}"
     called = f"{[event.payload for event in listening.get_events()]}"
-    for heard in (told, called, caplog.text):
+    for heard in (expected, called, caplog.text):
         assert len(heard) > 100
         assert "sk-" not in heard
 
 
 @pytest.mark.parametrize("name", ["api_key", "headers", "temprature"])
-async def test_what_no_call_can_have_is_refused_before_an_event_tells_it(
+async def test_what_no_call_can_have_is_refused_before_any_event(
     model: DataCrunch, log: Log, ask: Ask, name: str
 ) -> None:
     with pytest.raises(ArgumentError, match=f"^{name}"):

@@ -54,7 +54,7 @@ async def test_arguments_in_llm_kwargs_are_arguments(
 
 
 @pytest.mark.parametrize(
-    ("argument", "told"),
+    ("argument", "expected"),
     [
         ({"n": 2}, "n=2: must be 1; for several answers make several calls"),
         ({"presence_penalty": 0.5}, "presence_penalty=0.5: is not supported"),
@@ -67,9 +67,9 @@ async def test_arguments_in_llm_kwargs_are_arguments(
     ],
 )
 async def test_what_would_change_the_answer_is_refused_with_advice(
-    model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask, argument: dict[str, Any], told: str
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask, argument: dict[str, Any], expected: str
 ) -> None:
-    with pytest.raises(ArgumentError, match=told):
+    with pytest.raises(ArgumentError, match=expected):
         await ask(model, **argument)
     assert not endpoint.requests
 

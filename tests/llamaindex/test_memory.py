@@ -71,7 +71,7 @@ async def database() -> AsyncIterator[AsyncEngine]:
 async def test_a_memory_with_blocks_extracts_facts(
     serve: Serve, options: dict[str, Any], database: AsyncEngine
 ) -> None:
-    """Facts are extracted from what is flushed, tool calls among it, and told in later chats."""
+    """Facts are extracted from what is flushed, tool calls among it, and sent in later chats."""
     fact = "<facts><fact>Two and two are four</fact></facts>"
     endpoint = serve(answers=fact)
     llm = DataCrunch(base_url=endpoint.url, **options)

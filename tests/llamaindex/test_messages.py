@@ -114,7 +114,7 @@ CALLS = {
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_a_history_with_tool_calls_is_sent_whole(
+def test_a_history_with_tool_calls_is_sent_completely(
     endpoint: EmulatedEndpoint, template: str | None, call: ChatMessage
 ) -> None:
     """The call, its arguments, the text beside it and the result are in the prompt, whoever wrote them."""
@@ -131,7 +131,7 @@ def test_a_history_with_tool_calls_is_sent_whole(
 
 @pytest.mark.parametrize("template", TEMPLATES)
 @pytest.mark.parametrize(
-    ("block", "told"),
+    ("block", "expected"),
     [
         (AudioBlock(audio=b"RIFF", format="wav"), "audio block from user: cannot be sent"),
         (VideoBlock(video=b"x", video_mimetype="video/mp4"), "video block from user: cannot be"),
@@ -146,11 +146,11 @@ def test_a_history_with_tool_calls_is_sent_whole(
     ids=["audio", "video", "pdf", "document's address", "missing file", "image"],
 )
 def test_what_cannot_be_sent_is_named_with_its_message(
-    endpoint: EmulatedEndpoint, template: str | None, block: Any, told: str
+    endpoint: EmulatedEndpoint, template: str | None, block: Any, expected: str
 ) -> None:
     llm = DataCrunch(base_url=endpoint.url, chat_template=template)
     messages = [ChatMessage("Hi"), ChatMessage(role="assistant", content="Yes?")]
-    with pytest.raises(ArgumentError, match=rf"messages\[2\]={told}"):
+    with pytest.raises(ArgumentError, match=rf"messages\[2\]={expected}"):
         llm.chat([*messages, ChatMessage(role="user", blocks=[TextBlock(text="Look"), block])])
     assert not endpoint.requests
 

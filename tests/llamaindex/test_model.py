@@ -1,4 +1,4 @@
-"""The model itself: how it is made, what it tells LlamaIndex, how it is kept, copied and shown."""
+"""The model itself: arguments, metadata, copies, dumps and help()."""
 
 import copy
 import json
@@ -184,7 +184,7 @@ def test_a_dump_holds_plain_json_alone(model: DataCrunch) -> None:
     ids=["init", "from_dict", "model_validate", "from_json"],
 )
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "expected"),
     [
         ({"api_key": "sk secret"}, "api_key: must not contain white space"),
         ({"temprature": 1}, "temprature: no such parameter"),
@@ -193,21 +193,21 @@ def test_a_dump_holds_plain_json_alone(model: DataCrunch) -> None:
     ],
 )
 def test_a_refused_argument_is_named_and_no_secret_is_held(
-    make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], told: str
+    make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], expected: str
 ) -> None:
     given = {
         "base_url": "http://127.0.0.1:9",
         "api_key": "sk-secret",
         "headers": {"X-Tenant": "sk-tenant"},
     }
-    with pytest.raises(ValidationError, match=told) as caught:
+    with pytest.raises(ValidationError, match=expected) as caught:
         make(given | wrong)
     error = caught.value
     assert "sk" not in f"{error} {error!r} {error.errors()} {error.json()}"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ({"max_token": 5}, "max_token: no such parameter; did you mean 'max_tokens'"),
         ({"contxt_window": 5}, "did you mean 'context_window'"),
@@ -216,16 +216,18 @@ def test_a_refused_argument_is_named_and_no_secret_is_held(
         ({"class_name": "OpenAI"}, "class_name: no such parameter"),
     ],
 )
-def test_a_wrong_argument_is_refused_with_the_rule(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_wrong_argument_is_refused_with_the_rule(
+    arguments: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(ValidationError, match=expected):
         DataCrunch(base_url="http://127.0.0.1:9", **arguments)
 
 
-def test_what_llamaindex_sizes_its_prompts_by(model: DataCrunch) -> None:
-    told = model.metadata
-    assert (told.context_window, told.num_output, told.model_name) == (2048, 3, "llama")
-    assert not told.is_chat_model
-    assert not told.is_function_calling_model
+def test_metadata_has_the_limits_that_prompts_are_sized_by(model: DataCrunch) -> None:
+    expected = model.metadata
+    assert (expected.context_window, expected.num_output, expected.model_name) == (2048, 3, "llama")
+    assert not expected.is_chat_model
+    assert not expected.is_function_calling_model
     unset = DataCrunch(base_url="http://127.0.0.1:9").metadata
     assert (unset.context_window, unset.num_output) == (DEFAULT_CONTEXT_WINDOW, 512)
     assert DataCrunch(base_url="http://127.0.0.1:9", is_chat_model=True).metadata.is_chat_model

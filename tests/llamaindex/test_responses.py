@@ -14,7 +14,7 @@ from llamaindex_datacrunch import DataCrunch
 Ask = Callable[..., Awaitable[list[Any]]]
 
 
-async def test_the_last_response_is_the_whole_answer(model: DataCrunch, ask: Ask) -> None:
+async def test_the_last_response_is_the_complete_answer(model: DataCrunch, ask: Ask) -> None:
     last = (await ask(model))[-1]
     assert last.text == "Hello there, my friend"
     assert last.raw["generated_text"] == "Hello there, my friend"
@@ -72,7 +72,7 @@ async def test_a_chunk_holds_the_event_that_the_server_sent(
     assert await raws(model, endpoint, ask_streamed, sent) == sent
 
 
-async def test_a_chunk_holds_what_no_server_tells_yet(
+async def test_a_chunk_holds_fields_that_no_server_sends_yet(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask_streamed: Ask
 ) -> None:
     token = {"id": 5, "text": "Yes", "logprob": -0.5, "special": False}
@@ -122,16 +122,16 @@ async def test_without_details_the_text_is_there_and_nothing_is_made_up(
 
 
 @pytest.mark.parametrize(
-    ("dialect", "told"),
+    ("dialect", "expected"),
     [("3.3.7", "completion_tokens prompt_tokens total_tokens"), ("1.1.1", "completion_tokens")],
 )
-async def test_what_the_server_does_not_tell_is_left_out_of_usage(
-    serve: Callable[..., EmulatedEndpoint], ask: Ask, dialect: str, told: str
+async def test_what_the_server_does_not_report_is_left_out_of_usage(
+    serve: Callable[..., EmulatedEndpoint], ask: Ask, dialect: str, expected: str
 ) -> None:
     model = DataCrunch(base_url=serve(answers="Hello", dialect=dialect).url)
     usage = (await ask(model))[-1].raw["usage"]
     assert usage["completion_tokens"] == 2
-    assert " ".join(sorted(usage)) == told
+    assert " ".join(sorted(usage)) == expected
 
 
 async def test_a_tokenizer_counts_the_prompt_where_the_server_does_not(

@@ -161,7 +161,7 @@ async def test_an_answer_may_be_an_object(
 
 
 @pytest.mark.parametrize("is_chat_model", [False, True])
-async def test_the_sources_are_told_with_the_answer_to_a_prompt_and_to_messages(
+async def test_an_answer_has_its_sources_for_prompts_and_messages(
     serve: Serve,
     synthesized: Synthesized,
     is_chat_model: bool,  # noqa: FBT001 -- pytest gives it by name

@@ -26,7 +26,7 @@ def _own(_: Any) -> str:
     return "<own>"
 
 
-async def test_the_models_name_tells_the_template_of_chats(
+async def test_the_chat_template_is_found_by_the_models_name(
     endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
     await ask(DataCrunch(base_url=endpoint.url, model=LLAMA), "Hi")
@@ -34,7 +34,7 @@ async def test_the_models_name_tells_the_template_of_chats(
     assert prompts(endpoint) == ["[INST] Hi [/INST]" if chats else "Hi"]
 
 
-async def test_with_template_completions_a_completion_is_told_as_a_users_message(
+async def test_with_template_completions_a_prompt_is_sent_as_a_users_message(
     endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
     model = DataCrunch(base_url=endpoint.url, model=LLAMA, template_completions=True)
@@ -134,15 +134,15 @@ async def test_control_tokens_of_a_users_are_broken_up(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ({"chat_template": "llama-2", "messages_to_prompt": _own}, "cannot be combined with"),
         ({"template_completions": True}, "template_completions=True: requires chat_template"),
         ({"chat_templat": "llama-2"}, "did you mean 'chat_template'"),
     ],
 )
-def test_what_contradicts_itself_is_refused(arguments: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_what_contradicts_itself_is_refused(arguments: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValidationError, match=expected):
         DataCrunch(base_url="http://127.0.0.1:9", model="mine", **arguments)
 
 
@@ -154,7 +154,7 @@ def test_dumps_and_pickles_keep_the_template(endpoint: EmulatedEndpoint) -> None
     assert prompts(endpoint) == ["<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"] * 2
 
 
-def test_other_providers_roles_and_thoughts_are_told_as_templates_know_them(
+def test_other_providers_roles_are_renamed_and_thoughts_dropped(
     endpoint: EmulatedEndpoint,
 ) -> None:
     model = DataCrunch(base_url=endpoint.url, model=LLAMA)
@@ -177,7 +177,7 @@ def test_other_providers_roles_and_thoughts_are_told_as_templates_know_them(
     ]
 
 
-def test_the_window_is_told_although_a_template_refuses_short_messages() -> None:
+def test_metadata_works_although_a_template_refuses_short_messages() -> None:
     template = "{{ raise_exception('too short') if messages[0].content | length < 9 }}"
     model = DataCrunch(
         base_url="http://127.0.0.1:9", chat_template=template, tokenizer=str.split, model="mine"

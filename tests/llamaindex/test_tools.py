@@ -191,11 +191,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "told"), WRONG)
+@pytest.mark.parametrize(("wrong", "rule"), WRONG)
 async def test_wrong_tools_are_refused_before_any_request(
-    endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat, wrong: dict[str, Any], told: str
+    endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat, wrong: dict[str, Any], rule: str
 ) -> None:
-    with pytest.raises(ArgumentError, match=told):
+    with pytest.raises(ArgumentError, match=rule):
         await chat(model, **wrong)
     assert not endpoint.requests
 
@@ -302,7 +302,7 @@ async def test_a_function_agent_uses_its_tools(
 
 
 @agents
-async def test_an_agent_tells_a_model_of_an_unknown_tool_and_of_a_failed_one(serve: Serve) -> None:
+async def test_an_agent_answers_calls_of_unknown_tools_and_failures(serve: Serve) -> None:
     wrong = (in_words(("divide", {"a": 1})), in_words(("add", {"a": 1})), "I cannot.")
     endpoint = serve(answers=wrong)
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)

@@ -67,8 +67,10 @@ async def test_the_window_is_what_the_server_takes_at_most(
         endpoint = serve(
             answers="Hello", dialect=dialect, max_input_tokens=longest, max_total_tokens=total
         )
-        told = (await limited(DataCrunch(base_url=endpoint.url, max_tokens=max_tokens))).metadata
-        assert (told.context_window, told.num_output) == meant
+        expected = (
+            await limited(DataCrunch(base_url=endpoint.url, max_tokens=max_tokens))
+        ).metadata
+        assert (expected.context_window, expected.num_output) == meant
         assert [request.path for request in endpoint.requests] == ["/info"]
 
 
@@ -82,14 +84,16 @@ async def test_the_limits_are_a_copys_and_the_model_stays_as_it_was(
     assert endpoint.requests[-1].json["parameters"]["max_new_tokens"] == 1024
 
 
-async def test_a_server_that_tells_no_limits_is_told_of(serve: Serve, limited: Limited) -> None:
+async def test_a_server_that_reports_no_limits_is_an_error(serve: Serve, limited: Limited) -> None:
     base_url = f"{serve(answers='Hello').url}/v1/completions"  # where there is nothing
     with pytest.raises(NotFoundError):
         await limited(DataCrunch(base_url=base_url))
     for useless in ({"max_total_tokens": 0}, {"max_input_tokens": None}):
         model = DataCrunch(base_url=serve(answers="Hello", **useless).url)
-        (told,) = useless.items()
-        with pytest.raises(MalformedResponseError, match=f"{told[0]}={told[1]}.*pass context_win"):
+        (expected,) = useless.items()
+        with pytest.raises(
+            MalformedResponseError, match=f"{expected[0]}={expected[1]}.*pass context_win"
+        ):
             await limited(model)
 
 
