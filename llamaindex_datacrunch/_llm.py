@@ -177,7 +177,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: There is no answer; its class says why.
         """
         model, text, request = self._for_chat(messages, kwargs)
-        _, of_answer = model._responses(request, kwargs)
+        _, of_answer = model._responses(request, text, kwargs)
         return of_answer(model._complete_prompt(text), None)
 
     @chat_events
@@ -186,7 +186,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        return model._stream(text, *model._responses(request, kwargs))
+        return model._stream(text, *model._responses(request, text, kwargs))
 
     @chat_events
     async def achat(  # type: ignore[override]  # likewise
@@ -194,7 +194,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponse:
         """Generate the next message: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        _, of_answer = model._responses(request, kwargs)
+        _, of_answer = model._responses(request, text, kwargs)
         return of_answer(await model._acomplete_prompt(text), None)
 
     @chat_events
@@ -203,7 +203,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        return model._astream(text, *model._responses(request, kwargs))
+        return model._astream(text, *model._responses(request, text, kwargs))
 
     def close(self) -> None:
         """Close the connections of threads; later calls raise ClientClosedError."""
@@ -224,14 +224,14 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         return answer
 
     def _responses(
-        self, request: ToolRequest | None, call: Mapping[str, Any]
+        self, request: ToolRequest | None, prompt: str, call: Mapping[str, Any]
     ) -> tuple[
         Callable[[StreamEvent, str], ChatResponse], Callable[[Answer, str | None], ChatResponse]
     ]:
         """Return the functions from an event, and from the answer, to a response."""
         if request is None:
             return chat_chunk, chat
-        responses = ToolResponses(request, self.stop or (), call.get("tool_names"))
+        responses = ToolResponses(request, prompt, self.stop or (), call.get("tool_names"))
         return responses.chunk, responses.answer
 
     def _stream(

@@ -15,6 +15,7 @@ from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBl
 
 from datacrunch_tgi import Answer, StreamEvent
 from datacrunch_tgi._integration._finish_reasons import finish_reasons
+from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
 from llamaindex_datacrunch._responses import chat, chat_chunk
 
@@ -23,25 +24,36 @@ class ToolResponses:
     """Responses of LlamaIndex for one answer that may call tools."""
 
     def __init__(
-        self, request: ToolRequest, stop: Sequence[str], names: Mapping[str, str] | None = None
+        self,
+        request: ToolRequest,
+        prompt: str,
+        stop: Sequence[str],
+        names: Mapping[str, str] | None = None,
     ) -> None:
         """Start an answer.
 
         Args:
             request: What was asked for.
+            prompt: The prompt.
             stop: Stop strings of the request.
             names: LlamaIndex's names of tools whose names were changed for the model.
         """
         self._request = request
         self._reader = request.reader(stop)
         self._names = names or {}
+        self._leading = " " if isinstance(prompt, ChatPrompt) else ""
 
     def chunk(self, event: StreamEvent, _: str) -> ChatResponse:
         """Return the response for an event; it holds all text and all complete calls so far."""
-        delta = self._reader.push(event.token)
-        response = chat_chunk(event, self._reader.text)
-        response.delta = delta.text
+        before = len(self._text)
+        self._reader.push(event.token)
+        response = chat_chunk(event, self._text)
+        response.delta = self._text[before:]
         return self._with_calls(response)
+
+    @property
+    def _text(self) -> str:
+        return self._reader.text.removeprefix(self._leading)
 
     def answer(self, answer: Answer, delta: str | None = None) -> ChatResponse:
         """Return the response for an answer, or with a `delta` the last response of a stream.
@@ -54,10 +66,12 @@ class ToolResponses:
         if delta is None:
             self._reader.read(details.tokens if details else (), finish_reason)
         else:
-            delta = self._reader.finish(finish_reason).text
+            before = len(self._text)
+            self._reader.finish(finish_reason)
+            delta = self._text[before:]
         self._request.check(self._reader)
         response = chat(answer, delta)
-        response.message.blocks = [TextBlock(text=self._reader.text)]
+        response.message.blocks = [TextBlock(text=self._text)]
         raw = cast("dict[str, Any]", response.raw)
         raw |= finish_reasons(answer, called=bool(self._reader.calls))
         if self._reader.invalid_calls:
@@ -67,7 +81,7 @@ class ToolResponses:
     def _with_calls(self, response: ChatResponse) -> ChatResponse:
         calls = self._reader.calls if self._request.parallel else self._reader.calls[:1]
         if calls:
-            text = [TextBlock(text=self._reader.text)] if self._reader.text else []
+            text = [TextBlock(text=self._text)] if self._text else []
             response.message.blocks = [*text, *map(self._block, calls)]
             # LlamaIndex's programs and memories look for calls here, not among the blocks.
             response.message.additional_kwargs["tool_calls"] = [*map(self._entry, calls)]

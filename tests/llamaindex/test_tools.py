@@ -155,6 +155,19 @@ async def test_an_answer_without_a_call_is_text(
         llm.get_tool_calls_from_response(response)
 
 
+async def test_the_space_that_a_template_puts_before_an_answer_is_dropped(
+    serve: Serve, chat: Chat
+) -> None:
+    """With tools as without, streamed and not; the deltas are the text."""
+    llm = DataCrunch(base_url=serve(answers=" It is 3.").url, chat_template="llama-2")
+    responses = await chat(llm)
+    assert responses[-1].message.content == "It is 3."
+    if len(responses) > 1:
+        assert "".join(response.delta or "" for response in responses) == "It is 3."
+    assert llm.chat([ChatMessage("1+2?")]).message.content == "It is 3."
+    assert llm.complete("1+2?").text == " It is 3."
+
+
 @pytest.mark.parametrize(
     ("choice", "names"), [({"tool_required": True}, ["add", "now"]), ({"tool_choice": "now"}, None)]
 )
