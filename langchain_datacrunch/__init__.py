@@ -1,7 +1,7 @@
-"""LangChain on DataCrunch's (Verda's) endpoints and any other Text Generation Inference server.
+"""LangChain models for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-`DataCrunchLLM` is an LLM for chains: a prompt in, its answer out, at once or token by token.
-`ChatDataCrunch` is a chat model: messages in, a message out, by the model's own chat template.
+`DataCrunchLLM` is an LLM: it completes a prompt. `ChatDataCrunch` is a chat model: it answers messages, by
+the model's chat template, with tools and structured output.
 """
 
 from datacrunch_tgi import __version__

@@ -34,23 +34,23 @@ ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
 
 
 class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
-    """A model of LangChain's behind an endpoint."""
+    """Base of the LangChain models."""
 
     call_arguments: ClassVar = Endpoint.call_arguments | {"n"}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether `dumpd` can write it: yes, without the key."""
+        """Whether `dumpd` can write it. It can, without the key."""
         return True
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """The variable that stands for the key in a dump."""
+        """The environment variable that replaces the key in a dump."""
         return {"api_key": "DATACRUNCH_API_KEY"}
 
     @property
     def _serialized(self) -> dict[str, Any]:
-        # Made anew each time: LangChain's is kept in copies too, whose fields differ.
+        # Made again each time: LangChain caches it, and copies with other fields would share it.
         written: dict[str, Any] = dumpd(self)
         return written
 
@@ -84,12 +84,12 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         return super().with_overrides(given, stop)
 
     def bind(self, **kwargs: Any) -> Any:
-        """Bind parameters of every call; a secret is none, since what is bound is shown."""
+        """Bind parameters of every call, except secrets, which tracers would record."""
         refuse_secrets(kwargs)
         return super().bind(**kwargs)
 
     def configurable_fields(self, **fields: AnyConfigurableField) -> RunnableSerializable[Any, Any]:
-        """Let the fields be set in a call's config, under LangChain's names for them too."""
+        """Let fields be set in a call's config, under LangChain's names too."""
         return super().configurable_fields(**resolve_aliases(fields))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -97,15 +97,15 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
             kwargs["max_tokens"] = kwargs["max_new_tokens"]
         ends = list(dict.fromkeys([*(self.stop or ()), *(stop or ())]))
         params = super()._get_ls_params(stop=ends, **kwargs)
-        params["ls_provider"] = "datacrunch"  # of subclasses with another name too
+        params["ls_provider"] = "datacrunch"  # LangChain derives it from the name of the class
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        """The tokens of a text: by `custom_get_token_ids`, else by `tokenizer`, else by the server.
+        """Return the tokens of a text: by `custom_get_token_ids`, else `tokenizer`, else the server.
 
         Raises:
             ArgumentError: There is neither, and the server has no `/tokenize` (TGI before 1.4).
-            datacrunch_tgi.DataCrunchError: The server did not answer; its class tells why.
+            datacrunch_tgi.DataCrunchError: The server did not answer; see its class.
         """
         if count := self.custom_get_token_ids or self.tokenizer:
             return list(count(text))
@@ -118,7 +118,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
                 pass
         raise ArgumentError(
             "tokenizer",
-            "is needed to count tokens, since the server has no /tokenize: pass tokenizer=, "
+            "is required to count tokens, because the server has no /tokenize. Pass "
             "a function from text to tokens, a tokenizers.Tokenizer or the path of a tokenizer.json",
         )
 

@@ -1,10 +1,10 @@
-"""The transport's errors, raised as LangChain's too.
+"""Errors of the transport, raised as LangChain's too.
 
     datacrunch_tgi.OverloadedError ──▶ DataCrunchOverloadedError, which is both
                                        OverloadedError and langchain_core's ModelRateLimitError
 
-So a chain catches one provider's overload as it catches every other's, and who knows the transport
-finds all its fields. Errors that no class of LangChain's fits stay as they are.
+Chains can handle errors of all providers alike, and the transport's fields are kept. Errors without a
+matching LangChain class are not changed.
 """
 
 from collections.abc import Generator, Mapping
@@ -44,7 +44,7 @@ from datacrunch_tgi import (
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """What LangChain looks for in an error and shows in traces: of the response's headers one alone."""
+    """What LangChain reads from an error and shows in traces; of the headers, Retry-After alone."""
 
     status_code: int
     text: str
@@ -66,13 +66,13 @@ class _RespondedError(APIError):
 
 
 class DataCrunchAuthenticationError(_RespondedError, AuthenticationError, ModelAuthenticationError):
-    """The server does not know the key: 401."""
+    """Raised when the server does not accept the key: 401."""
 
 
 class DataCrunchPermissionDeniedError(
     _RespondedError, AuthenticationError, ModelPermissionDeniedError
 ):
-    """The key is not good for this request: 403."""
+    """Raised when the key has no permission for this request: 403."""
 
 
 class DataCrunchInvalidRequestError(_RespondedError, InvalidRequestError, ModelInvalidRequestError):
@@ -80,7 +80,7 @@ class DataCrunchInvalidRequestError(_RespondedError, InvalidRequestError, ModelI
 
 
 class DataCrunchContextOverflowError(DataCrunchInvalidRequestError, ContextOverflowError):
-    """The prompt, or prompt and answer together, have more tokens than the server takes."""
+    """Raised when prompt and `max_new_tokens` exceed the server's limit."""
 
 
 class DataCrunchNotFoundError(_RespondedError, NotFoundError, ModelNotFoundError):
@@ -124,7 +124,7 @@ class DataCrunchRequestTimeoutError(RequestTimeoutError, ModelTimeoutError):
 
 
 class DataCrunchStructuredOutputError(StructuredOutputError, OutputParserException):
-    """An answer is not the JSON that was asked for."""
+    """Raised when an answer is not the requested JSON or tool call."""
 
     observation = None
     send_to_llm = False
@@ -155,17 +155,16 @@ _AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
 }
 _FORBIDDEN = 403
 _TOO_LONG = ("`inputs` tokens + `max_new_tokens` must be <=", "`inputs` must have less than")
-"""How servers begin to say that a prompt does not fit, 1.1.1 to 3.3.7."""
+"""How servers' messages for a prompt that is too long begin, TGI 1.1.1 to 3.3.7."""
 
 
 @contextmanager
 def map_errors() -> Generator[None]:
-    """Let the transport's errors through as LangChain's too."""
+    """Raise errors of the transport as LangChain's too."""
     try:
         yield
     except DataCrunchError as error:
-        # The same object gets the other class: another one would have this one as its context, and
-        # would have to copy its fields and traceback.
+        # A new error would have this one as its context, and copies of its fields and traceback.
         error.__class__ = _class_for(error)
         raise
 

@@ -46,7 +46,7 @@ def to_generation(answer: Answer, model: str) -> Generation:
 
 
 def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Make the chunk of one event; `answer` is the whole one, if this is its last event.
+    """Make the chunk of one event; `answer` is the complete one, if this is its last event.
 
     LangChain adds each to the sum of those before, which takes the longer the more the sum holds.
     """
@@ -118,7 +118,7 @@ def response_metadata(answer: Answer, model: str, *, called: bool = False) -> di
 
 
 def _token(token: Token, alternatives: Sequence[Token]) -> dict[str, Any]:
-    # Not dumped whole: LangChain would merge tokens that have the same "index".
+    # Not all fields: LangChain would merge tokens that have the same "index".
     made: dict[str, Any] = {
         "id": token.id,
         "text": token.text,

@@ -4,8 +4,8 @@
                                   ├─▶ generate ─▶ cache ─▶ for each prompt, at the same time:
     generate([p1, p2]) ───────────┘                        run ─▶ _generate([prompt]) ─▶ LLMResult
 
-LangChain's own gives all prompts to one `_generate` with the first one's run, fails them together, and
-makes the cache's key out of the model alone, whatever the call says.
+LangChain's own passes all prompts to one `_generate` with the first one's run, fails them together, and
+makes the cache's key of the model alone.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._outputs import merge_results
 
 _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
-"""What `generate` takes beside the parameters of a call."""
+"""Arguments of `generate` beside the parameters of a call."""
 
 
 class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
@@ -39,7 +39,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
     """Whether invoke, generate and batch stream too, so that callbacks get each token."""
     call_arguments: ClassVar = LangChainEndpoint.call_arguments | {"streaming"}
 
-    # LLM.batch makes one run of all prompts, which fails as a whole: the default is the better one.
+    # LLM.batch makes one run of all prompts, which fails if one of them does.
     batch: ClassVar = Runnable[LanguageModelInput, str].batch
     abatch: ClassVar = Runnable[LanguageModelInput, str].abatch
 
@@ -116,10 +116,9 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
     def _with_call(
         self, stop: list[str] | None, kwargs: dict[str, Any]
     ) -> tuple[Self, dict[str, Any]]:
-        """Take the call's parameters into the model, and give back what is left.
+        """Return the model with the call's parameters, and the remaining arguments.
 
-        LangChain makes the cache's key out of the model, and leaves out what is only said in the call;
-        tracers are told of both, as if both were sent.
+        LangChain makes the cache's key of the model alone, and reports both to tracers.
         """
         run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
         return self.with_overrides(kwargs, stop), run

@@ -118,7 +118,7 @@ class ToolAnswer:
         return text, _merged(calls)
 
     def read(self, answer: Answer) -> tuple[str, list[Call], list[InvalidCall]]:
-        """Read a whole answer; return its text and calls."""
+        """Read a complete answer; return its text and calls."""
         tokens = answer.details.tokens if answer.details else ()
         self._reader.read(tokens, answer.finish_reason)
         text = self._reader.text.removeprefix(self._leading)

@@ -225,7 +225,7 @@ class ChatDataCrunch(_Options):
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """What a dump holds in another form than the model."""
+        """Fields that a dump has in another form."""
         given = self.chat_template
         return {"chat_template": asdict(given)} if isinstance(given, ChatTemplate) else {}
 
@@ -360,7 +360,7 @@ class ChatDataCrunch(_Options):
 
 
 def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a call's arguments into those about tools and the others."""
+    """Split a call's arguments into those that concern tools and the others."""
     asked = {
         name: value for name, value in kwargs.items() if name in ARGUMENTS and value is not None
     }

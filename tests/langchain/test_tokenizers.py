@@ -58,7 +58,7 @@ def test_without_a_tokenizer_the_server_is_asked_or_an_error_says_what_to_do(
     assert llm.get_token_ids("What is TGI?") == ids
     assert llm.get_num_tokens("") == 0
     old = DataCrunchLLM(base_url=serve(answers="", dialect="1.1.1").url)
-    with pytest.raises(ArgumentError, match=r"no /tokenize: pass tokenizer="):
+    with pytest.raises(ArgumentError, match=r"no /tokenize. Pass a function"):
         old.get_num_tokens("abc")
 
 

@@ -61,7 +61,9 @@ def answering(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataC
 
     def make(said: Any, model: str = "llama-2-13b-chat", **options: Any) -> ChatDataCrunch:
         dialect = options.pop("dialect", "3.3.7")
-        endpoint = serve(answers=said, dialect=dialect)
+        endpoint = serve(
+            answers=said, dialect=dialect, max_input_tokens=3000, max_total_tokens=8192
+        )
         return ChatDataCrunch(base_url=endpoint.url, model=model, **options)
 
     return make
@@ -243,7 +245,7 @@ async def test_calls_and_results_go_back_in_the_families_own_form(
         AIMessage("", tool_calls=[{"name": "add_numbers", "args": MADE, "id": "call_of_another"}]),
         ToolMessage("7", tool_call_id="call_of_another", status="error"),
     ]
-    endpoint = serve(answers="It is 7.")
+    endpoint = serve(answers="It is 7.", max_input_tokens=3000, max_total_tokens=4096)
     for name in FAMILIES:
         chat = ChatDataCrunch(base_url=endpoint.url, model=name)
         message = await ask(call, chat.bind_tools(TOOLS), "invoke", history)
