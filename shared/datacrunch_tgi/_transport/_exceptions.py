@@ -20,7 +20,8 @@ def strip_traceback(error: BaseException) -> BaseException:
     return error.with_traceback(below)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
     while error:
         yield error
         group = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
@@ -31,19 +32,14 @@ def is_about_tls(error: BaseException) -> bool:
     """Whether TLS failed, and not just the connection that it ran on."""
     return any(
         isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
-        for cause in _causes(error)
+        for cause in causes(error)
     )
-
-
-def is_about_certificates(error: BaseException) -> bool:
-    """Whether a certificate was refused, and not TLS as such."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
 def describe(error: BaseException) -> str:
     """What the operating system says, else what the nearest library says."""
     words = str(error) or type(error).__name__
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
             words = cause.strerror or words
         elif isinstance(cause, OSError) and cause.errno:

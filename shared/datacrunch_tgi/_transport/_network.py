@@ -1,64 +1,145 @@
-"""How a connection is read: within time limits, and in few chunks.
+"""httpcore's network backends: how httpx's connections are opened and read.
 
-httpcore has a setting for neither, but tells of each stream that it opens (its extension `trace`): there
-the stream is given another `read`.
+httpcore takes a limit for each single operation, and has no setting for the chunks that it gets. Here a
+limit holds for a whole step, and the chunks that come together become one before httpcore sees them.
 """
 
-import time
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import httpcore
+
+from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
 from datacrunch_tgi._transport._chunks import ChunkMerger
+from datacrunch_tgi._transport._link import AsyncLink, SyncLink
+from datacrunch_tgi._transport._socket_stream import SocketStream
 
-SHORTEST_TIMEOUT = 0.001
-"""Seconds given where no time is left: a socket takes 0 for "do not wait", which fails in another way."""
+
+class Network:
+    """What the streams of one connection share: the step's limits, and the response that is read."""
+
+    def __init__(self, link: SyncLink | AsyncLink) -> None:
+        self.link = link
+        self.limits = link.limits
+        self.merger = ChunkMerger()
+
+    def begin_response(self) -> None:
+        """Begin to read another response."""
+        self.merger = ChunkMerger()
 
 
-class Reads:
-    """The reads of one connection, for one response after another.
+class SyncBackend(httpcore.NetworkBackend):
+    """Opens connections for threads."""
 
-    It is also the time limits in the form that httpx takes them. httpcore looks a limit up once for a
-    head and once for a body, and lets each read take so long. But a limit here holds for a whole step,
-    however many reads it takes: so each is given what is left until the step's end.
-    """
+    def __init__(self, network: Network, link: SyncLink) -> None:
+        self._network, self._link = network, link
 
-    connected = end = 0.0
+    def connect_tcp(self, host: str, port: int, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        """Connect to a host."""
+        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            return _SyncStream(self._link.connect(host, port), self._network)
 
-    def start(self, connect: float, seconds: float) -> None:
-        """Begin the next response: limit its connection and head, from now on."""
-        now = time.monotonic()
-        self.connected, self.end = now + connect, now + seconds
-        self._response = ChunkMerger()
 
-    def get(self, key: str, _: object = None) -> float:
-        """The seconds that are left; httpcore calls this."""
-        left = (self.connected if key == "connect" else self.end) - time.monotonic()
-        return max(left, SHORTEST_TIMEOUT)
+class AsyncBackend(httpcore.AsyncNetworkBackend):
+    """Opens connections for event loops."""
 
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Hear of a stream for threads."""
-        if stream := self._opened(event, info):
-            own = stream.read
+    def __init__(self, network: Network, link: AsyncLink) -> None:
+        self._network, self._link = network, link
 
-            def read(size: int, timeout: float | None = None) -> bytes:  # noqa: ARG001 -- httpcore's
-                data: bytes = own(size, timeout=self.get("read"))
-                return self._response.feed(data) or (data and read(size))
+    async def connect_tcp(
+        self, host: str, port: int, *_: Any, **__: Any
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to a host."""
+        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            return _AsyncStream(await self._link.connect(host, port), self._network)
 
-            stream.read = read
 
-    async def async_trace(self, event: str, info: dict[str, Any]) -> None:
-        """Hear of a stream for event loops."""
-        if stream := self._opened(event, info):
-            own = stream.read
+class _SyncStream(httpcore.NetworkStream):
+    def __init__(self, stream: SocketStream, network: Network) -> None:
+        self._stream, self._network = stream, network
 
-            async def read(size: int, timeout: float | None = None) -> bytes:  # noqa: ARG001, ASYNC109 -- httpcore's
-                data: bytes = await own(size, timeout=self.get("read"))
-                return self._response.feed(data) or (data and await read(size))
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 -- httpcore's
+        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
+            while data := self._stream.read(self._network.limits.end, max_bytes):
+                if merged := self._network.merger.feed(data):
+                    return merged
+            return b""
 
-            stream.read = read
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 -- httpcore's
+        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
+            if not self._stream.write(buffer, self._network.limits.end):
+                raise BrokenPipeError("the server answered before it had the whole request")
 
-    def _opened(self, event: str, info: dict[str, Any]) -> Any:
-        """The stream that was opened, on which a response is to come; None for other events."""
-        if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            return None
-        self._response = ChunkMerger()
-        return info["return_value"]
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002 -- httpcore's
+    ) -> httpcore.NetworkStream:
+        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            try:
+                limits = self._network.limits
+                self._stream.start_tls(ssl_context, server_hostname, limits.connect_by)
+            except BaseException:
+                self._stream.close()
+                raise
+        self._network.begin_response()
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return not self._stream.is_usable()
+        return None
+
+
+class _AsyncStream(httpcore.AsyncNetworkStream):
+    def __init__(self, stream: AsyncioStream, network: Network) -> None:
+        self._stream, self._network = stream, network
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 -- httpcore's
+        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
+            while data := await self._stream.read(self._network.limits.end):
+                if merged := self._network.merger.feed(data):
+                    return merged
+            return b""
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 -- httpcore's
+        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
+            if not await self._stream.write(buffer, self._network.limits.end):
+                raise BrokenPipeError("the server answered before it had the whole request")
+
+    async def aclose(self) -> None:
+        self._stream.abort()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 -- httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            limits = self._network.limits
+            await self._stream.start_tls(ssl_context, server_hostname, limits.connect_by)
+        self._network.begin_response()
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":
+            return self._stream.has_news
+        return self._stream.get_extra_info(info)
+
+
+@contextmanager
+def _errors(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
+    """Raise httpcore's errors. Within the handler: httpcore keeps the context alone of what led to one."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout(str(error)) from error
+    except (OSError, ssl.SSLError) as error:
+        raise other(str(error)) from error

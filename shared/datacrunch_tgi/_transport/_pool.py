@@ -75,7 +75,7 @@ class SyncPool:
 
     def put(self, connection: SyncConnection, *, is_whole: bool) -> None:
         """Take back a connection; `is_whole` unless its response could not be ended."""
-        if is_whole and self.owners:
+        if is_whole and self.owners and not connection.is_aborted:
             self._connections.put(connection)
         else:
             connection.close()
@@ -155,7 +155,7 @@ class LoopPool:
 
     async def put(self, connection: AsyncConnection, *, is_whole: bool) -> None:
         """Take back a connection; `is_whole` unless its response could not be ended."""
-        if is_whole and self._owners:
+        if is_whole and self._owners and not connection.is_aborted:
             self._connections.put(connection)
         else:
             connection.abort()

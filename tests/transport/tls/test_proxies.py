@@ -142,14 +142,6 @@ def test_a_proxy_that_does_not_serve_is_told(
 
 
 @ROUTES
-def test_a_socks_proxy_needs_its_package(route: str, ask: Any) -> None:
-    """Also where a variable names it: told as a setting, with what to install."""
-    error = ask(route, "http://h.invalid", proxy="socks5://127.0.0.1:1").error
-    assert isinstance(error, ArgumentError)
-    assert "httpx[socks]" in str(error)
-
-
-@ROUTES
 def test_headers_are_sent(route: str, http: Any, serve: Any, ask: Any) -> None:
     """The client's own, and the user's beside them."""
     server = serve(reply(http, route))

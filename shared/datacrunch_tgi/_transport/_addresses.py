@@ -1,0 +1,54 @@
+"""Addresses of a host, in the order in which they are tried. Pure.
+
+RFC 8305: the next address is tried after a quarter of a second, or when one has failed, and IPv6 and IPv4
+take turns. All attempts share one time limit.
+"""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from itertools import chain, zip_longest
+from typing import Any
+
+STAGGER = 0.25
+"""Seconds after which the next address is tried beside the ones before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a socket is made and connected with."""
+
+    family: int
+    kind: int
+    protocol: int
+    sockaddr: Any
+
+    def open(self) -> socket.socket:
+        """Make a socket that does not block."""
+        made = socket.socket(self.family, self.kind, self.protocol)
+        try:
+            made.setblocking(False)  # noqa: FBT003 -- the socket's own
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            made.close()
+            raise
+        return made
+
+
+def literal(host: str, port: int) -> list[Address]:
+    """Return the address of a host that is an address; otherwise none."""
+    try:
+        version = ip_address(host).version
+    except ValueError:
+        return []
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET  # noqa: PLR2004 -- IP version 6
+    return [Address(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))]
+
+
+def in_order(found: Sequence[tuple[Any, Any, int, str, Any]]) -> list[Address]:
+    """Return the addresses that getaddrinfo found, the kind of the first one first, then in turns."""
+    addresses = [Address(family, kind, proto, where) for family, kind, proto, _, where in found]
+    first = [each for each in addresses if each.family == addresses[0].family]
+    others = [each for each in addresses if each.family != addresses[0].family]
+    return [each for each in chain(*zip_longest(first, others)) if each]

@@ -1,0 +1,245 @@
+"""A connection's bytes for event loops: an asyncio protocol that wakes its reader once for each read."""
+
+import asyncio
+import socket
+import ssl
+import time
+from typing import Any, cast
+
+from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, literal
+from datacrunch_tgi._transport._socket_stream import is_readable
+
+PAUSE_AT = 256 * 1024
+"""Bytes that may wait to be read before the other side is slowed down."""
+
+
+async def connect(host: str, port: int, end: float) -> "AsyncioStream":
+    """Connect to a host: see `_socket_stream.connect`.
+
+    asyncio's own `create_connection` leaks a socket when it is cancelled at certain moments, so each
+    socket has an owner here from the moment it is made.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(end - time.monotonic()):
+        addresses = literal(host, port) or in_order(
+            await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+        if len(addresses) == 1:
+            sock = await _connected(addresses[0])
+        else:
+            sock = await _first_connected(addresses)
+    stream = AsyncioStream()
+    try:
+        await loop.create_connection(lambda: stream, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return stream
+
+
+async def _connected(address: Address) -> socket.socket:
+    sock = address.open()
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, address.sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _first_connected(addresses: list[Address]) -> socket.socket:
+    waiting = list(reversed(addresses))
+    attempts: set[asyncio.Task[socket.socket]] = set()
+    failure: OSError | None = None
+    winner: socket.socket | None = None
+    try:
+        while waiting or attempts:
+            if waiting:
+                attempts.add(asyncio.create_task(_connected(waiting.pop())))
+            done, _ = await asyncio.wait(
+                attempts,
+                timeout=STAGGER if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for attempt in done:
+                error = attempt.exception()
+                if error is None:
+                    winner = attempt.result()
+                    return winner
+                attempts.discard(attempt)
+                failure = cast("OSError", error)
+        raise failure or OSError("no address")
+    finally:
+        for attempt in attempts:
+            attempt.cancel()
+        for sock in await asyncio.gather(*attempts, return_exceptions=True):
+            if isinstance(sock, socket.socket) and sock is not winner:
+                sock.close()
+
+
+class AsyncioStream(asyncio.Protocol):
+    """The bytes of one connection. Time limits are moments on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._is_paused = self._is_congested = self._is_ended = False
+        self._failure: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._end = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """Asyncio's transport."""
+        return self._transport
+
+    async def start_tls(self, context: ssl.SSLContext, hostname: str | None, end: float) -> None:
+        """Secure the connection.
+
+        Raises:
+            OSError: The handshake failed or timed out.
+        """
+        plain = self._transport
+        try:
+            async with asyncio.timeout(end - time.monotonic()):
+                secure = await self._loop.start_tls(plain, self, context, server_hostname=hostname)
+        except BaseException:
+            plain.abort()
+            raise
+        if secure is None:
+            raise ConnectionAbortedError("the connection ended in the handshake")
+        self._transport, self._is_paused = secure, False
+
+    async def read(self, end: float) -> bytes:
+        """Return the bytes that have come, at least one; b"" at the end of the connection.
+
+        Raises:
+            OSError: The connection broke; a TimeoutError if the time is over.
+        """
+        if time.monotonic() >= end:
+            raise TimeoutError("timed out")
+        self._resume()
+        if not self._chunks and not self._is_ended:
+            await self._wait(end)
+        if not self._chunks:
+            if self._failure:
+                raise self._failure
+            return b""
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = 0
+        return data
+
+    async def write(self, data: bytes, end: float) -> bool:
+        """Send bytes; return whether all were sent, or the other side spoke first.
+
+        Raises:
+            OSError: The connection broke; a TimeoutError if the time is over.
+        """
+        if self._is_ended:
+            raise self._failure or ConnectionResetError("the connection was closed")
+        self._resume()
+        self._transport.write(data)
+        while self._is_congested and not self._chunks:
+            if self._is_ended:
+                raise self._failure or ConnectionResetError("the connection was closed")
+            await self._wait(end)
+        return not self._is_congested
+
+    @property
+    def has_news(self) -> bool:
+        """Whether bytes or the end have come, as far as the loop has looked, or can be read."""
+        if self._chunks or self._is_ended or self._transport.is_closing():
+            return True
+        return is_readable(self._transport.get_extra_info("socket"))
+
+    async def is_usable(self) -> bool:
+        """Return whether nothing has happened to a connection that is waiting for its next request."""
+        if is_readable(self._transport.get_extra_info("socket")):
+            for _ in range(2):  # the loop has not looked at it yet; of TLS it may be no data
+                await asyncio.sleep(0)
+        return not (self._chunks or self._is_ended or self._transport.is_closing())
+
+    def abort(self) -> None:
+        """Close the connection at once; whoever waits for it sees its end."""
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport. It reads when it is asked to: TLS may have to see the first bytes."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._pause()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep the bytes, and wake the reader."""
+        self._chunks.append(data)
+        self._size += len(data)
+        if self._size > PAUSE_AT:
+            self._pause()
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake the reader for the last time."""
+        self._is_ended, self._failure = True, exc
+        if self._timer:
+            self._timer.cancel()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """Wake the reader; asyncio closes the connection."""
+        self._is_ended = True
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """Wait before more is sent."""
+        self._is_congested = True
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        self._is_congested = False
+        self._wake()
+
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def _wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait(self, end: float) -> None:
+        self._waiter = self._loop.create_future()
+        self._end = self._loop.time() + end - time.monotonic()
+        # One timer serves many waits: a timer for each would cost more than a token does.
+        if self._timer is None or self._timer.when() > self._end:
+            self._set_timer()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _set_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._end, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._end:
+            self._set_timer()
+        else:
+            self._waiter.set_exception(TimeoutError("timed out"))
+
+    def get_extra_info(self, name: str) -> Any:
+        """Return what the transport knows of the connection."""
+        return self._transport.get_extra_info(name)

@@ -1,0 +1,69 @@
+"""The body of a response that a gateway compressed. Pure."""
+
+import zlib
+from typing import Any
+
+from datacrunch_tgi._errors import MalformedResponseError
+
+PIECE = 1024 * 1024
+"""Bytes that are decompressed at a time, so that a small body cannot fill this process's memory."""
+
+
+class Decompressor:
+    """Decompresses a body piece by piece.
+
+    Raises:
+        MalformedResponseError: The coding is not supported. Several codings on each other are not.
+    """
+
+    def __init__(self, coding: str) -> None:
+        name = coding.strip().lower()
+        if name not in {"gzip", "x-gzip", "deflate"}:
+            raise MalformedResponseError(f"the answer's Content-Encoding is not supported: {name}")
+        # zlib's number for a gzip header, and for zlib's own.
+        self._stream: Any = zlib.decompressobj(31 if name.endswith("gzip") else 15)
+        self._may_be_bare = name == "deflate"
+        self._pending = b""
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes of the body.
+
+        Raises:
+            MalformedResponseError: There are more than the body.
+        """
+        if data and self._stream.eof:
+            raise MalformedResponseError("the answer cannot be decompressed: it has two parts")
+        self._pending += data
+
+    def take(self) -> bytes:
+        """Return the next piece; b"" if more has to be fed before.
+
+        Raises:
+            MalformedResponseError: The body is broken.
+        """
+        while self._pending:
+            try:
+                piece: bytes = self._stream.decompress(self._pending, PIECE)
+            except zlib.error as error:
+                if not self._may_be_bare:
+                    message = f"the answer cannot be decompressed: {error}"
+                    raise MalformedResponseError(message) from None
+                self._may_be_bare = False  # some send deflate without its header
+                self._stream = zlib.decompressobj(-15)
+                continue
+            self._may_be_bare = False
+            self._pending = self._stream.unconsumed_tail
+            if self._stream.unused_data:
+                raise MalformedResponseError("the answer cannot be decompressed: it has two parts")
+            if piece:
+                return piece
+        return b""
+
+    def finish(self) -> None:
+        """Check that the body is complete.
+
+        Raises:
+            MalformedResponseError: It was cut off.
+        """
+        if not self._stream.eof:
+            raise MalformedResponseError("the answer cannot be decompressed: it was cut off")

@@ -1,0 +1,79 @@
+"""The error of this package for one of a library or of the system, whose words alone are kept."""
+
+import ssl
+from urllib.parse import urlsplit
+
+import httpx
+
+from datacrunch_tgi._errors import (
+    AuthenticationError,
+    ConnectError,
+    ConnectTimeoutError,
+    DataCrunchError,
+    DisconnectedError,
+    MalformedResponseError,
+    RequestTimeoutError,
+    TLSError,
+)
+from datacrunch_tgi._secrets import reveal
+from datacrunch_tgi._transport._exceptions import causes, describe, is_about_tls
+from datacrunch_tgi._transport._socks import SocksError
+from datacrunch_tgi._transport._target import Target
+
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
+"""What I/O fails with: some of the system's errors pass through httpx as they are (an asyncio timeout,
+a TLS alert after the handshake, a name that cannot be looked up)."""
+_OTHER_NAME = (62, 64)
+"""OpenSSL's codes of a certificate for another host name or IP address."""
+
+
+def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0911 -- one for each kind
+    """Return the error of this package for one of I/O."""
+    if isinstance(error, DataCrunchError):
+        return error
+    words = describe(error)
+    proxy = _proxy_name(target)
+    host = f"{target.base_url}{f' through the proxy {proxy}' if proxy else ''}"
+    if _is_login_refused(error):
+        failure: DataCrunchError = AuthenticationError(
+            f"the proxy {proxy} refused user and password: {words}", status=407
+        )
+        failure.hint = "check user and password in proxy, or in the proxy variables"
+        return failure
+    match error:
+        case httpx.ConnectTimeout():
+            return ConnectTimeoutError(f"timed out connecting to {host}")
+        case TimeoutError() | httpx.TimeoutException():
+            return RequestTimeoutError(f"timed out waiting for {host}")
+        case _ if is_about_tls(error):
+            return _tls_error(error, host, words)
+        case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
+            return ConnectError(f"no connection to {host}: {words}")
+        case httpx.RemoteProtocolError() if "malformed" in words.lower():
+            return MalformedResponseError(f"the response of {host} is not HTTP: {words}")
+        case _:
+            return DisconnectedError(f"the connection to {host} broke: {words}")
+
+
+def _tls_error(error: Exception, host: str, words: str) -> TLSError:
+    failure = TLSError(f"no secure connection to {host}: {words}")
+    certificate = next(
+        (cause for cause in causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None
+    )
+    if certificate is None:
+        failure.hint = "should base_url begin with http://?"
+    elif certificate.verify_code in _OTHER_NAME:
+        failure.hint = "pass server_hostname, the name that the certificate is for"
+    return failure
+
+
+def _is_login_refused(error: Exception) -> bool:
+    if isinstance(error, httpx.ProxyError) and str(error).startswith("407"):
+        return True
+    return any(isinstance(cause, SocksError) and cause.is_about_login for cause in causes(error))
+
+
+def _proxy_name(target: Target) -> str:
+    """Return the proxy's address without user and password; "" without a proxy."""
+    parts = urlsplit(reveal(target.proxy) or "")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

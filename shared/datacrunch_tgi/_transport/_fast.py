@@ -1,0 +1,204 @@
+"""The fast engine: direct connections, read with llhttp (httptools).
+
+How a request is sent and a response is read is described once, as generators of operations on a stream;
+a thread or an event loop carries the operations out.
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from datacrunch_tgi._protocol._call import Open, Read
+from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
+from datacrunch_tgi._transport._link import AsyncLink, SyncLink
+from datacrunch_tgi._transport._response_reader import ResponseReader
+from datacrunch_tgi._transport._socket_stream import SocketStream
+from datacrunch_tgi._transport._target import Target
+
+Link = TypeVar("Link", SyncLink, AsyncLink)
+ByteStream = TypeVar("ByteStream", SocketStream, AsyncioStream)
+Value = TypeVar("Value")
+Operations = Generator[Callable[[], Any], Any, Value]
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class _Fast(Generic[Link, ByteStream]):
+    """A connection and what is done with it, whoever carries it out."""
+
+    def __init__(self, target: Target, link: Link) -> None:
+        self._target = target
+        self._url = httpx.URL(target.base_url)  # it quotes hosts and paths as httpx does
+        self._link: Link = link
+        self._stream: ByteStream | None = None
+        self._reader: ResponseReader | None = None
+        self._is_read = True  # to the response's end
+
+    def _open(self, step: Open) -> Operations[Head]:
+        limits = self._link.limits
+        limits.begin(step)
+        if self._stream and not (yield self._stream.is_usable):
+            yield self._disconnect
+        if self._stream is None:
+            yield from self._connect()
+        reader = self._reader = ResponseReader()
+        self._is_read = False
+        stream: Any = self._stream
+        message = _message(self._url, self._target, step.request)
+        try:
+            is_sent = yield partial(stream.write, message, limits.end)
+        except ConnectionError:
+            is_sent = False  # the answer may be there all the same
+        self._may_be_kept = is_sent
+        while reader.head is None:
+            reader.feed((yield partial(stream.read, limits.end)))
+        return reader.head
+
+    def _connect(self) -> Operations[None]:
+        url, tls = self._url, self._target.tls
+        host = url.raw_host.decode("ascii")
+        try:
+            self._stream = yield partial(self._link.connect, host, url.port or _PORTS[url.scheme])
+            if url.scheme == "https":
+                stream: Any = self._stream
+                name, end = tls.server_hostname or host, self._link.limits.connect_by
+                yield partial(stream.start_tls, tls.context(), name, end)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise httpx.ConnectError(str(error)) from error
+
+    def _read(self, step: Read) -> Operations[bytes]:
+        limits, reader, stream = self._link.limits, self._reader, self._stream
+        limits.begin(step)
+        if reader is None or stream is None:
+            return b""
+        while not (body := reader.take()) and not reader.is_complete:
+            reader.feed((yield partial(stream.read, limits.end)))
+        self._is_read = not body
+        return body
+
+    def _end_response(self) -> Operations[None]:
+        reader, self._reader = self._reader, None
+        if not (
+            self._is_read and (reader is None or reader.can_be_used_again) and self._may_be_kept
+        ):
+            yield self._disconnect
+        self._is_read = True
+
+    _may_be_kept = True
+
+    def _disconnect(self) -> Any:
+        raise NotImplementedError
+
+
+class SyncWire(_Fast[SyncLink, SocketStream]):
+    """A direct connection for threads."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target, SyncLink(target))
+
+    def open(self, step: Open) -> Head:
+        """Send the request, and return the head of its response."""
+        return self._carry_out(self._open(step))
+
+    def read(self, step: Read) -> bytes:
+        """Return the next bytes of the body; b"" at its end."""
+        return self._carry_out(self._read(step))
+
+    def drop_response(self) -> None:
+        """End the response; the connection is kept only if it was read to its end."""
+        self._carry_out(self._end_response())
+
+    def abort(self) -> None:
+        """Let whoever waits for the connection see its end, from any thread."""
+        self._link.abort()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._disconnect()
+
+    close_after_fork = close  # a socket that is closed says nothing to the other side
+
+    def _disconnect(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.close()
+
+    def _carry_out(self, operations: Operations[Value]) -> Value:
+        try:
+            operation = next(operations)
+            while True:
+                try:
+                    result = operation()
+                except (OSError, UnicodeError) as error:
+                    operation = operations.throw(error)
+                else:
+                    operation = operations.send(result)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+
+
+class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
+    """A direct connection for event loops."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target, AsyncLink(target))
+
+    async def open(self, step: Open) -> Head:
+        """Send the request, and return the head of its response."""
+        return await self._carry_out(self._open(step))
+
+    async def read(self, step: Read) -> bytes:
+        """Return the next bytes of the body; b"" at its end."""
+        return await self._carry_out(self._read(step))
+
+    async def drop_response(self) -> None:
+        """End the response; the connection is kept only if it was read to its end."""
+        await self._carry_out(self._end_response())
+
+    def abort(self) -> None:
+        """Close the connection at once; whoever waits for it sees its end."""
+        self._link.abort()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream:
+            stream.abort()
+
+    async def _carry_out(self, operations: Operations[Value]) -> Value:
+        try:
+            operation: Callable[[], Awaitable[Any]] = next(operations)
+            while True:
+                try:
+                    result = await operation()
+                except (OSError, UnicodeError) as error:
+                    operation = operations.throw(error)
+                else:
+                    operation = operations.send(result)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+
+
+def _message(base: httpx.URL, target: Target, request: Request) -> bytes:
+    """Write the request. A header of the user's replaces one of ours."""
+    headers = {
+        "host": ("Host", base.netloc.decode("ascii")),
+        **{name.lower(): (name, value.get_secret_value()) for name, value in target.headers},
+    }
+    if request.body is not None:
+        headers["content-type"] = ("Content-Type", "application/json")
+        headers["content-length"] = ("Content-Length", str(len(request.body)))
+    path = f"{base.raw_path.decode('ascii').rstrip('/')}{request.path}"
+    lines = [f"{request.method} {path} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.values()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (request.body or b"")

@@ -1,0 +1,172 @@
+"""The default engine: httpx, one connection each, with httpcore's network backend of `_network`.
+
+vcrpy and its like see this engine: they hook `httpx.HTTPTransport.handle_request`.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpcore
+import httpx
+from pydantic import SecretStr
+
+from datacrunch_tgi._protocol._call import Open, Read
+from datacrunch_tgi._protocol._http import Head
+from datacrunch_tgi._secrets import reveal
+from datacrunch_tgi._transport._link import AsyncLink, SyncLink
+from datacrunch_tgi._transport._network import AsyncBackend, Network, SyncBackend
+from datacrunch_tgi._transport._target import Target
+
+KEEPALIVE = 15.0
+"""How long httpcore keeps a connection, in seconds; the pool asks for no longer."""
+
+
+class _SyncTransport(httpx.HTTPTransport):
+    def __init__(self, target: Target, backend: SyncBackend) -> None:
+        # httpx has no setting for the backend; `_pool` is all that it makes of its settings.
+        self._pool = _pool(httpcore.ConnectionPool, httpcore.HTTPProxy, target, backend)
+
+
+class _AsyncTransport(httpx.AsyncHTTPTransport):
+    def __init__(self, target: Target, backend: AsyncBackend) -> None:
+        self._pool = _pool(httpcore.AsyncConnectionPool, httpcore.AsyncHTTPProxy, target, backend)
+
+
+class SyncWire:
+    """A connection of httpx for threads."""
+
+    def __init__(self, target: Target) -> None:
+        self._target, self._link = target, SyncLink(target)
+        self._network = Network(self._link)
+        self._transport = _SyncTransport(target, SyncBackend(self._network, self._link))
+        self._response: httpx.Response | None = None
+        self._chunks: Iterator[bytes] = iter(())
+
+    def open(self, step: Open) -> Head:
+        """Send the request, and return the head of its response."""
+        self._link.limits.begin(step)
+        self._network.begin_response()
+        response = self._transport.handle_request(_request(self._target, step))
+        self._response, self._chunks = response, response.iter_raw()
+        return _head(response)
+
+    def read(self, step: Read) -> bytes:
+        """Return the next bytes of the body; b"" at its end."""
+        self._link.limits.begin(step)
+        return next(self._chunks, b"")
+
+    def drop_response(self) -> None:
+        """End the response; httpcore keeps the connection only if it was read to its end."""
+        response, self._response = self._response, None
+        if response:
+            self._chunks = iter(())
+            response.close()
+
+    def abort(self) -> None:
+        """Let whoever waits for the connection see its end, from any thread."""
+        self._link.abort()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
+    close_after_fork = close  # a socket that is closed says nothing to the other side
+
+
+class AsyncWire:
+    """A connection of httpx for event loops."""
+
+    def __init__(self, target: Target) -> None:
+        self._target, self._link = target, AsyncLink(target)
+        self._network = Network(self._link)
+        self._transport = _AsyncTransport(target, AsyncBackend(self._network, self._link))
+        self._response: httpx.Response | None = None
+        self._is_whole = True
+        self._chunks: AsyncIterator[bytes]
+
+    async def open(self, step: Open) -> Head:
+        """Send the request, and return the head of its response."""
+        self._link.limits.begin(step)
+        self._network.begin_response()
+        self._is_whole = False
+        response = await self._transport.handle_async_request(_request(self._target, step))
+        self._response, self._chunks = response, response.aiter_raw()
+        return _head(response)
+
+    async def read(self, step: Read) -> bytes:
+        """Return the next bytes of the body; b"" at its end."""
+        self._link.limits.begin(step)
+        chunk = await anext(self._chunks, b"")
+        self._is_whole = not chunk
+        return chunk
+
+    async def drop_response(self) -> None:
+        """End the response; the connection is kept only if it was read to its end."""
+        if not self._is_whole:
+            # First, since this waits for nothing: httpx's way to end a response does, and a task that is
+            # cancelled once more would leave the socket open.
+            self._is_whole = True
+            self._link.close()
+            await self._transport.aclose()
+        response, self._response = self._response, None
+        if response:
+            await response.aclose()
+
+    def abort(self) -> None:
+        """Close the connection at once; whoever waits for it sees its end."""
+        self._link.abort()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._link.close()
+        await self._transport.aclose()
+
+
+def _pool(direct: Any, through_proxy: Any, target: Target, backend: Any) -> Any:
+    """Make httpcore's pool of one connection; no address of a proxy is in a variable here."""
+    is_secure = target.base_url.startswith("https:")
+    options: dict[str, Any] = {
+        # httpcore reads certificates where it is given no context, also for http.
+        "ssl_context": target.tls.context()
+        if is_secure
+        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        "max_connections": 1,
+        "keepalive_expiry": KEEPALIVE,
+        "network_backend": backend,
+    }
+    scheme = urlsplit(reveal(target.proxy) or "").scheme
+    if scheme not in {"http", "https"} or target.proxy is None:  # SOCKS is the link's to speak
+        return direct(**options)
+    if scheme == "https":
+        options["proxy_ssl_context"] = target.tls.context()
+    return through_proxy(**options, **_proxy(target.proxy))
+
+
+def _proxy(proxy: SecretStr) -> dict[str, Any]:
+    parts = urlsplit(proxy.get_secret_value())
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
+    return {"proxy_url": address, "proxy_auth": login}
+
+
+def _request(target: Target, step: Open) -> httpx.Request:
+    request = step.request
+    headers = [(name, value.get_secret_value()) for name, value in target.headers]
+    if request.body is not None:
+        headers.append(("Content-Type", "application/json"))
+    extensions = {"sni_hostname": name} if (name := target.tls.server_hostname) else None
+    return httpx.Request(
+        request.method,
+        f"{target.base_url}{request.path}",
+        headers=headers,
+        content=request.body,
+        extensions=extensions,
+    )
+
+
+def _head(response: httpx.Response) -> Head:
+    return Head(
+        response.status_code, {name.lower(): value for name, value in response.headers.items()}
+    )

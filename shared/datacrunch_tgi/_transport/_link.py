@@ -1,0 +1,134 @@
+"""Links: how a connection gets its bytes, whichever engine reads them.
+
+A link knows the time limits of the step that is being carried out, opens the connection, through a SOCKS
+proxy where one is in use, and can be aborted from outside at any moment.
+"""
+
+import asyncio
+import time
+from urllib.parse import urlsplit
+
+from datacrunch_tgi._protocol._call import Open, Read
+from datacrunch_tgi._secrets import reveal
+from datacrunch_tgi._transport import _asyncio_stream, _socket_stream
+from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
+from datacrunch_tgi._transport._socket_stream import SocketStream
+from datacrunch_tgi._transport._socks import negotiate
+from datacrunch_tgi._transport._target import Target
+
+
+class StepLimits:
+    """Moments on the monotonic clock by which a step has to be over, however many reads it takes."""
+
+    def __init__(self) -> None:
+        self.connect_by = self.end = 0.0
+
+    def begin(self, step: Open | Read) -> None:
+        """Begin a step."""
+        now = time.monotonic()
+        self.end = now + step.timeout
+        if isinstance(step, Open):
+            self.connect_by = min(now + step.connect_timeout, self.end)
+
+
+class _Link:
+    """What both links share."""
+
+    def __init__(self, target: Target) -> None:
+        self.limits = StepLimits()
+        self._is_aborted = False
+        url = reveal(target.proxy) or ""
+        self._socks = target.proxy if url.startswith("socks") else None
+
+    def _check_not_aborted(self) -> None:
+        if self._is_aborted:
+            raise ConnectionAbortedError("the call was ended")
+
+    def _address(self, host: str, port: int) -> tuple[str, int]:
+        """Return the address to connect to: the proxy's, if there is one."""
+        if self._socks is None:
+            return host, port
+        parts = urlsplit(self._socks.get_secret_value())
+        return parts.hostname or "", parts.port or 1080
+
+
+class SyncLink(_Link):
+    """The link of a thread's connection."""
+
+    _stream: SocketStream | None = None
+
+    def connect(self, host: str, port: int) -> SocketStream:
+        """Open the connection.
+
+        Raises:
+            OSError: It cannot be opened; a TimeoutError if the time is over.
+        """
+        end = self.limits.connect_by
+        stream = self._stream = _socket_stream.connect(*self._address(host, port), end)
+        try:
+            self._check_not_aborted()
+            if self._socks:
+                steps = negotiate(self._socks, host, port)
+                data = next(steps)
+                while data is not None:
+                    stream.write(data, end)
+                    data = steps.send(stream.read(end))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def abort(self) -> None:
+        """Let whoever waits for the connection see its end, from any thread."""
+        self._is_aborted = True
+        if stream := self._stream:
+            stream.abort()
+
+
+class AsyncLink(_Link):
+    """The link of an event loop's connection."""
+
+    _stream: AsyncioStream | None = None
+    _opening: asyncio.Task[AsyncioStream] | None = None
+
+    async def connect(self, host: str, port: int) -> AsyncioStream:
+        """Open the connection: see `SyncLink.connect`."""
+        self._opening = asyncio.ensure_future(self._open(host, port))
+        try:
+            stream = await self._opening
+            self._check_not_aborted()
+        except asyncio.CancelledError:
+            self.close()
+            if self._is_aborted:
+                raise ConnectionAbortedError("the call was ended") from None
+            raise
+        finally:
+            self._opening = None
+        return stream
+
+    async def _open(self, host: str, port: int) -> AsyncioStream:
+        end = self.limits.connect_by
+        stream = self._stream = await _asyncio_stream.connect(*self._address(host, port), end)
+        try:
+            if self._socks:
+                steps = negotiate(self._socks, host, port)
+                data = next(steps)
+                while data is not None:
+                    await stream.write(data, end)
+                    data = steps.send(await stream.read(end))
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    def abort(self) -> None:
+        """Close the connection at once; whoever waits for it sees its end."""
+        self._is_aborted = True
+        if self._opening:
+            self._opening.cancel()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._stream:
+            self._stream.abort()

@@ -1,0 +1,114 @@
+"""A response out of bytes, for the fast engine: llhttp's parser, and what it leaves to others. Pure."""
+
+import httptools
+
+from datacrunch_tgi._errors import MalformedResponseError
+from datacrunch_tgi._protocol._http import Head
+
+LARGEST_HEAD = 100 * 1024
+"""Bytes that a head may have, interim responses included."""
+_INTERIM = range(100, 200)
+_PREFIX = b"HTTP/1."
+
+
+class ResponseReader:
+    """Reads one response. Feed it bytes until `is_complete`."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._begin = b""  # the first bytes: llhttp takes other protocols too
+        self._head_size = 0
+        self._headers: dict[str, str] = {}
+        self._is_interim = self._has_surplus = False
+        self._body: list[bytes] = []
+        self.head: Head | None = None
+        self.is_complete = False
+
+    @property
+    def can_be_used_again(self) -> bool:
+        """Whether the connection can serve another request."""
+        return self.is_complete and not self._has_surplus and bool(self._parser.should_keep_alive())
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes; b"" is the end of the connection.
+
+        Raises:
+            MalformedResponseError: They are not HTTP.
+            ConnectionError: The connection ended in the midst of the response.
+        """
+        if self.is_complete:
+            self._has_surplus = self._has_surplus or bool(data)
+        elif not data:
+            self._end_of_connection()
+        elif self.head:
+            self._parse(data)
+        else:
+            self._check_begin(data)
+            self._parse(data)
+            self._head_size += len(data)
+            if not self.head and self._head_size > LARGEST_HEAD:
+                raise MalformedResponseError(f"the head has more than {LARGEST_HEAD} bytes")
+
+    def take(self) -> bytes:
+        """Return the bytes of the body that have come, and forget them."""
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        return body
+
+    def _parse(self, data: bytes) -> None:
+        failure: BaseException
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            failure = error.__context__ or error  # an interrupt, for example
+        except httptools.HttpParserUpgrade:
+            failure = MalformedResponseError("the server wants to speak another protocol")
+        except httptools.HttpParserError as error:
+            failure = MalformedResponseError(f"the response is not HTTP: {error}")
+        else:
+            return
+        if not (isinstance(failure, _Surplus) or self.is_complete):
+            raise failure
+        self._has_surplus = True
+
+    def _check_begin(self, data: bytes) -> None:
+        if len(self._begin) < len(_PREFIX):
+            self._begin = (self._begin + data)[: len(_PREFIX)]
+            if not _PREFIX.startswith(self._begin):
+                raise MalformedResponseError("the response is not HTTP")
+
+    def _end_of_connection(self) -> None:
+        headers = self._headers
+        ends_with_connection = not {"content-length", "transfer-encoding"} & headers.keys()
+        if self.head is None or not ends_with_connection:
+            raise ConnectionError("the server closed the connection in the midst of a response")
+        self.is_complete = self._has_surplus = True
+
+    # The parser's callbacks.
+
+    def on_message_begin(self) -> None:
+        if self.is_complete:
+            raise _Surplus
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head is None:  # else it is a trailer
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        status = self._parser.get_status_code()
+        self._is_interim = status in _INTERIM
+        if self._is_interim:
+            self._headers.clear()
+        else:
+            self.head = Head(status, self._headers)
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        self.is_complete = not self._is_interim
+
+
+class _Surplus(Exception):  # noqa: N818 -- it is caught here
+    """A second response that nobody asked for."""

@@ -1,0 +1,207 @@
+"""A connection's bytes for threads: a socket that does not block, and time limits that hold."""
+
+import select
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any
+
+from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, literal
+from datacrunch_tgi._transport._nested_tls import NestedTLS
+
+READ_SIZE = 256 * 1024
+"""Bytes that one read takes at most."""
+
+
+def connect(host: str, port: int, end: float) -> "SocketStream":
+    """Connect to a host.
+
+    Args:
+        host: Name or address.
+        port: Port.
+        end: When to give up, on the monotonic clock. Looking a name up has no limit.
+
+    Raises:
+        OSError: No address can be reached; a TimeoutError if the time is over.
+    """
+    addresses = literal(host, port) or in_order(
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    waiting = list(reversed(addresses))
+    connecting: list[socket.socket] = []
+    failure: OSError = OSError(f"no address of {host}")
+    next_at = time.monotonic()
+    try:
+        while True:
+            now = time.monotonic()
+            if now >= end:
+                raise TimeoutError("timed out")
+            if waiting and now >= next_at:
+                _begin(waiting.pop(), connecting)
+                next_at = now + STAGGER
+            until = min(end, next_at) if waiting else end
+            ready = _writable(connecting, until - time.monotonic())
+            for each in ready:
+                if not (code := each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                    connecting.remove(each)
+                    return SocketStream(each)
+                failure = OSError(code, "connect failed")
+                connecting.remove(each)
+                each.close()
+                next_at = now
+            if not waiting and not connecting:
+                raise failure
+    finally:
+        for each in connecting:
+            each.close()
+
+
+def _begin(address: Address, connecting: list[socket.socket]) -> None:
+    connecting.append(address.open())
+    connecting[-1].connect_ex(address.sockaddr)
+
+
+def _writable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
+    """Wait until one of the sockets is connected, or has failed."""
+    if not hasattr(select, "poll"):  # Windows, which shows a failure as an exception of the socket
+        _, writable, failed = select.select([], sockets, sockets, max(seconds, 0))
+        return [each for each in sockets if each in writable or each in failed]
+    poll = select.poll()
+    for each in sockets:
+        poll.register(each, select.POLLOUT)
+    ready = {fd for fd, _ in poll.poll(max(seconds, 0) * 1000)}
+    return [each for each in sockets if each.fileno() in ready]
+
+
+def is_readable(sock: Any) -> bool:
+    """Return whether bytes, or the end, can be read from a socket now."""
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([sock], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class SocketStream:
+    """The bytes of one connection.
+
+    Every time limit is a moment on the monotonic clock, and is looked at before each wait: it holds also
+    while bytes keep coming.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock: Any = sock  # of TLS, a socket or what behaves as one
+        self._early = b""  # bytes that came while something was being sent
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return isinstance(self._sock, ssl.SSLSocket | NestedTLS)
+
+    def start_tls(self, context: ssl.SSLContext, hostname: str | None, end: float) -> None:
+        """Secure the connection.
+
+        Raises:
+            OSError: The handshake failed or timed out.
+        """
+        if isinstance(self._sock, ssl.SSLSocket):  # to a proxy, and in it to the server
+            self._sock = NestedTLS(self._sock, context, hostname)
+        else:
+            self._sock = context.wrap_socket(
+                self._sock, server_hostname=hostname, do_handshake_on_connect=False
+            )
+        secure = self._sock
+        while True:
+            try:
+                secure.do_handshake()
+            except ssl.SSLWantReadError:
+                self._wait(end, read=True)
+            except ssl.SSLWantWriteError:
+                self._wait(end, write=True)
+            else:
+                return
+
+    def read(self, end: float, max_bytes: int = READ_SIZE) -> bytes:
+        """Return the next bytes; b"" at the end of the connection.
+
+        Raises:
+            OSError: The connection broke; a TimeoutError if the time is over.
+        """
+        if self._early:
+            early, self._early = self._early[:max_bytes], self._early[max_bytes:]
+            return early
+        while True:
+            if time.monotonic() >= end:
+                raise TimeoutError("timed out")
+            try:
+                data: bytes = self._sock.recv(max_bytes)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                self._wait(end, read=True)
+            except ssl.SSLWantWriteError:
+                self._wait(end, write=True)
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                return b""
+            else:
+                return data
+
+    def write(self, data: bytes, end: float) -> bool:
+        """Send bytes; return whether all were sent, or the other side spoke first.
+
+        Raises:
+            OSError: The connection broke; a TimeoutError if the time is over.
+        """
+        rest = memoryview(data)
+        while rest:
+            if time.monotonic() >= end:
+                raise TimeoutError("timed out")
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                if self._wait(end, read=True, write=True) and self._has_early():
+                    return False
+            except ssl.SSLWantReadError:
+                self._wait(end, read=True)
+        return True
+
+    def is_usable(self) -> bool:
+        """Return whether nothing has happened to a connection that is waiting for its next request."""
+        if not self._early and not is_readable(self._sock):
+            return True
+        if self._early or not self.is_secure:
+            return False
+        try:
+            self._sock.recv(1)
+        except ssl.SSLWantReadError:  # what could be read was no data, such as a session ticket
+            return True
+        except OSError:
+            pass
+        return False
+
+    def abort(self) -> None:
+        """Let whoever waits for this connection see its end, from any thread."""
+        with suppress(OSError):  # it may have ended by itself
+            sock = self._sock.outer if isinstance(self._sock, NestedTLS) else self._sock
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._sock.close()
+
+    def _has_early(self) -> bool:
+        try:
+            self._early = self._sock.recv(READ_SIZE)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        return True
+
+    def _wait(self, end: float, *, read: bool = False, write: bool = False) -> bool:
+        """Wait until the socket can be used; return whether it can be read."""
+        seconds = max(end - time.monotonic(), 0)
+        if not hasattr(select, "poll"):  # Windows
+            reading, writing = [self._sock] if read else [], [self._sock] if write else []
+            readable, _, _ = select.select(reading, writing, [], seconds)
+            return bool(readable)
+        poll = select.poll()
+        poll.register(self._sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
+        return any(event & ~select.POLLOUT for _, event in poll.poll(seconds * 1000))
