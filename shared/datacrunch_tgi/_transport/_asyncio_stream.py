@@ -158,7 +158,7 @@ class AsyncioStream(asyncio.Protocol):
 
     async def is_usable(self) -> bool:
         """Return whether nothing has happened to a connection that is waiting for its next request."""
-        if is_readable(self._transport.get_extra_info("socket")):
+        if self.has_news:
             for _ in range(2):  # the loop has not looked at it yet; of TLS it may be no data
                 await asyncio.sleep(0)
         return not (self._chunks or self._is_ended or self._transport.is_closing())

@@ -60,12 +60,13 @@ class _Fast(Generic[Link, ByteStream]):
     def _connect(self) -> Operations[None]:
         url, tls = self._url, self._target.tls
         host = url.raw_host.decode("ascii")
+        context = tls.context() if url.scheme == "https" else None
         try:
             self._stream = yield partial(self._link.connect, host, url.port or _PORTS[url.scheme])
-            if url.scheme == "https":
+            if context:
                 stream: Any = self._stream
                 name, end = tls.server_hostname or host, self._link.limits.connect_by
-                yield partial(stream.start_tls, tls.context(), name, end)
+                yield partial(stream.start_tls, context, name, end)
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
         except (OSError, UnicodeError) as error:

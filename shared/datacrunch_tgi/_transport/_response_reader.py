@@ -2,7 +2,6 @@
 
 import httptools
 
-from datacrunch_tgi._errors import MalformedResponseError
 from datacrunch_tgi._protocol._http import Head
 
 LARGEST_HEAD = 100 * 1024
@@ -19,7 +18,7 @@ class ResponseReader:
         self._begin = b""  # the first bytes: llhttp takes other protocols too
         self._head_size = 0
         self._headers: dict[str, str] = {}
-        self._is_interim = self._has_surplus = False
+        self._is_interim = self._has_surplus = self._is_kept = False
         self._body: list[bytes] = []
         self.head: Head | None = None
         self.is_complete = False
@@ -27,14 +26,13 @@ class ResponseReader:
     @property
     def can_be_used_again(self) -> bool:
         """Whether the connection can serve another request."""
-        return self.is_complete and not self._has_surplus and bool(self._parser.should_keep_alive())
+        return self.is_complete and self._is_kept and not self._has_surplus
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; b"" is the end of the connection.
 
         Raises:
-            MalformedResponseError: They are not HTTP.
-            ConnectionError: The connection ended in the midst of the response.
+            ConnectionError: They are not HTTP, or the connection ended in the midst of the response.
         """
         if self.is_complete:
             self._has_surplus = self._has_surplus or bool(data)
@@ -47,7 +45,7 @@ class ResponseReader:
             self._parse(data)
             self._head_size += len(data)
             if not self.head and self._head_size > LARGEST_HEAD:
-                raise MalformedResponseError(f"the head has more than {LARGEST_HEAD} bytes")
+                raise ConnectionError(f"the head has more than {LARGEST_HEAD} bytes")
 
     def take(self) -> bytes:
         """Return the bytes of the body that have come, and forget them."""
@@ -62,9 +60,9 @@ class ResponseReader:
         except httptools.HttpParserCallbackError as error:
             failure = error.__context__ or error  # an interrupt, for example
         except httptools.HttpParserUpgrade:
-            failure = MalformedResponseError("the server wants to speak another protocol")
+            failure = ConnectionError("the server wants to speak another protocol")
         except httptools.HttpParserError as error:
-            failure = MalformedResponseError(f"the response is not HTTP: {error}")
+            failure = ConnectionError(f"the response is not HTTP: {error}")
         else:
             return
         if not (isinstance(failure, _Surplus) or self.is_complete):
@@ -75,7 +73,7 @@ class ResponseReader:
         if len(self._begin) < len(_PREFIX):
             self._begin = (self._begin + data)[: len(_PREFIX)]
             if not _PREFIX.startswith(self._begin):
-                raise MalformedResponseError("the response is not HTTP")
+                raise ConnectionError("the response is not HTTP")
 
     def _end_of_connection(self) -> None:
         headers = self._headers
@@ -108,6 +106,7 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         self.is_complete = not self._is_interim
+        self._is_kept = bool(self._parser.should_keep_alive())
 
 
 class _Surplus(Exception):  # noqa: N818 -- it is caught here
