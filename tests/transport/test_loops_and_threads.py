@@ -180,7 +180,7 @@ def test_a_stream_may_be_collected_at_any_moment_of_another_call(answering: Any)
 
             thread = threading.Thread(target=call, daemon=True)
             thread.start()
-            thread.join(0.3)
+            thread.join(1)
             stalled = thread.is_alive()
             if (
                 reentrant.stream is not None

@@ -5,6 +5,7 @@ a thread or an event loop carries the operations out.
 """
 
 from collections.abc import Awaitable, Callable, Generator
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -35,9 +36,11 @@ class _Fast(Generic[Link, ByteStream]):
         self._link: Link = link
         self._stream: ByteStream | None = None
         self._reader: ResponseReader | None = None
-        self._is_read = True  # to the response's end
+        self._is_idle = True
+        self._is_read = self._is_sent = False  # to the end
 
     def _open(self, step: Open) -> Operations[Head]:
+        self._is_idle = self._is_read = self._is_sent = False
         limits = self._link.limits
         limits.begin(step)
         if self._stream and not (yield self._stream.is_usable):
@@ -45,14 +48,10 @@ class _Fast(Generic[Link, ByteStream]):
         if self._stream is None:
             yield from self._connect()
         reader = self._reader = ResponseReader()
-        self._is_read = False
         stream: Any = self._stream
         message = _message(self._url, self._target, step.request)
-        try:
-            is_sent = yield partial(stream.write, message, limits.end)
-        except ConnectionError:
-            is_sent = False  # the answer may be there all the same
-        self._may_be_kept = is_sent
+        with suppress(ConnectionError):  # the answer may be there all the same
+            self._is_sent = yield partial(stream.write, message, limits.end)
         while reader.head is None:
             reader.feed((yield partial(stream.read, limits.end)))
         return reader.head
@@ -84,13 +83,10 @@ class _Fast(Generic[Link, ByteStream]):
 
     def _end_response(self) -> Operations[None]:
         reader, self._reader = self._reader, None
-        if not (
-            self._is_read and (reader is None or reader.can_be_used_again) and self._may_be_kept
-        ):
+        is_whole = self._is_sent and self._is_read and reader is not None
+        if not (self._is_idle or (is_whole and reader and reader.can_be_used_again)):
             yield self._disconnect
-        self._is_read = True
-
-    _may_be_kept = True
+        self._is_idle = True
 
     def _disconnect(self) -> Any:
         raise NotImplementedError

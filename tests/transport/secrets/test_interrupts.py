@@ -17,7 +17,25 @@ KEY = "sk-0123456789/abcdefghij"
 TOKEN = "another-header-value"  # noqa: S105 -- made up
 PROMPT = "My name is Olivier and I"
 LONG = PROMPT * 400_000
-LIBRARIES = ("httpx", "httpcore", "h11", "anyio")
+MODULES = {
+    "httpx": (
+        "httpx",
+        "httpcore",
+        "h11",
+        "anyio",
+        "datacrunch_tgi._transport._network",
+        "datacrunch_tgi._transport._link",
+        "datacrunch_tgi._transport._socket_stream",
+        "datacrunch_tgi._transport._httpx",
+    ),
+    "fast": (
+        "datacrunch_tgi._transport._fast",
+        "datacrunch_tgi._transport._link",
+        "datacrunch_tgi._transport._socket_stream",
+        "datacrunch_tgi._transport._response_reader",
+    ),
+}
+"""What does the I/O of each engine."""
 LOCKS = "httpcore._synchronization"
 """Interrupted in here, httpcore waits for itself for ever: nothing above it could mend that."""
 
@@ -89,7 +107,7 @@ def test_no_interrupted_thread_shows_a_secret(
 
     client = Client(base_url=base_url, api_key=KEY, headers={"X-Token": TOKEN})
     call = (lambda: list(client.stream(prompt))) if streaming else (lambda: client.generate(prompt))
-    timer = threading.Timer(0.1, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer = threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
     before = signal.signal(signal.SIGUSR1, interrupt)
     timer.start()
     try:
@@ -118,14 +136,16 @@ def test_an_interrupt_in_a_callback_shows_no_secret(
 class Strike:
     """Interrupts at the nth moment of what the libraries below do to get a response, and once more."""
 
-    def __init__(self, moment: int, again: int) -> None:
-        self.moment, self.again, self.started = moment, again, False
+    def __init__(self, modules: tuple[str, ...], moment: int, again: int) -> None:
+        self.modules, self.moment, self.again = modules, moment, again
+        self.started, self.count = False, 0
 
     def __call__(self, frame: Any, event: str, _: object) -> None:
-        if frame.f_code.co_name in {"_open", "_head"}:  # in between the request is made and sent
-            self.started = frame.f_code.co_name == "_open"
+        if frame.f_code.co_name == "perform" and event == "call":
+            self.started = True
         module = f"{frame.f_globals.get('__name__')}"
-        if self.started and "call" in event and module.startswith(LIBRARIES) and module != LOCKS:
+        if self.started and "call" in event and module.startswith(self.modules) and module != LOCKS:
+            self.count += 1
             self.moment -= 1
             if self.moment in {0, -self.again}:
                 raise Interrupt
@@ -139,12 +159,12 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 
 @pytest.mark.parametrize("again", [0, 2, 6])
 @pytest.mark.parametrize("moment", range(1, 300, 7))
-def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(
-    moment: int, again: int, http: Any, serve: Any, shown: Any
+def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(  # noqa: PLR0917 -- fixtures
+    moment: int, again: int, http: Any, serve: Any, shown: Any, engine: str
 ) -> None:
     """Also while the headers are made and sent, and a second time; and the next call works."""
     with Client(base_url=serve(http.answer()).url, api_key=KEY, max_connections=1) as client:
-        strike = Strike(moment, again)
+        strike = Strike(MODULES[engine], moment, again)
         interrupt: BaseException | None = None
         sys.setprofile(strike)
         try:
@@ -154,6 +174,7 @@ def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(
         finally:
             sys.setprofile(None)
         assert interrupt is not None or strike.moment > 0
+        assert strike.count > 0
         for each in chain(interrupt):
             assert not shown.secrets(shown.locals(each))
         assert client.generate(PROMPT).text == "Hi you"
