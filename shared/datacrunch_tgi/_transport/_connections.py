@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi._protocol._call import Open, Read, Step
-from datacrunch_tgi._protocol._http import Head
+from datacrunch_tgi._protocol._responses import Head
+from datacrunch_tgi._protocol._steps import Open, Read, Step
 from datacrunch_tgi._transport._decompression import Decompressor
 from datacrunch_tgi._transport._exceptions import strip_traceback
 from datacrunch_tgi._transport._failures import FAILURES, to_error

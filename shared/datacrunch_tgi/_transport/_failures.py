@@ -36,9 +36,9 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
     host = f"{target.base_url}{f' through the proxy {proxy}' if proxy else ''}"
     if _is_login_refused(error):
         failure: DataCrunchError = AuthenticationError(
-            f"the proxy {proxy} refused user and password: {words}", status=407
+            f"the proxy {proxy} refused user and password", server_message=words, status=407
         )
-        failure.hint = "check user and password in proxy, or in the proxy variables"
+        failure.hint = "Check user and password in proxy, or in the proxy variables."
         return failure
     match error:
         case httpx.ConnectTimeout():
@@ -48,22 +48,22 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
         case _ if is_about_tls(error):
             return _tls_error(error, host, words)
         case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
-            return ConnectError(f"no connection to {host}: {words}")
+            return ConnectError(f"no connection to {host}", said=words)
         case httpx.RemoteProtocolError() if "malformed" in words.lower():
-            return MalformedResponseError(f"the response of {host} is not HTTP: {words}")
+            return MalformedResponseError(f"the response of {host} is not HTTP", said=words)
         case _:
-            return DisconnectedError(f"the connection to {host} broke: {words}")
+            return DisconnectedError(f"the connection to {host} broke", said=words)
 
 
 def _tls_error(error: Exception, host: str, words: str) -> TLSError:
-    failure = TLSError(f"no secure connection to {host}: {words}")
+    failure = TLSError(f"no secure connection to {host}", said=words)
     certificate = next(
         (cause for cause in causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None
     )
     if certificate is None:
-        failure.hint = "should base_url begin with http://?"
+        failure.hint = "Check whether base_url should begin with http://."
     elif certificate.verify_code in _OTHER_NAME:
-        failure.hint = "pass server_hostname, the name that the certificate is for"
+        failure.hint = "Pass server_hostname, the name that the certificate is for."
     return failure
 
 

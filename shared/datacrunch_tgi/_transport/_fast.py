@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from datacrunch_tgi._protocol._call import Open, Read
-from datacrunch_tgi._protocol._http import Head, Request
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._responses import Head
+from datacrunch_tgi._protocol._steps import Open, Read
 from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
 from datacrunch_tgi._transport._link import AsyncLink, SyncLink
 from datacrunch_tgi._transport._response_reader import ResponseReader

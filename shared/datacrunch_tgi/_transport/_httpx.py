@@ -12,8 +12,8 @@ import httpcore
 import httpx
 from pydantic import SecretStr
 
-from datacrunch_tgi._protocol._call import Open, Read
-from datacrunch_tgi._protocol._http import Head
+from datacrunch_tgi._protocol._responses import Head
+from datacrunch_tgi._protocol._steps import Open, Read
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._link import AsyncLink, SyncLink
 from datacrunch_tgi._transport._network import AsyncBackend, Network, SyncBackend

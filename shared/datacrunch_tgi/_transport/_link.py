@@ -8,7 +8,7 @@ import asyncio
 import time
 from urllib.parse import urlsplit
 
-from datacrunch_tgi._protocol._call import Open, Read
+from datacrunch_tgi._protocol._steps import Open, Read
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport import _asyncio_stream, _socket_stream
 from datacrunch_tgi._transport._asyncio_stream import AsyncioStream

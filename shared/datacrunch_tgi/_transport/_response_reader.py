@@ -2,7 +2,7 @@
 
 import httptools
 
-from datacrunch_tgi._protocol._http import Head
+from datacrunch_tgi._protocol._responses import Head
 
 LARGEST_HEAD = 100 * 1024
 """Bytes that a head may have, interim responses included."""
