@@ -113,8 +113,9 @@ class Peer:
         self.sock.sendall(data)
 
     def reset(self) -> None:
-        """Break the connection as a crash does."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        """Break the connection as a crash does; of TLS a reset would overtake what was sent."""
+        if not isinstance(self.sock, ssl.SSLSocket):
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def close(self) -> None:
