@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
 from pydantic import SecretStr
 
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._proxies import environment_proxy
 from datacrunch_tgi._secrets import reveal
 
 DEFAULT_BASE_URL = "https://inference.datacrunch.io/v1/completions"
@@ -158,16 +158,12 @@ def _proxy_url(url: SecretStr | str | None) -> SecretStr | None:
 
 
 def _environment_proxy(url: str, environment: Environment) -> SecretStr | None:
-    parts = urlsplit(url)
-    names = {name.lower(): name for name in sorted(environment)}  # lower case takes precedence
-    values = {name: reveal(environment[spelled]) for name, spelled in names.items()}
-    if proxy_bypass_environment(parts.netloc, {"no": values.get("no_proxy", "")}):
+    found = environment_proxy(url, {name: reveal(value) for name, value in environment.items()})
+    if found is None:
         return None
-    for name in (f"{parts.scheme}_proxy", "all_proxy"):
-        if proxy := values.get(name):
-            try:
-                return _proxy_url(proxy if "://" in proxy else f"http://{proxy}")
-            except ArgumentError as error:
-                rule = f"{error.rule} (from the variable {names[name]})"
-                raise ArgumentError(error.field, rule, value=error.value) from None
-    return None
+    variable, proxy = found
+    try:
+        return _proxy_url(proxy)
+    except ArgumentError as error:
+        rule = f"{error.rule} (from the variable {variable})"
+        raise ArgumentError(error.field, rule, value=error.value) from None

@@ -147,3 +147,15 @@ def test_a_body_without_end_is_refused(
     error = caller(server.url).ask("generate").error
     assert type(error) is MalformedResponseError
     server.wait_until_ended()
+
+
+def test_a_second_response_is_no_answer_to_the_next_request(
+    http: Any, serve: Any, caller: Any
+) -> None:
+    """What nobody asked for closes the connection, with a length and with chunks."""
+    stream = http.stream(http.events("one"))
+    server = serve(http.answer("one") + http.answer("WRONG"), http.answer("two"), stream + stream)
+    caller = caller(server.url)
+    assert [caller.ask("generate").text for _ in range(2)] == ["one", "two"]
+    assert [caller.ask("stream").text for _ in range(2)] == ["one", "one"]
+    assert server.accepted == 3

@@ -63,6 +63,8 @@ class SyncWire:
         if response:
             self._chunks = iter(())
             response.close()
+            if self._network.merger.has_surplus:
+                self.close()
 
     def abort(self) -> None:
         """Let whoever waits for the connection see its end, from any thread."""
@@ -113,6 +115,8 @@ class AsyncWire:
         response, self._response = self._response, None
         if response:
             await response.aclose()
+            if self._network.merger.has_surplus:
+                await self.close()
 
     def abort(self) -> None:
         """Close the connection at once; whoever waits for it sees its end."""

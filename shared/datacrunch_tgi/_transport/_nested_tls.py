@@ -1,5 +1,6 @@
 """TLS within TLS, for a server behind a proxy that is spoken to by TLS itself."""
 
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ _SIZE = 64 * 1024
 class NestedTLS:
     """A secure socket within a secure socket that does not block; it raises what such a socket does."""
 
-    def __init__(self, outer: ssl.SSLSocket, context: ssl.SSLContext, hostname: str | None) -> None:
+    def __init__(self, outer: socket.socket, context: ssl.SSLContext, hostname: str | None) -> None:
         self.outer = outer
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = b""

@@ -3,6 +3,7 @@
 import select
 import socket
 import ssl
+import sys
 import time
 from contextlib import suppress
 from typing import Any
@@ -105,7 +106,8 @@ class SocketStream:
         Raises:
             OSError: The handshake failed or timed out.
         """
-        if isinstance(self._sock, ssl.SSLSocket):  # to a proxy, and in it to the server
+        # To a proxy, and in it to the server; elsewhere truststore checks sockets before the handshake.
+        if isinstance(self._sock, ssl.SSLSocket) or sys.platform in {"darwin", "win32"}:
             self._sock = NestedTLS(self._sock, context, hostname)
         else:
             self._sock = context.wrap_socket(

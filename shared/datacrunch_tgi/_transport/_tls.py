@@ -1,10 +1,17 @@
-"""Certificates to trust and to present."""
+"""Certificates to trust and to present.
 
+Trusted are, the first that there is: `ca_bundle`, the file of SSL_CERT_FILE, the folder of SSL_CERT_DIR,
+the file or folder of REQUESTS_CA_BUNDLE, the system's authorities, certifi's where the system has none.
+"""
+
+import os
 import ssl
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
-import httpx
+import certifi
+import truststore
 from pydantic import SecretStr
 
 from datacrunch_tgi._errors import ArgumentError
@@ -12,16 +19,37 @@ from datacrunch_tgi._transport._exceptions import describe
 
 ClientCertificate = str | tuple[str, str] | tuple[str, str, SecretStr] | None
 
+VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+
+
+class _Context:
+    """An SSL context that is made once in each process."""
+
+    def __init__(self) -> None:
+        self.made: ssl.SSLContext | None = None
+        self._lock, self._process = threading.Lock(), os.getpid()
+
+    def lock(self) -> threading.Lock:
+        """Return the lock; a forked process may have got one that nobody releases."""
+        if self._process != os.getpid():
+            self._lock, self._process = threading.Lock(), os.getpid()
+        return self._lock
+
 
 @dataclass(frozen=True)
 class TLSConfig:
-    """Certificates to trust and to present; files are read when a secure connection first needs them."""
+    """Certificates to trust and to present; files are read when a secure connection first needs them.
+
+    Attributes:
+        ca_bundle: File or folder of certificate authorities, PEM.
+        client_certificate: File, or files of certificate and key, and a password.
+        server_hostname: Name expected in the server's certificate, if it is not the host's.
+    """
 
     ca_bundle: str | None = None
     client_certificate: ClientCertificate = None
     server_hostname: str | None = None
-    _contexts: list[ssl.SSLContext] = field(default_factory=list, compare=False, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    _context: _Context = field(default_factory=_Context, compare=False, repr=False)
 
     def context(self) -> ssl.SSLContext:
         """Return the SSL context.
@@ -29,24 +57,29 @@ class TLSConfig:
         Raises:
             ArgumentError: A file cannot be read, or is not a certificate.
         """
-        with self._lock:
-            if not self._contexts:
-                self._contexts.append(self._read())
-            return self._contexts[0]
+        with self._context.lock():
+            if self._context.made is None:
+                self._context.made = self._read()
+            return self._context.made
 
     def _read(self) -> ssl.SSLContext:
-        bundle = self.ca_bundle
-        try:
-            context = (
-                ssl.create_default_context(cafile=bundle) if bundle else httpx.create_ssl_context()
-            )
-        except OSError as error:
-            raise ArgumentError("ca_bundle", describe(error), value=repr(bundle)) from None
+        context = self._trusting()
+        context.set_alpn_protocols(["http/1.1"])
         try:
             self._load_client_certificate(context)
         except OSError as error:
             raise ArgumentError("client_certificate", describe(error)) from None
         return context
+
+    def _trusting(self) -> ssl.SSLContext:
+        if self.ca_bundle:
+            return _from_bundle(self.ca_bundle)
+        for variable in VARIABLES:
+            if value := os.environ.get(variable):
+                return _from_bundle(value, f" (from the variable {variable})")
+        if _system_has_authorities():
+            return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        return ssl.create_default_context(cafile=certifi.where())
 
     def _load_client_certificate(self, context: ssl.SSLContext) -> None:
         match self.client_certificate:
@@ -58,3 +91,22 @@ class TLSConfig:
                 context.load_cert_chain(certificate, key)
             case (certificate, key, password):
                 context.load_cert_chain(certificate, key, password.get_secret_value())
+
+
+def _from_bundle(bundle: str, source: str = "") -> ssl.SSLContext:
+    try:
+        path = Path(bundle)
+        if path.is_dir():
+            return ssl.create_default_context(capath=bundle)
+        path.stat()
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise ArgumentError("ca_bundle", f"{describe(error)}{source}", value=repr(bundle)) from None
+
+
+def _system_has_authorities() -> bool:
+    if os.name == "nt" or os.uname().sysname == "Darwin":
+        return True
+    paths = ssl.get_default_verify_paths()
+    folder = Path(paths.capath or "/nowhere")
+    return bool(paths.cafile) or (folder.is_dir() and any(folder.iterdir()))

@@ -120,3 +120,37 @@ def test_a_file_that_is_no_certificate_is_named(
     error = caller("https://127.0.0.1:1", **{name: str(file)}).ask(route).error
     assert isinstance(error, ArgumentError)
     assert error.field == name
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_variable_may_name_the_authorities(  # noqa: PLR0917 -- fixtures
+    variable: str, authority: Any, http: Any, serve: Any, caller: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv(variable, str(authority.file))
+    server = serve(http.answer(), tls=authority.secure())
+    assert caller(server.url).ask("generate").text == "Hi you"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+def test_a_missing_file_is_named_with_its_variable(
+    variable: str, caller: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv(variable, "/nowhere/gone.pem")
+    error = caller("https://127.0.0.1:9").ask("generate").error
+    assert isinstance(error, ArgumentError)
+    assert "ca_bundle='/nowhere/gone.pem': No such file" in str(error)
+    assert str(error).endswith(f"(from the variable {variable})")
+
+
+def test_a_certificate_of_another_name_is_reported_with_the_way_out(
+    authority: Any, http: Any, serve: Any, caller: Any
+) -> None:
+    """The expected name can be passed; trusting other authorities would not help."""
+    server = serve(http.answer(), tls=authority.secure("tgi.internal"))
+    bundle = {"ca_bundle": str(authority.file), "max_retries": 0}
+    error = caller(server.url, **bundle).ask("generate").error
+    assert isinstance(error, TLSError)
+    assert "server_hostname" in error.hint
+    assert "ca_bundle" not in str(error)
+    named = caller(server.url, **bundle, server_hostname="tgi.internal")
+    assert named.ask("generate").text == "Hi you"
