@@ -1,5 +1,7 @@
 """A chat answer does not begin with the one space that a template's end brings."""
 
+import json
+
 import pytest
 
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext, build_answer
@@ -24,7 +26,8 @@ def test_one_space_is_dropped_streamed_or_not(
     for place, text in enumerate(texts, 1):
         last = whole if place == len(texts) else None
         token = {"id": 1, "text": text}
-        accumulator.push(StreamEvent.model_validate({"token": token, "generated_text": last}))
+        data = json.dumps({"token": token, "generated_text": last}).encode()
+        accumulator.push(StreamEvent.model_validate_json(data), data)
     response = GenerateResponse(generated_text=context.prefix + whole)
     assert build_answer(response, context, {}).text == expected
     assert accumulator.finish().text == expected

@@ -1,8 +1,10 @@
 """From a server's response to the answer that a person reads, whole or event by event. Pure."""
 
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 
 from datacrunch_tgi._protocol._schema import (
     Answer,
@@ -13,6 +15,7 @@ from datacrunch_tgi._protocol._schema import (
     Usage,
 )
 from datacrunch_tgi._protocol._stop import StopFilter, cut
+from datacrunch_tgi._protocol._tokens import StreamTokens, StreamTopTokens
 
 STOP_SEQUENCE = "stop_sequence"
 
@@ -89,22 +92,24 @@ class AnswerAccumulator:
         self._stop = StopFilter(context.stop)
         self._prefix = context.prefix
         self._leading = context.leading
-        self._shown: list[str] = []
-        self._tokens: list[Token] = []
-        self._top_tokens: dict[int, list[Token]] = {}  # by place, where there are any
+        self._shown = StringIO()
+        self._ends = array("Q")  # of each event's text, in characters
+        self._length = 0
+        self._events: list[bytes] = []
+        self._has_top_tokens = False
         self._last: StreamEvent | None = None
 
     @property
     def text(self) -> str:
         """What has been shown so far."""
-        return "".join(self._shown)
+        return self._shown.getvalue()
 
     def text_of(self, events: int) -> str:
         """What so many events have shown."""
-        return "".join(self._shown[:events])
+        return self.text[: self._ends[events - 1]] if events else ""
 
-    def push(self, event: StreamEvent) -> None:
-        """Take the next event and set its `text`."""
+    def push(self, event: StreamEvent, data: bytes) -> None:
+        """Take the next event, and the bytes that it was read from; set its `text`."""
         token = event.token
         text = "" if token.special else token.text
         if text and self._leading:
@@ -117,15 +122,17 @@ class AnswerAccumulator:
         if self._prefix:
             text, self._prefix = self._prefix + text, ""
         event.text = text
-        self._shown.append(text)
+        self._shown.write(text)
+        self._length += len(text)
+        self._ends.append(self._length)
         if event.top_tokens:
-            self._top_tokens[len(self._tokens)] = event.top_tokens
-        self._tokens.append(token)
+            self._has_top_tokens = True
+        self._events.append(data)
 
     def finish(self) -> Answer:
         """The answer, now that the stream has ended."""
         told = self._last.details if self._last else None
-        generated = told.generated_tokens if told else len(self._tokens)
+        generated = told.generated_tokens if told else len(self._events)
         reason = STOP_SEQUENCE if self._stop.found else told and told.finish_reason
         details = None
         if reason and (told or self._context.details):
@@ -133,8 +140,8 @@ class AnswerAccumulator:
                 finish_reason=reason,
                 generated_tokens=generated,
                 seed=told.seed if told else None,
-                tokens=self._tokens,
-                top_tokens=self._all_top_tokens(),
+                tokens=StreamTokens(self._events),
+                top_tokens=StreamTopTokens(self._events) if self._has_top_tokens else [],
                 input_length=told.input_length if told else None,
             )
         return Answer(
@@ -144,10 +151,6 @@ class AnswerAccumulator:
             details=details,
             usage=_usage(told.input_length if told else None, generated, self._context),
         )
-
-    def _all_top_tokens(self) -> list[list[Token]]:
-        places = range(len(self._tokens)) if self._top_tokens else ()
-        return [self._top_tokens.get(place, []) for place in places]
 
 
 def _shown(tokens: Sequence[Token]) -> str:

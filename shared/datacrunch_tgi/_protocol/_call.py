@@ -269,7 +269,7 @@ class StreamCall(Call[Answer]):
             except DataCrunchError as error:
                 return events, error
             if event:
-                answer.push(event)
+                answer.push(event, data)
                 events.append(event)
                 if answer.finished:
                     break

@@ -4,7 +4,21 @@ Fields that a server leaves out are None or empty; fields that are not listed he
 read as attributes.
 """
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
+
+Item = TypeVar("Item")
 
 
 class _Response(BaseModel):
@@ -44,6 +58,22 @@ class BestOfSequence(_Response):
     top_tokens: list[list[Token]] = Field(default_factory=list[list[Token]])
 
 
+class KeptItems(Sequence[Item], Generic[Item]):
+    """Items that were validated when they came, and are not kept as objects."""
+
+
+def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+    return value if isinstance(value, KeptItems) else validate(value)
+
+
+def _dump(value: Sequence[Any], serialize: SerializerFunctionWrapHandler) -> Any:
+    return serialize(list(value))
+
+
+_Tokens = Annotated[Sequence[Token], WrapValidator(_keep), WrapSerializer(_dump)]
+_TopTokens = Annotated[Sequence[Sequence[Token]], WrapValidator(_keep), WrapSerializer(_dump)]
+
+
 class Details(_Response):
     """How an answer was made, where `details` asked for it."""
 
@@ -55,9 +85,9 @@ class Details(_Response):
     """The seed; None where nothing was drawn at random."""
     prefill: list[PrefillToken] = Field(default_factory=list[PrefillToken])
     """The prompt's tokens, where `decoder_input_details` asked for them and the server tells them."""
-    tokens: list[Token] = Field(default_factory=list[Token])
+    tokens: _Tokens = Field(default_factory=list[Token])
     best_of_sequences: list[BestOfSequence] = Field(default_factory=list[BestOfSequence])
-    top_tokens: list[list[Token]] = Field(default_factory=list[list[Token]])
+    top_tokens: _TopTokens = Field(default_factory=list[Sequence[Token]])
     """For each token the likeliest ones at its place, where `top_n_tokens` asked for them."""
     input_length: int | None = None
     """Tokens of the prompt; told in streams, since TGI 2.3."""

@@ -23,7 +23,7 @@ class Decoding:
     def take(self, chunk: bytes) -> None:
         for data in self._decoder.feed(chunk):
             if event := read_event(data):
-                self._answer.push(event)
+                self._answer.push(event, data)
                 self._count += len(event.text) > 0
 
     def end(self) -> int:
