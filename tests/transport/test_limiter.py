@@ -62,7 +62,7 @@ async def test_the_log_says_once_that_requests_wait(
 ) -> None:
     """With the setting's name, so that whoever waits knows why."""
     client: Any = client_class(base_url=serve(http.answer()).url, max_connections=1)
-    with caplog.at_level(logging.WARNING, "datacrunch_tgi"):
+    with caplog.at_level(logging.INFO, "datacrunch_tgi"):
         await asyncio.gather(*(generate(client) for _ in range(8)))
     await close(client)
     (record,) = caplog.records

@@ -40,7 +40,7 @@ class _Limiter:
     def _log_wait(self) -> None:
         if not self._has_logged:
             self._has_logged = True
-            logger.warning(
+            logger.info(
                 "requests wait for a free connection: all %d are in use; raise max_connections",
                 self._limit,
             )
