@@ -1,7 +1,7 @@
 """Spellings that the clients, both frameworks' models and the command line accept. Pure."""
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -32,7 +32,7 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def spelled_as_given(given: Mapping[str, Any]) -> Iterator[None]:
+def spelled_as_given(given: Mapping[str, Any]) -> Generator[None]:
     """Let an error name an argument as it was passed."""
     try:
         yield

@@ -52,7 +52,9 @@ class _Client(Generic[Session]):
     def _connect(self, settings: Settings, sibling: Session | None = None) -> None:
         self._settings = settings
         self._session: Session = self._session_class(
-            _target(settings), settings.pool_timeout, sibling
+            _target(settings),
+            settings.pool_timeout,
+            sibling,  # pyright: ignore[reportArgumentType]  # of the same kind
         )
         self._call_options: dict[str, Any] = {
             "limits": _limits(settings),

@@ -59,7 +59,7 @@ def resolve(
     authorized = is_authorized(settings.get("headers"))
     if authorized and settings.get("api_key"):
         raise ArgumentError("headers", "Authorization cannot be combined with api_key; pass one")
-    key = _api_key(settings.get("api_key"))
+    key, proxy = _api_key(settings.get("api_key")), _proxy_url(settings.get("proxy"))
     url = _base_url(settings.get("base_url") or DEFAULT_BASE_URL)
     if urlsplit(url).hostname == urlsplit(DEFAULT_BASE_URL).hostname:
         _require("api_key", key or authorized, url)
@@ -69,9 +69,9 @@ def resolve(
         "base_url": url,
         "api_key": key,
         "model": settings.get("model") or "tgi",
-        "proxy": _proxy_url(settings.get("proxy")),
+        "proxy": proxy,
     }
-    return resolved, resolved["proxy"] or _environment_proxy(url, environment)
+    return resolved, proxy or _environment_proxy(url, environment)
 
 
 def is_authorized(headers: Mapping[str, str] | None) -> bool:

@@ -1,7 +1,7 @@
 """Values that no representation shows."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, overload
+from typing import Annotated, cast, overload
 
 from pydantic import BeforeValidator, SecretStr
 
@@ -30,7 +30,7 @@ class SecretHeaders(Mapping[str, str]):
         return repr(self._values)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and dict(self) == dict(other)
+        return isinstance(other, Mapping) and dict(self) == dict(cast("Mapping[str, str]", other))
 
     __hash__ = None  # type: ignore[assignment]  # as for other mappings
 

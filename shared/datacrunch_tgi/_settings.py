@@ -11,7 +11,7 @@ the proxy variables.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import Annotated, Any, Literal, Self, TypedDict, Unpack, cast
 
 from pydantic import (
     AfterValidator,
@@ -50,7 +50,7 @@ def _as_dict(value: object) -> object:
 
 
 def _as_path(value: object) -> object:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
 
 
 class SettingsFields(BaseModel):

@@ -5,7 +5,7 @@ read as attributes.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import (
     AliasChoices,
@@ -63,7 +63,7 @@ class KeptItems(Sequence[Item], Generic[Item]):
 
 
 def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    return value if isinstance(value, KeptItems) else validate(value)
+    return cast("Any", value) if isinstance(value, KeptItems) else validate(value)
 
 
 def _dump(value: Sequence[Any], serialize: SerializerFunctionWrapHandler) -> Any:

@@ -42,7 +42,7 @@ class _OfEvents(KeptItems[Item]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
             return NotImplemented
-        others: Sequence[Any] = other
+        others: Sequence[Any] = other  # pyright: ignore[reportUnknownVariableType]  # of anything
         return len(self) == len(others) and all(
             mine == yours for mine, yours in zip(self, others, strict=True)
         )

@@ -30,7 +30,7 @@ class _Limiter:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._holders: set[int] = set()
-        self._released = 0
+        self._released: int = 0
         self._has_logged = False
 
     @property

@@ -5,7 +5,7 @@ limit holds for a whole step, and the chunks that come together become one befor
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -135,7 +135,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
 
 @contextmanager
-def _errors(timeout: type[Exception], other: type[Exception]) -> Iterator[None]:
+def _errors(timeout: type[Exception], other: type[Exception]) -> Generator[None]:
     """Raise httpcore's errors. Within the handler: httpcore keeps the context alone of what led to one."""
     try:
         yield

@@ -4,6 +4,7 @@ httpx could do it, but httpcore writes the password to its debug log.
 """
 
 from collections.abc import Generator
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
@@ -37,7 +38,7 @@ def negotiate(proxy: SecretStr, host: str, port: int) -> Generator[bytes | None,
         SocksError: The proxy refused, or is none.
     """
     parts = urlsplit(proxy.get_secret_value())
-    connection = socks5.SOCKS5Connection()
+    connection: Any = socks5.SOCKS5Connection()  # its methods have no types that a checker reads
     methods = [socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED]
     if parts.username:
         methods.append(socks5.SOCKS5AuthMethod.USERNAME_PASSWORD)
