@@ -12,11 +12,12 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetPydanticSchema,
     SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
-    WrapSerializer,
-    WrapValidator,
 )
+from pydantic_core import CoreSchema, core_schema
 
 Item = TypeVar("Item")
 
@@ -70,8 +71,22 @@ def _dump(value: Sequence[Any], serialize: SerializerFunctionWrapHandler) -> Any
     return serialize(list(value))
 
 
-_Tokens = Annotated[Sequence[Token], WrapValidator(_keep), WrapSerializer(_dump)]
-_TopTokens = Annotated[Sequence[Sequence[Token]], WrapValidator(_keep), WrapSerializer(_dump)]
+def _keeping(items: Any) -> GetPydanticSchema:
+    """A list's schema that lets kept items be. JSON goes past `_keep`, which takes as long as it does."""
+
+    def schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        plain = handler.generate_schema(items)
+        return core_schema.json_or_python_schema(
+            plain,
+            core_schema.no_info_wrap_validator_function(_keep, plain),
+            serialization=core_schema.wrap_serializer_function_ser_schema(_dump, schema=plain),
+        )
+
+    return GetPydanticSchema(schema)
+
+
+_Tokens = Annotated[Sequence[Token], _keeping(list[Token])]
+_TopTokens = Annotated[Sequence[Sequence[Token]], _keeping(list[list[Token]])]
 
 
 class Details(_Response):

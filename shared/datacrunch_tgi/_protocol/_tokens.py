@@ -50,6 +50,9 @@ class _OfEvents(KeptItems[Item]):
     def __add__(self, other: Sequence[Item]) -> list[Item]:
         return [*self, *other]
 
+    def __radd__(self, other: Sequence[Item]) -> list[Item]:
+        return [*other, *self]
+
     def __repr__(self) -> str:
         return repr(list(self))
 
