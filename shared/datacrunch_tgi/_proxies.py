@@ -16,9 +16,9 @@ def environment_proxy(url: str, variables: Mapping[str, str]) -> tuple[str, str]
 
     Args:
         url: The address that is to be reached.
-        variables: The environment's; lower case takes precedence.
+        variables: The environment's; lower case takes precedence, an empty one is not set.
     """
-    names = {name.lower(): name for name in sorted(variables)}
+    names = {name.lower(): name for name in sorted(variables) if variables[name].strip()}
     parts = urlsplit(url)
     no_proxy = variables.get(names.get("no_proxy", ""), "")
     if is_excluded(parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0), no_proxy):

@@ -54,6 +54,7 @@ def test_no_proxy_excludes_names_addresses_networks_and_ports(
         ({"ALL_PROXY": "socks5://proxy"}, ("ALL_PROXY", "socks5://proxy")),
         ({"HTTP_PROXY": PROXY}, None),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "host"}, None),
+        ({"HTTPS_PROXY": PROXY, "no_proxy": "", "NO_PROXY": "host"}, None),
         ({}, None),
     ],
 )
