@@ -95,10 +95,11 @@ class TLSConfig:
 
 def _from_bundle(bundle: str, source: str = "") -> ssl.SSLContext:
     try:
-        path = Path(bundle)
-        if path.is_dir():
+        if all(
+            Path(folder).is_dir() for folder in bundle.split(os.pathsep)
+        ):  # OpenSSL takes a list
             return ssl.create_default_context(capath=bundle)
-        path.stat()
+        Path(bundle).stat()
         return ssl.create_default_context(cafile=bundle)
     except OSError as error:
         raise ArgumentError("ca_bundle", f"{describe(error)}{source}", value=repr(bundle)) from None

@@ -1,5 +1,6 @@
 """Secure connections are made with the certificates that were named, and fail in ways that are told."""
 
+import os
 import socket
 import ssl
 import threading
@@ -129,6 +130,16 @@ def test_a_variable_may_name_the_authorities(  # noqa: PLR0917 -- fixtures
     monkeypatch.setenv(variable, str(authority.file))
     server = serve(http.answer(), tls=authority.secure())
     assert caller(server.url).ask("generate").text == "Hi you"
+
+
+def test_a_variable_may_list_folders(caller: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    """As OpenSSL takes them: what fails is the connection, not the list."""
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join(map(str, folders)))
+    error = caller("https://127.0.0.1:1", max_retries=0).ask("generate").error
+    assert isinstance(error, ConnectError)
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
