@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -55,6 +56,7 @@ def resolve(
     Raises:
         ArgumentError: Names the setting, its value unless secret, and the rule.
     """
+    _check_engine(settings.get("engine"))
     _check_headers(settings.get("headers") or {})
     authorized = is_authorized(settings.get("headers"))
     if authorized and settings.get("api_key"):
@@ -132,6 +134,12 @@ def _api_key(key: SecretStr | str | None) -> SecretStr | None:
     if re.search(r"[^!-~]", reveal(key) or ""):
         raise ArgumentError("api_key", "must not contain white space or non-ASCII characters")
     return _secret(key) if reveal(key) else None
+
+
+def _check_engine(engine: str | None) -> None:
+    if engine == "fast" and not find_spec("httptools"):
+        rule = 'needs an extra: pip install "datacrunch-tgi[fast]"'
+        raise ArgumentError("engine", rule, value=repr(engine))
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

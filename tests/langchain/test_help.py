@@ -1,5 +1,6 @@
 """What help() and editors show of the models."""
 
+import inspect
 import pydoc
 from typing import Any, get_type_hints
 
@@ -25,10 +26,11 @@ EACH = pytest.mark.parametrize("kind", LISTED)
 def test_help_has_a_line_for_each_argument_and_nothing_is_long_but_a_signature(kind: Any) -> None:
     plain = pydoc.plaintext  # type: ignore[attr-defined]  # typeshed lacks it
     shown = pydoc.render_doc(kind, renderer=plain).splitlines()
-    signatures = [line for line in shown[:60] if f"{kind.__name__}(*, base_url: str" in line]
-    assert len(signatures) == 1
-    assert max(map(len, signatures)) <= 2000
-    assert all(len(line) <= 200 for line in shown[:60] if line not in signatures)
+    signature = f"{kind.__name__}{inspect.signature(kind)}"
+    assert signature.startswith(f"{kind.__name__}(*, base_url: str")
+    assert len(signature) <= 2000
+    long = [line for line in shown[:60] if len(line) > 200]  # Python 3.13 breaks a signature's line
+    assert all(line.endswith(signature) for line in long)
     for name in get_type_hints(LISTED[kind]).keys() - OF_LANGCHAIN - ALIASES:
         assert any(line.startswith(f" |      {name} (") for line in shown), name
 

@@ -1,6 +1,7 @@
 """The model itself: arguments, metadata, copies, dumps and help()."""
 
 import copy
+import inspect
 import json
 import pickle
 import pydoc
@@ -117,10 +118,11 @@ def test_help_is_readable() -> None:
     """Every argument has a line; nothing but a signature is long, and no signature is very long."""
     plain = pydoc.plaintext  # type: ignore[attr-defined]  # typeshed lacks it
     shown = pydoc.render_doc(DataCrunch, renderer=plain).splitlines()
-    signatures = [line for line in shown[:60] if "DataCrunch(*, base_url: str" in line]
-    assert len(signatures) == 1
-    assert max(map(len, signatures)) <= 2000
-    assert all(len(line) <= 200 for line in shown[:60] if line not in signatures)
+    signature = f"DataCrunch{inspect.signature(DataCrunch)}"
+    assert signature.startswith("DataCrunch(*, base_url: str")
+    assert len(signature) <= 2000
+    long = [line for line in shown[:60] if len(line) > 200]  # Python 3.13 breaks a signature's line
+    assert all(line.endswith(signature) for line in long)
     for name in get_type_hints(DataCrunchArguments).keys() - {
         "max_tokens",
         "timeout",

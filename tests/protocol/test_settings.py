@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 from typing import Any
 
 import pytest
@@ -29,6 +30,16 @@ def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.Mon
     assert told.api_key.get_secret_value() == "sk-from-environment"
     given = make(base_url=URL, api_key=KEY, model="given")
     assert (given.base_url, given.model, given.api_key.get_secret_value()) == (URL, "given", KEY)
+
+
+def test_an_engine_whose_extra_is_missing_is_refused_with_what_installs_it(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the client is made, not at its first call."""
+    assert make(base_url=URL, engine="fast").engine == "fast"
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    with pytest.raises(ArgumentError, match=r'pip install "datacrunch-tgi\[fast\]"'):
+        make(base_url=URL, engine="fast")
 
 
 def test_no_other_variable_is_read(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ class Address:
         try:
             made.setblocking(False)  # noqa: FBT003 -- the socket's own
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError:
+        except BaseException:
             made.close()
             raise
         return made

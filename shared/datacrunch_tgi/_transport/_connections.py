@@ -5,27 +5,14 @@ decompressed. Nothing of an engine leaves this package.
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
-from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import Open, Read, Step
 from datacrunch_tgi._transport._decompression import Decompressor
 from datacrunch_tgi._transport._exceptions import strip_traceback
-from datacrunch_tgi._transport._failures import FAILURES, to_error
+from datacrunch_tgi._transport._failures import FAILURES, PROXY_LOGIN, login_error, to_error
 from datacrunch_tgi._transport._target import Target
-
-
-def check_engine(engine: str) -> None:
-    """Refuse an engine whose extra is missing.
-
-    Raises:
-        ArgumentError: It has the command that installs it.
-    """
-    if engine == "fast" and not find_spec("httptools"):
-        rule = 'requires an extra: pip install "datacrunch-tgi[fast]"'
-        raise ArgumentError("engine", rule, value=repr(engine))
 
 
 def _engine(target: Target) -> Any:
@@ -44,7 +31,9 @@ class _Connection:
         self._target = target
         self._decompressor: Decompressor | None = None
 
-    def _decompress(self, head: Head) -> Head:
+    def _begin_body(self, head: Head) -> Head:
+        if head.status == PROXY_LOGIN and self._target.proxy:
+            raise login_error(self._target)
         coding = head.headers.get("content-encoding", "identity")
         self._decompressor = None if coding.lower() == "identity" else Decompressor(coding)
         return head
@@ -67,7 +56,7 @@ class SyncConnection(_Connection):
         try:
             match step:
                 case Open():
-                    return self._decompress(self._wire.open(step))
+                    return self._begin_body(self._wire.open(step))
                 case Read():
                     return self._read(step)
                 case _:
@@ -121,7 +110,7 @@ class AsyncConnection(_Connection):
         try:
             match step:
                 case Open():
-                    return self._decompress(await self._wire.open(step))
+                    return self._begin_body(await self._wire.open(step))
                 case Read():
                     return await self._read(step)
                 case _:

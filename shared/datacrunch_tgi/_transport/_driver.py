@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from datacrunch_tgi._errors import DataCrunchError, TransportError
+from datacrunch_tgi._errors import DataCrunchError
 from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
 from datacrunch_tgi._protocol._steps import Compute, Sleep, Step
@@ -35,7 +35,7 @@ class _Driver(Generic[Result]):
         self.events: deque[StreamEvent] = deque()
         """Events that have arrived and were not handed out yet."""
 
-    def _next_step(self, came: Any = None, failure: TransportError | None = None) -> Step | None:
+    def _next_step(self, came: Any = None, failure: DataCrunchError | None = None) -> Step | None:
         """Go on to the call's next step; None if events have arrived or it has ended."""
         try:
             step = self._steps.throw(failure) if failure else self._steps.send(came)
@@ -132,7 +132,7 @@ class SyncDriver(_Driver[Result]):
                 came, failure = None, None
                 try:
                     came = self._perform(step, self._connection)
-                except TransportError as error:
+                except DataCrunchError as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:
@@ -264,7 +264,7 @@ class AsyncDriver(_Driver[Result]):
                 came, failure = None, None
                 try:
                     came = await self._perform(step, self._connection)
-                except TransportError as error:
+                except DataCrunchError as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:

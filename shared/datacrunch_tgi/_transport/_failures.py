@@ -23,6 +23,8 @@ from datacrunch_tgi._transport._target import Target
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
 """What I/O fails with: some of the system's errors pass through httpx as they are (an asyncio timeout,
 a TLS alert after the handshake, a name that cannot be looked up)."""
+PROXY_LOGIN = 407
+"""The HTTP status of a proxy that refuses user and password."""
 _OTHER_NAME = (62, 64)
 """OpenSSL's codes of a certificate for another host name or IP address."""
 
@@ -35,11 +37,7 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
     proxy = _proxy_name(target)
     host = f"{target.base_url}{f' through the proxy {proxy}' if proxy else ''}"
     if _is_login_refused(error):
-        failure: DataCrunchError = AuthenticationError(
-            f"the proxy {proxy} refused user and password", server_message=words, status=407
-        )
-        failure.hint = "Check user and password in proxy, or in the proxy variables."
-        return failure
+        return login_error(target, words)
     match error:
         case httpx.ConnectTimeout():
             return ConnectTimeoutError(f"timed out connecting to {host}")
@@ -53,6 +51,17 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
             return MalformedResponseError(f"the response of {host} is not HTTP", said=words)
         case _:
             return DisconnectedError(f"the connection to {host} broke", said=words)
+
+
+def login_error(target: Target, words: str = "") -> AuthenticationError:
+    """Return the error of a proxy that wants another user and password."""
+    error = AuthenticationError(
+        f"the proxy {_proxy_name(target)} refused user and password (407)",
+        server_message=words,
+        status=PROXY_LOGIN,
+    )
+    error.hint = "Check user and password in proxy, or in the proxy variables."
+    return error
 
 
 def _tls_error(error: Exception, host: str, words: str) -> TLSError:

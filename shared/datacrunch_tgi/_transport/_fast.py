@@ -122,9 +122,8 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
     close_after_fork = close  # a socket that is closed says nothing to the other side
 
     def _disconnect(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream:
-            stream.close()
+        self._stream = None
+        self._link.close()
 
     def _carry_out(self, operations: Operations[Value]) -> Value:
         try:
@@ -168,9 +167,8 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
         await self._disconnect()
 
     async def _disconnect(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream:
-            stream.abort()
+        self._stream = None
+        self._link.close()
 
     async def _carry_out(self, operations: Operations[Value]) -> Value:
         try:

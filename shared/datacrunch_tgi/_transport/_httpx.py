@@ -73,6 +73,7 @@ class SyncWire:
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+        self._link.close()
 
     close_after_fork = close  # a socket that is closed says nothing to the other side
 

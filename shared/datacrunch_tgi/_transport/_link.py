@@ -84,6 +84,11 @@ class SyncLink(_Link):
         if stream := self._stream:
             stream.abort()
 
+    def close(self) -> None:
+        """Close the connection, also one that nobody has taken yet."""
+        if self._stream:
+            self._stream.close()
+
 
 class AsyncLink(_Link):
     """The link of an event loop's connection."""

@@ -45,8 +45,9 @@ def connect(host: str, port: int, end: float) -> "SocketStream":
             ready = _writable(connecting, until - time.monotonic())
             for each in ready:
                 if not (code := each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+                    stream = SocketStream(each)
                     connecting.remove(each)
-                    return SocketStream(each)
+                    return stream
                 failure = OSError(code, "connect failed")
                 connecting.remove(each)
                 each.close()
@@ -59,8 +60,13 @@ def connect(host: str, port: int, end: float) -> "SocketStream":
 
 
 def _begin(address: Address, connecting: list[socket.socket]) -> None:
-    connecting.append(address.open())
-    connecting[-1].connect_ex(address.sockaddr)
+    made = address.open()
+    try:
+        connecting.append(made)
+    except BaseException:  # an interrupt: the socket has no owner yet
+        made.close()
+        raise
+    made.connect_ex(address.sockaddr)
 
 
 def _writable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from datacrunch_tgi import ArgumentError, Client, ConnectError, __version__
+from datacrunch_tgi import ArgumentError, AuthenticationError, Client, ConnectError, __version__
 
 ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
 
@@ -137,7 +137,8 @@ def test_a_proxy_that_does_not_serve_is_told(
     assert "refused" in str(gone).lower()
     refusing = serve(http.response(407, proxy_authenticate="Basic"))
     error = ask(route, base_url, proxy=refusing.url).error
-    assert "407" in str(error)
+    assert type(error) is AuthenticationError
+    assert f"the proxy {refusing.url} refused user and password (407)" in str(error)
     assert len(refusing.requests) == 1
 
 
