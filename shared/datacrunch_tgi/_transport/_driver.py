@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from datacrunch_tgi._errors import DataCrunchError
+from datacrunch_tgi._errors import APIError, DataCrunchError, TransportError
 from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
 from datacrunch_tgi._protocol._steps import Compute, Sleep, Step
@@ -132,7 +132,7 @@ class SyncDriver(_Driver[Result]):
                 came, failure = None, None
                 try:
                     came = self._perform(step, self._connection)
-                except DataCrunchError as error:
+                except (APIError, TransportError) as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:
@@ -264,7 +264,7 @@ class AsyncDriver(_Driver[Result]):
                 came, failure = None, None
                 try:
                     came = await self._perform(step, self._connection)
-                except DataCrunchError as error:
+                except (APIError, TransportError) as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:
