@@ -1,22 +1,37 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
 # make test         run the tests, except those that take minutes
 # make slow         run those
-# make lowest       run them with the lowest versions that pyproject.toml allows
+# make lowest       run the tests with the lowest versions that pyproject.toml allows
+# make newest       run the tests with the newest versions, pre-releases of both frameworks included
+# make coverage     run the tests and show which lines and branches none of them reaches
+# make mutants      break the pure modules in small ways and show which changes no test notices
+# make docs         build the documentation as a site
 # make browser      click through the cookbook's web page in a headless Chromium
-# make check        lint, types and layers
+# make check        lint, types, layers and workflow files
 # make bench        compare speed and memory with other clients
 # make notebooks    run the cookbook's notebooks and store what they print
-# make record       record the adapters' cassettes anew from DATACRUNCH_BASE_URL
+# make record       record the adapters' cassettes again from DATACRUNCH_BASE_URL
 #
-# Each sets up what it needs in .venv, once. PYTHON names another Python, VENV another folder.
+# Each sets up what it needs in .venv, once, with uv where it is installed. PYTHON names another
+# Python, VENV another folder, UV another uv (UV= for pip).
+
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
 
 PYTHON ?= python3
 VENV ?= .venv
-RUN = $(VENV)/bin/python
+UV ?= $(shell command -v uv)
+BIN = $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN = $(BIN)/python$(if $(filter Windows_NT,$(OS)),.exe)
 PARALLEL = --numprocesses auto --dist worksteal
-INSTALL = $(RUN) -m pip install --quiet --disable-pip-version-check
+# Copied, not linked: nltk refuses files that have several links.
+INSTALL = $(if $(UV),$(UV) pip install --python $(RUN) --link-mode copy,PYTHONUNBUFFERED=1 $(RUN) -m pip install --disable-pip-version-check) $(FLAGS)
+# Show that packages arrive: of pip's lines those that name one, of uv's all but the list at the end.
+PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print "  " $$2; fflush()} \
+  /^(Resolved|Prepared|Installed|Downloading) / {print "  " $$0; fflush()} \
+  /^(ERROR|error|warning:|WARNING|  *[×╰│├])/ {print; fflush()}'
 
-.PHONY: quickstart test slow lowest browser check bench notebooks record
+.PHONY: quickstart test slow lowest newest coverage mutants browser check docs bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -27,27 +42,44 @@ test: $(VENV)/test
 slow: $(VENV)/test
 	@$(RUN) -m pytest $(PARALLEL) -m slow
 
-# Copied, not linked: nltk refuses files that have several links. What notebooks print is the newest's.
+# What notebooks print is the newest's.
 lowest: $(VENV)/check
-	@$(MAKE) test VENV=.venv-lowest TESTS=--ignore=tests/cookbook/test_notebooks.py INSTALL='$(VENV)/bin/uv pip install --quiet \
-	  --python .venv-lowest/bin/python --resolution lowest-direct --link-mode copy'
+	@$(MAKE) test VENV=.venv-lowest UV=$(BIN)/uv FLAGS='--resolution lowest-direct' \
+	  TESTS=--ignore=tests/cookbook/test_notebooks.py
+
+# A version with .dev0 admits pre-releases of that package, and of no other.
+newest: $(VENV)/check
+	@$(MAKE) test VENV=.venv-prerelease UV=$(BIN)/uv TESTS=--ignore=tests/cookbook/test_notebooks.py \
+	  FLAGS='--upgrade "langchain-core>=1.6.dev0" "llama-index-core>=0.14.16.dev0"'
+
+coverage: $(VENV)/test
+	@$(RUN) -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(TESTS)
+
+mutants: $(VENV)/test
+	@$(BIN)/mutmut run $(MODULES) && $(BIN)/mutmut results
 
 browser: $(VENV)/browser
 	@$(RUN) -m pytest tests/browser
 
 check: $(VENV)/check
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
-	$(VENV)/bin/mypy
-	$(VENV)/bin/pyright --pythonpath $(RUN)
-	$(VENV)/bin/lint-imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(RUN)
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet --pedantic .github
+
+docs: $(VENV)/docs
+	@$(BIN)/mkdocs build --strict --quiet --config-file cookbook/site/mkdocs.yml
 
 notebooks: $(VENV)/test
 	@$(RUN) tests/cookbook/execute.py
 
 # These ask for an old huggingface_hub, which is compared too: they work with the new one.
 bench: $(VENV)/bench
-	@$(INSTALL) --no-deps langchain-huggingface text-generation
+	@$(INSTALL) --no-deps langchain-huggingface text-generation $(PROGRESS)
 	@$(RUN) -m tests.benchmarks.run
 
 record: $(VENV)/test
@@ -59,12 +91,13 @@ $(VENV)/test: GROUPS = --group test
 $(VENV)/browser: GROUPS = --group test --group browser
 $(VENV)/check: GROUPS = --group test --group check
 $(VENV)/bench: GROUPS = --group bench
-$(VENV)/quickstart $(VENV)/test $(VENV)/browser $(VENV)/check $(VENV)/bench: pyproject.toml | $(VENV)/bin/python
-	@echo "Setting up $@: about a minute, once."
-	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS)
+$(VENV)/docs: GROUPS = --group docs
+$(VENV)/quickstart $(VENV)/test $(VENV)/browser $(VENV)/check $(VENV)/bench $(VENV)/docs: pyproject.toml | $(RUN)
+	@echo "Installing packages into $(VENV):"
+	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS) $(PROGRESS)
 	@touch $@
 
-$(VENV)/bin/python:
+$(RUN):
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(if $(UV),,$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip)
