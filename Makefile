@@ -72,7 +72,7 @@ check: $(VENV)/check
 	$(BIN)/zizmor --offline --quiet --pedantic .github
 
 docs: $(VENV)/docs
-	@$(BIN)/mkdocs build --strict --quiet --config-file cookbook/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file cookbook/site/mkdocs.yml
 
 notebooks: $(VENV)/test
 	@$(RUN) tests/cookbook/execute.py
