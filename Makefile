@@ -55,8 +55,11 @@ newest: $(VENV)/check
 coverage: $(VENV)/test
 	@$(RUN) -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(TESTS)
 
-mutants: $(VENV)/test
-	@$(BIN)/mutmut run $(MODULES) && $(BIN)/mutmut results
+# In a copy, where shared/ is src/: mutmut names a module by its path, without src/ alone.
+mutants: $(VENV)/check
+	@rm -rf .cache/mutants && mkdir -p .cache/mutants && cp -R shared .cache/mutants/src
+	@cp -R pyproject.toml README.md tests cookbook langchain_datacrunch llamaindex_datacrunch .cache/mutants
+	@cd .cache/mutants && $(CURDIR)/$(BIN)/mutmut run $(MODULES) && $(CURDIR)/$(BIN)/mutmut results
 
 browser: $(VENV)/browser
 	@$(RUN) -m pytest tests/browser
