@@ -167,6 +167,7 @@ async def test_one_stop_string_may_be_assigned_without_a_list(
 ) -> None:
     model: Any = DataCrunch(base_url=endpoint.url)
     model.stop = "END"
+    assert model.stop == ["END"]
     await ask(model)
     assert endpoint.requests[-1].json["parameters"]["stop"] == ["END"]
 

@@ -4,7 +4,7 @@ No framework is imported here. A model inherits from `Endpoint` and then from it
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
     ConfigDict,
@@ -111,6 +111,13 @@ class Endpoint(SettingsFields, ParameterFields):
         for name, value in super().__repr_args__():
             if value not in (None, {}, []):
                 yield name, value
+
+    if not TYPE_CHECKING:  # type checkers would take it as leave to assign to any name
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(
+                name, [value] if name == "stop" and isinstance(value, str) else value
+            )
 
     @classmethod
     def __get_pydantic_core_schema__(
