@@ -22,7 +22,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that cannot show a character shows a question mark, and the rest.
             stream.reconfigure(errors="replace")
-    app()
+    app(prog_name="datacrunch-tgi")  # also for `python -m`, so that completion has one variable
 
 
 if __name__ == "__main__":

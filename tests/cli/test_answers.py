@@ -85,11 +85,11 @@ def test_a_prompt_that_cannot_be_sent_is_not_shown(
     assert len(done.stderr.splitlines()) <= 2
 
 
-def test_the_whole_answer_is_there_as_json(emulated_endpoint: Start, run: Run) -> None:
-    """Programs get all that a client has: text, details, usage."""
+def test_json_has_the_details(emulated_endpoint: Start, run: Run) -> None:
+    """Programs get text, finish reason, usage and tokens, without asking for details."""
     endpoint = emulated_endpoint(answers="one two three")
 
-    done = run("generate", "Hi", "--details", "--json", "--base-url", endpoint.url)
+    done = run("generate", "Hi", "--json", "--base-url", endpoint.url)
 
     answer = json.loads(done.stdout)
     assert (answer["text"], answer["finish_reason"]) == ("one two three", "eos_token")
@@ -97,17 +97,90 @@ def test_the_whole_answer_is_there_as_json(emulated_endpoint: Start, run: Run) -
     assert answer["usage"]["completion_tokens"] == 4
 
 
-def test_a_stream_is_a_line_of_json_for_each_event(emulated_endpoint: Start, run: Run) -> None:
-    """The events' texts are the answer; the last event also has what is known at the end."""
+@both
+def test_details_can_be_turned_off(emulated_endpoint: Start, run: Run, command: str) -> None:
+    """What the user passes takes precedence over what JSON asks for."""
+    endpoint = emulated_endpoint(answers="Hello")
+
+    run(command, "Hi", "--json", "--no-details", "--base-url", endpoint.url)
+
+    assert endpoint.requests[0].json["parameters"]["details"] is False
+
+
+@pytest.mark.parametrize("dialect", ["3.3.7", "1.1.1"])
+def test_a_stream_is_a_line_of_json_for_each_event(
+    emulated_endpoint: Start, run: Run, dialect: str
+) -> None:
+    """The events' texts are the answer; the last line also has finish reason and usage."""
+    endpoint = emulated_endpoint(answers="one two three four", dialect=dialect)
+
+    done = run("stream", "Hi", "--json", "--base-url", endpoint.url)
+
+    *before, last = map(json.loads, done.stdout.splitlines())
+    assert [event["text"] for event in before] == ["one", " two", " three", " four"]
+    assert not any("usage" in event for event in before)
+    assert last["finish_reason"] == "eos_token"
+    assert last["usage"]["completion_tokens"] == 5
+
+
+def test_a_streams_last_line_has_why_it_stopped(emulated_endpoint: Start, run: Run) -> None:
+    """At a stop string too, the last line has finish reason and usage."""
     endpoint = emulated_endpoint(answers="one two three four")
 
     done = run("stream", "Hi", "--stop", "three", "--json", "--base-url", endpoint.url)
 
-    *before, last = map(json.loads, done.stdout.splitlines())
-    assert [event["text"] for event in before] == ["one", " two"]
-    assert not any("usage" in event for event in before)
-    assert last["finish_reason"] == "stop_sequence"
-    assert last["usage"]["completion_tokens"] == 3
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (last["finish_reason"], last["usage"]["completion_tokens"]) == ("stop_sequence", 3)
+
+
+@both
+def test_a_prompt_can_be_put_into_the_chat_template(
+    emulated_endpoint: Start, run: Run, command: str
+) -> None:
+    """With `--chat` the prompt is a user's message, in the template of the model's name."""
+    endpoint = emulated_endpoint(answers="Hello")
+    ask = (command, "Hi", "--chat", "--system", "Be kind.", "--base-url", endpoint.url)
+
+    done = run(*ask, "--model", "llama-2-13b-chat", "--seed", "7", "--json")
+
+    sent = endpoint.requests[0].json
+    assert done.returncode == 0
+    assert sent["inputs"] == "[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\nHi [/INST]"
+    assert (sent["parameters"]["seed"], sent["parameters"]["details"]) == (7, True)
+
+
+def test_the_server_may_name_the_model_of_a_chat(emulated_endpoint: Start, run: Run) -> None:
+    """Without a model's name the template is found by the name in `/info`."""
+    endpoint = emulated_endpoint(answers="Hello", model_id="Qwen/Qwen2.5-7B-Instruct")
+
+    done = run("generate", "Hi", "--chat", "--base-url", endpoint.url)
+
+    assert done.stdout == b"Hello\n"
+    assert "<|im_start|>user\nHi<|im_end|>" in endpoint.requests[-1].json["inputs"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--chat",), "--chat-template is required: no template is known for model 'tgi'"),
+        (("--chat", "--chat-template", "sesam"), "--chat-template 'sesam': no such chat template"),
+        (("--chat", "--temperature", "-1"), "--temperature -1.0: must be 0 (greedy) or greater"),
+        (("--chat", "--idle-timeout", "0"), "--idle-timeout 0.0: must be greater than 0"),
+        (("--system", "Be kind."), "--system requires --chat"),
+        (("--chat-template", "chatml"), "--chat-template requires --chat"),
+    ],
+)
+def test_a_refused_chat_option_is_named(
+    emulated_endpoint: Start, run: Run, arguments: tuple[str, ...], words: str
+) -> None:
+    """The error names option and rule, and no prompt is sent."""
+    endpoint = emulated_endpoint(answers="Hello", model_id="some-base-model")
+
+    done = run("generate", "Hi", *arguments, "--base-url", endpoint.url)
+
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert words in done.stderr.decode()
+    assert not [request for request in endpoint.requests if request.method == "POST"]
 
 
 def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> None:

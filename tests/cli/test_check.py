@@ -1,5 +1,6 @@
 """`check`: what it finds, what it advises, and what it leaves unchecked."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,6 +118,57 @@ def test_what_is_missing_is_told(run: Run, variables: dict[str, str], expected: 
     assert done.returncode == 2
     assert "".join(marks(done.stdout).values()) == expected
     assert KEY not in done.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "none; the server did not ask for one"),
+        (("--header", f"Authorization=Bearer {KEY}"), "from --header Authorization"),
+    ],
+    ids=["none", "header"],
+)
+def test_where_the_key_comes_from(
+    emulated_endpoint: Start, run: Run, options: tuple[str, ...], words: str
+) -> None:
+    """The user sees if the server needs no key, and a key in a header counts as one."""
+    endpoint = emulated_endpoint(answers="one two three", api_key=KEY if options else None)
+
+    done = run("check", "--base-url", endpoint.url, *options, PYTHONUTF8="1")
+
+    assert done.returncode == 0
+    assert words in done.stdout.decode()
+    assert KEY not in done.stdout.decode()
+
+
+def test_a_monitor_reads_json(emulated_endpoint: Start, run: Run) -> None:
+    """`--json` prints one line: whether all passed, each check, and the times in seconds."""
+    endpoint = emulated_endpoint(answers="one two three")
+
+    done = run("check", "--json", "--base-url", endpoint.url)
+
+    (line,) = done.stdout.splitlines()
+    result = json.loads(line)
+    assert (done.returncode, result["ok"], result["exit_code"]) == (0, True, 0)
+    assert {check["result"] for check in result["checks"]} == {"passed"}
+    assert [check["check"] for check in result["checks"]][:2] == ["key", "base URL"]
+    assert result["seconds"].keys() == {"one_token", "first_token", "one_stream"}
+    assert all(seconds >= 0 for seconds in result["seconds"].values())
+
+
+def test_a_monitor_reads_what_failed(emulated_endpoint: Start, run: Run) -> None:
+    """The failed check has message and advice, the exit code is the command's, nothing leaks."""
+    endpoint = emulated_endpoint(answers="one", api_key="another")
+
+    done = run("check", "--json", "--base-url", endpoint.url, DATACRUNCH_API_KEY=KEY)
+
+    result = json.loads(done.stdout)
+    (failed,) = (check for check in result["checks"] if check["result"] == "failed")
+    assert (done.returncode, result["ok"], result["exit_code"]) == (3, False, 3)
+    assert failed["check"] == "key"
+    assert "401" in failed["message"]
+    assert "--api-key" in failed["hint"]
+    assert KEY not in done.stdout.decode() + done.stderr.decode()
 
 
 def test_other_options_are_no_check(run: Run) -> None:

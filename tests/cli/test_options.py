@@ -74,14 +74,47 @@ def test_parameters_of_newer_servers_reach_them(emulated_endpoint: Start) -> Non
     assert endpoint.requests[0].json["parameters"] == {"max_new_tokens": 512, "newer": [1, None]}
 
 
-@pytest.mark.parametrize("command", ["check", "generate", "stream"])
+@pytest.mark.parametrize("command", ["chat", "check", "generate", "stream"])
 def test_every_setting_is_an_option(command: str) -> None:
-    """A new setting cannot be forgotten, and is explained."""
+    """Each command accepts and names every setting that is of use in a terminal."""
     shown = CliRunner().invoke(app, [command, "--help"]).output
+    names = shown.partition("Settings:")[2].partition("Exit codes:")[0].replace(",", " ").split()
 
     assert set(NOT_OPTIONS) == {"max_connections", "tokenizer"}
-    for name in Settings.model_fields:
-        assert (f"{option_name(name)} " in shown) == (name not in NOT_OPTIONS)
+    expected = [option_name(name) for name in Settings.model_fields if name not in NOT_OPTIONS]
+    assert sorted(name for name in names if name.startswith("--")) == sorted(expected)
+
+
+def test_settings_are_described_once() -> None:
+    """The description of each setting is in the help of the whole command, and nowhere else."""
+    commands = ["chat", "check", "generate", "stream"]
+    pages = [CliRunner().invoke(app, [command, "--help"]).output for command in commands]
+    group = CliRunner().invoke(app, ["--help"]).output
+
+    assert group.count("Longest silence after the first token") == 1
+    assert not any("Longest silence after the first token" in page for page in pages)
+
+
+def test_the_adapters_spellings_are_options(emulated_endpoint: Start) -> None:
+    """`--max-tokens` and `--timeout` mean what they mean in the adapters."""
+    endpoint = emulated_endpoint(answers="Hello")
+    short = ["--max-tokens", "7", "--timeout", "30", "--base-url", endpoint.url]
+
+    assert CliRunner().invoke(app, ["generate", "Hi", *short]).exit_code == 0
+    assert endpoint.requests[0].json["parameters"] == {"max_new_tokens": 7}
+
+
+def test_a_shell_completes_commands_and_options(run: Run) -> None:
+    """The line that help shows prints a script, which completes from what is typed."""
+    words = {"COMP_WORDS": "datacrunch-tgi stream --max-t", "COMP_CWORD": "2"}
+
+    shown = run("--help").stdout.decode()
+    script = run(_DATACRUNCH_TGI_COMPLETE="bash_source")
+    completed = run(_DATACRUNCH_TGI_COMPLETE="bash_complete", **words)
+
+    assert 'eval "$(_DATACRUNCH_TGI_COMPLETE=bash_source datacrunch-tgi)"' in shown
+    assert b"complete -o nosort" in script.stdout
+    assert completed.stdout.decode().split() == ["plain,--max-tokens"]
 
 
 def test_settings_reach_the_client(emulated_endpoint: Start, run: Run) -> None:

@@ -1,5 +1,6 @@
 """`check`: whether an endpoint answers, and if not, what is wrong and what to do."""
 
+import json
 import time
 from typing import Any
 
@@ -11,6 +12,8 @@ from datacrunch_tgi._cli._command import command
 from datacrunch_tgi._cli._failures import exit_code
 from datacrunch_tgi._cli._findings import (
     CHECKS,
+    KEY,
+    NO_KEY,
     ROUTE,
     STREAM,
     TOKEN,
@@ -18,9 +21,10 @@ from datacrunch_tgi._cli._findings import (
     facts,
     failed_check,
     findings,
+    report,
 )
 from datacrunch_tgi._cli._options import SETTINGS, given, setting_options
-from datacrunch_tgi._cli._terminal import ERR, OUT
+from datacrunch_tgi._cli._terminal import ERR, OUT, show_json
 from datacrunch_tgi._errors import DataCrunchError
 from datacrunch_tgi._protocol._requests import GENERATE
 
@@ -29,44 +33,60 @@ STREAMED_TOKENS = 5
 
 
 @command("check", setting_options())
-def check(**options: Any) -> None:
-    """Find out whether an endpoint answers, or why not.
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one line of JSON, for monitors."
+)
+def check(*, as_json: bool, **options: Any) -> None:
+    """Check that an endpoint answers, and report what is wrong.
 
-    Checks key, base URL, route and model, with one token and one short stream. What failed is told
-    with what to do about it, and by the exit code; what could not be checked then is marked so.
+    Checks the key, base URL, route and model with one generated token and one short stream. A failed
+    check comes with advice and sets the exit code. Checks that could not be made are marked.
     """
     settings = given(options, SETTINGS)
     found: dict[str, str] = {}
+    seconds: dict[str, float] = {}
+    code = 0
     try:
         with Client(**settings) as client:
             found |= facts(client.settings, settings)
-            with ERR.status(f"asking {client.base_url}"):
+            with ERR.status(f"checking {client.base_url}"):
                 found[ROUTE] = f"POST {GENERATE}"
-                found[TOKEN] = _one_token(client)
-                found[STREAM] = _one_stream(client)
+                found[TOKEN] = _one_token(client, seconds)
+                found[STREAM] = _one_stream(client, seconds)
     except DataCrunchError as error:
         failed = failed_check(error, streaming=TOKEN in found)
         if failed is None:
             raise
-        _show(findings(found, error, failed))
-        click.get_current_context().exit(exit_code(error))
-    _show(findings(found))
+        code = exit_code(error)
+        lines = findings(found, error, failed)
+    else:
+        if found[KEY] == NO_KEY:
+            found[KEY] = f"{NO_KEY}; the server did not ask for one"
+        lines = findings(found)
+    if as_json:
+        show_json(json.dumps(report(lines, code, seconds), ensure_ascii=False))
+    else:
+        _show(lines)
+    click.get_current_context().exit(code)
 
 
-def _one_token(client: Client) -> str:
+def _one_token(client: Client, seconds: dict[str, float]) -> str:
     start = time.monotonic()
     answer = client.generate(PROMPT, max_new_tokens=1)
-    return f"{answer.text!r} in {time.monotonic() - start:.2f} s"
+    seconds["one_token"] = time.monotonic() - start
+    return f"{answer.text!r} in {seconds['one_token']:.2f} s"
 
 
-def _one_stream(client: Client) -> str:
+def _one_stream(client: Client, seconds: dict[str, float]) -> str:
     start = time.monotonic()
-    first, tokens = 0.0, 0
+    tokens = 0
     with client.stream(PROMPT, max_new_tokens=STREAMED_TOKENS) as events:
         for _ in events:
-            first = first or time.monotonic() - start
+            seconds.setdefault("first_token", time.monotonic() - start)
             tokens += 1
-    return f"{tokens} tokens in {time.monotonic() - start:.2f} s, the first after {first:.2f} s"
+    seconds["one_stream"] = time.monotonic() - start
+    first = seconds.get("first_token", 0.0)
+    return f"{tokens} tokens in {seconds['one_stream']:.2f} s, the first after {first:.2f} s"
 
 
 def _show(lines: list[Finding]) -> None:

@@ -1,4 +1,4 @@
-"""What an error means at a terminal: its words, and the exit code of the command. Pure."""
+"""Messages and exit codes for errors. Pure."""
 
 import re
 
@@ -17,7 +17,7 @@ CANNOT_RUN = 1
 USAGE = 2
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
-"""As shells report a process that a closed pipe has ended."""
+"""128 + SIGPIPE, as shells report it."""
 
 _BY_ERROR: tuple[tuple[type[DataCrunchError], int], ...] = (
     (ArgumentError, USAGE),
@@ -28,36 +28,36 @@ _BY_ERROR: tuple[tuple[type[DataCrunchError], int], ...] = (
     (APIError, 6),
     (DataCrunchError, 7),
 )
-"""The first that an error is of counts."""
+"""The first matching class counts."""
 _MEANINGS = {
-    0: "all is well",
-    CANNOT_RUN: "this command cannot run here, such as for want of a package",
-    USAGE: "an option or the prompt was refused before any request",
+    0: "success",
+    CANNOT_RUN: "the command cannot run here: a package is missing, for example",
+    USAGE: "an option or the prompt is not valid; nothing was sent",
     3: "the server refused the key",
     4: "no connection: address, proxy or certificate",
-    5: "the server refused the request, or has no such route",
-    6: "the server failed, or has too much to do: try later",
-    7: "the answer came too late, broke off, or is not a TGI server's",
-    INTERRUPTED: "ended by Ctrl-C",
-    OUTPUT_CLOSED: "whatever read the output has closed it",
+    5: "the server refused the request, or does not have the route",
+    6: "the server failed or is overloaded: try again later",
+    7: "the answer timed out, broke off, or is not from a TGI server",
+    INTERRUPTED: "interrupted by Ctrl-C",
+    OUTPUT_CLOSED: "the reader closed the output",
 }
 EXIT_CODES = "\n".join(
-    # The first line keeps click from filling the others into a paragraph.
+    # \b keeps click from wrapping the lines into a paragraph.
     ["\b", "Exit codes:", *(f"{code:>5}  {meaning}" for code, meaning in _MEANINGS.items())]
 )
-"""Stands at the end of the help."""
+"""Text for the end of each help page."""
 
-_NAMES = (*PARAMETERS, *SETTINGS)
+_NAMES = (*PARAMETERS, *SETTINGS, "chat_template")
 _NAME = re.compile(rf"\b({'|'.join(_NAMES)})\b(?:(=)(\w+)?)?")
 
 
 def exit_code(error: DataCrunchError) -> int:
-    """Return what the command ends with."""
+    """Return the exit code for an error."""
     return next(code for kind, code in _BY_ERROR if isinstance(error, kind))
 
 
 def message_of(error: DataCrunchError) -> str:
-    """Say what went wrong, in one line."""
+    """Return what went wrong, in one line."""
     if not isinstance(error, ArgumentError):
         return one_line(error.message)
     if error.field == "inputs":
@@ -72,29 +72,29 @@ def message_of(error: DataCrunchError) -> str:
 
 
 def hint_of(error: DataCrunchError) -> str:
-    """Say what to do about it, "" where nothing general can be said."""
+    """Return what to do about an error, in one line; "" if there is no general advice."""
     return one_line(in_options(error.hint))
 
 
 def in_options(text: str) -> str:
-    """Say `--api-key` where a text for programmers says `api_key` or `api_key=`."""
+    """Replace `api_key` or `api_key=` with `--api-key`, and the like."""
 
-    def said(found: re.Match[str]) -> str:
+    def option(found: re.Match[str]) -> str:
         name, equals, value = found.groups()
         if "_" not in name and not equals:
-            return found[0]  # "model" and the like are words, too
+            return found[0]  # may be an ordinary word, such as "model"
         return option_name(name) + (f" {value}" if value and value != "True" else "")
 
-    return _NAME.sub(said, text)
+    return _NAME.sub(option, text)
 
 
 def one_line(text: str) -> str:
-    """Put a text on one line, for a terminal: a server's words may hold anything."""
+    """Join a text into one printable line."""
     return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:
-    """Take the power over a terminal from a text: its control characters, line ends and tabs apart."""
+    """Replace control characters, except line feeds and tabs, which a terminal would obey."""
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

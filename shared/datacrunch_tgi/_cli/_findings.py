@@ -1,8 +1,9 @@
-"""What a check of an endpoint found, made of what the endpoint answered. Pure."""
+"""Results of checking an endpoint. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from datacrunch_tgi._cli._failures import hint_of, message_of
 from datacrunch_tgi._cli._options import option_name
@@ -16,12 +17,13 @@ from datacrunch_tgi._errors import (
     MalformedResponseError,
     NotFoundError,
 )
-from datacrunch_tgi._resolve import DEFAULT_BASE_URL
+from datacrunch_tgi._resolve import DEFAULT_BASE_URL, is_authorized
 from datacrunch_tgi._settings import Settings
 
 KEY, BASE_URL, ROUTE, MODEL = "key", "base URL", "route", "model"
 TOKEN, STREAM = "one token", "one stream"
 CHECKS = (KEY, BASE_URL, ROUTE, MODEL, TOKEN, STREAM)
+NO_KEY = "none"
 
 _OF_SETTING = {"api_key": KEY, "base_url": BASE_URL, "model": MODEL}
 _PROVEN: dict[str, tuple[str, ...]] = {
@@ -32,11 +34,11 @@ _PROVEN: dict[str, tuple[str, ...]] = {
     TOKEN: (KEY, BASE_URL, ROUTE, MODEL),
     STREAM: (KEY, BASE_URL, ROUTE, MODEL, TOKEN),
 }
-"""What a request has shown to be right when it fails at a check."""
+"""For each check, those that must have passed if a request fails there."""
 
 
 class Mark(Enum):
-    """How a check ended; in ASCII for terminals that have no other signs."""
+    """Result of a check, with an ASCII sign for terminals without Unicode."""
 
     PASSED = ("✓", "+", "green", "")
     FAILED = ("✗", "x", "bold red", "")
@@ -48,7 +50,7 @@ class Mark(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """The line of one check."""
+    """Result of one check."""
 
     check: str
     mark: Mark
@@ -57,11 +59,11 @@ class Finding:
 
 
 def facts(client: Settings, given: Mapping[str, object]) -> dict[str, str]:
-    """Say what is to be checked, and where it is from.
+    """Describe the settings that are checked, and where each comes from.
 
     Args:
-        client: The settings as they were resolved.
-        given: Those that the command line gave; others are from the environment, or defaults.
+        client: The resolved settings.
+        given: Settings from the command line. Others come from the environment, or are defaults.
     """
 
     def source(name: str, *, is_default: bool) -> str:
@@ -70,7 +72,9 @@ def facts(client: Settings, given: Mapping[str, object]) -> dict[str, str]:
         return "the default" if is_default else f"from DATACRUNCH_{name.upper()}"
 
     is_default = client.base_url == DEFAULT_BASE_URL
-    key = source("api_key", is_default=False) if client.api_key else "none"
+    key = source("api_key", is_default=False) if client.api_key else NO_KEY
+    if is_authorized(client.headers):
+        key = f"from {option_name('headers')} Authorization"
     return {
         KEY: key,
         BASE_URL: f"{client.base_url}, {source('base_url', is_default=is_default)}",
@@ -79,7 +83,7 @@ def facts(client: Settings, given: Mapping[str, object]) -> dict[str, str]:
 
 
 def failed_check(error: DataCrunchError, *, streaming: bool = False) -> str | None:
-    """Say which check an error is the failure of; None for an option that none is about."""
+    """Return the check that an error fails; None if an option was refused that no check covers."""
     if isinstance(error, ArgumentError):
         return _OF_SETTING.get(error.field)
     if isinstance(error, AuthenticationError):
@@ -94,19 +98,19 @@ def failed_check(error: DataCrunchError, *, streaming: bool = False) -> str | No
 
 
 def _names_model(error: APIError) -> bool:
-    """Whether a gateway speaks of the model, which is all that it can refuse in so small a request."""
+    """Whether the server names the model, the only value in so small a request that it can refuse."""
     return "model" in error.server_message.lower()
 
 
 def findings(
     found: Mapping[str, str], error: DataCrunchError | None = None, failed: str | None = None
 ) -> list[Finding]:
-    """Put what was found in a line for each check.
+    """Return the result of each check.
 
     Args:
-        found: The words of what was found, by check.
-        error: What the checks ended with, if one failed.
-        failed: The check that it is the failure of.
+        found: Descriptions, by check.
+        error: The error that ended the checks, if one failed.
+        failed: The check that failed.
     """
     if error is None or failed is None:
         return [Finding(check, Mark.PASSED, found[check]) for check in CHECKS]
@@ -121,8 +125,32 @@ def findings(
     ]
 
 
+def report(lines: Sequence[Finding], code: int, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Return the results for JSON.
+
+    Args:
+        lines: Result of each check.
+        code: Exit code of the command.
+        seconds: Time of each request, and until the first token of the stream.
+    """
+    return {
+        "ok": code == 0,
+        "exit_code": code,
+        "checks": [
+            {
+                "check": line.check,
+                "result": line.mark.name.lower(),
+                "message": line.words,
+                "hint": line.hint or None,
+            }
+            for line in lines
+        ],
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+    }
+
+
 def _failed(check: str, found: str | None, error: DataCrunchError) -> str:
-    # An error about a connection names the address itself.
+    # An error of a connection names the address itself.
     return f"{found}: {message_of(error)}" if found and check != BASE_URL else message_of(error)
 
 

@@ -1,7 +1,7 @@
-"""Options of a command, made from a listing of names, types and descriptions. Pure.
+"""Options of a command, made from a list of names, types and descriptions. Pure.
 
-Parameters and settings are listed once, in `Parameters` and `Settings`; a new one there is an option
-here, with its type, its description and its default.
+Parameters and settings are declared once, in `Parameters` and `Settings`. A new one there becomes an
+option here, with its type, description and default.
 """
 
 import json
@@ -13,30 +13,39 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import click
 from pydantic.fields import FieldInfo
 
+from datacrunch_tgi._aliases import ALIASES
 from datacrunch_tgi._protocol._parameters import ParameterFields, Parameters
 from datacrunch_tgi._settings import SettingsArguments, SettingsFields
 
 NOT_OPTIONS = ("max_connections", "tokenizer")
-"""Settings that mean nothing to one request from a terminal."""
+"""Settings that have no use for a single request from a terminal."""
 PARAMETERS = (*ParameterFields.model_fields, "extra_parameters")
 SETTINGS = tuple(name for name in SettingsFields.model_fields if name not in NOT_OPTIONS)
 _WITH_VARIABLE = ("base_url", "model")
-"""Settings whose default is a variable, before it is what the listing says."""
+"""Settings whose default comes from an environment variable, if it is set."""
 
 _SINGULAR = {"headers": "header", "answers": "answer"}
 """An option that may be repeated is named after one of its values."""
 _ONLY_HERE = {
-    "api_key": "Prefer the variable: a list of processes shows this to others.",
-    "client_certificate": "For several files repeat the option.",
+    "api_key": "Prefer the variable: other users can see this option in the process list.",
+    "client_certificate": "Repeat the option for several files.",
     "headers": "May be repeated.",
-    "proxy": "With a password prefer the variable.",
+    "proxy": "Prefer the variable if the URL contains a password.",
     "stop": "May be repeated.",
 }
-"""What the listings do not say, since only a user of a terminal has to know it."""
+"""Help that only users of a terminal need."""
+
+_CHAT = {
+    "system": "Text of the system message.",
+    "chat_template": (
+        "Chat template: a name (llama-2, chatml, …), the path of a file or of the model's folder, or "
+        "Jinja text. Default: by the model's name, or else by the name that the server reports."
+    ),
+}
 
 
 class Option(click.Option):
-    """An option with the section of the help that it stands in."""
+    """An option that belongs to a section of the help."""
 
     def __init__(self, *names: str, section: str, **about: Any) -> None:
         super().__init__(names, **about)
@@ -44,35 +53,36 @@ class Option(click.Option):
 
 
 def option_name(name: str) -> str:
-    """Return what an entry of a listing is called on the command line."""
+    """Return the option for the name of a parameter or setting."""
     return "--" + _SINGULAR.get(name, name).replace("_", "-")
 
 
 def listed_option(
     name: str, hint: object, *, section: str, description: str, default: object = None
 ) -> Option:
-    """Make the option of one entry; its value is None where it is not given and has no default.
+    """Make an option; its value is None if it is not passed and has no default.
 
     Args:
-        name: The entry's name, and that of the value.
-        hint: The entry's type.
-        section: The section of the help.
-        description: The help.
-        default: What holds where it is not given, if the help can tell.
+        name: Name of the value, from which the option's name is made.
+        hint: Type of the value.
+        section: Section of the help.
+        description: Text of the help.
+        default: Default value, if the help can show it.
 
     Raises:
-        TypeError: No option can have that type.
+        TypeError: Options of that type are not supported.
     """
     option, about = option_name(name), _by_type(hint)
+    aliases = [option_name(alias) for alias, of in ALIASES.items() if of == name]
     if about.get("type") is click.BOOL:
         option = f"{option}/--no-{option.removeprefix('--')}"
     if default is not None:
         about |= {"default": default, "show_default": True}
-    return Option(option, name, section=section, help=description, **about)
+    return Option(*aliases, option, name, section=section, help=description, **about)
 
 
 def parameter_options() -> Iterator[Option]:
-    """Make an option of every parameter of a generation, and one for those of newer servers."""
+    """Make an option for each generation parameter, and one for those of newer servers."""
     hints = get_type_hints(Parameters)
     for name, field in ParameterFields.model_fields.items():
         yield listed_option(name, hints[name], section="Parameters", description=_help(name, field))
@@ -80,12 +90,24 @@ def parameter_options() -> Iterator[Option]:
         "extra_parameters",
         Mapping[str, Any] | None,
         section="Parameters",
-        description="Sent unchecked beside the others, for newer servers.",
+        description="More parameters, for newer servers; sent unchecked.",
     )
 
 
+def chat_options() -> Iterator[Option]:
+    """Make the options of a chat."""
+    for name, description in _CHAT.items():
+        yield listed_option(name, str, section="Chat", description=description)
+
+
+def chat_flag() -> Option:
+    """Make the option that puts a prompt into the model's chat template."""
+    description = "Send the prompt as a user's message, in the model's chat template."
+    return Option("--chat", section="Chat", is_flag=True, help=description)
+
+
 def setting_options() -> Iterator[Option]:
-    """Make an option of every setting that means something at a terminal."""
+    """Make an option for each setting that is useful in a terminal."""
     hints = get_type_hints(SettingsArguments)
     for name in SETTINGS:
         field = SettingsFields.model_fields[name]
@@ -99,7 +121,7 @@ def setting_options() -> Iterator[Option]:
 
 
 def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of the options' values that were given or have a default."""
+    """Return the values of the named options that were passed or have a default."""
     return {name: options[name] for name in names if options[name] is not None}
 
 
@@ -121,14 +143,14 @@ def _one_or_several(
 def _by_name(
     ctx: click.Context, option: click.Parameter, pairs: Sequence[str]
 ) -> dict[str, str] | None:
-    """Read NAME=VALUE; a value may be secret, so no error shows it."""
+    """Parse NAME=VALUE. No error shows the value, which may be a secret."""
     if not all("=" in pair for pair in pairs):
         raise click.BadParameter("it must be NAME=VALUE", ctx, option)
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)} or None
 
 
 def _json(ctx: click.Context, option: click.Parameter, text: str | None) -> object:
-    """Read an object in JSON; whether it says what it may is checked with all other parameters."""
+    """Parse a JSON object. Its content is checked with the other parameters."""
     if text is None:
         return None
     try:
@@ -141,12 +163,12 @@ def _json(ctx: click.Context, option: click.Parameter, text: str | None) -> obje
 
 
 def _by_type(hint: object) -> dict[str, Any]:
-    """What click has to know of a value, by its type; of a union, the first that is known here."""
+    """Return click's arguments for a type; for a union, those of the first supported member."""
     types = {get_origin(member) or member: member for member in _members(hint)}
     for known, about in _TYPES.items():
         if known in types:
             return about(types[known])
-    raise TypeError(f"no option can be of type {hint}")
+    raise TypeError(f"options of type {hint} are not supported")
 
 
 def _members(hint: object) -> tuple[object, ...]:
@@ -160,7 +182,7 @@ def _mapping(hint: object) -> dict[str, Any]:
 
 
 _TYPES: dict[object, Callable[[object], dict[str, Any]]] = {
-    # Without this a flag that is not given would be off, and sent.
+    # Otherwise a flag that is not passed would be sent as false.
     bool: lambda _: {"type": click.BOOL, "default": None},
     int: lambda _: {"type": click.INT},
     float: lambda _: {"type": click.FLOAT},

@@ -19,37 +19,37 @@ if TYPE_CHECKING:
     from datacrunch_tgi.testing import EmulatedEndpoint, ReceivedRequest
 
 ANSWER = "Hello! How can I help you today?"
-"""What it answers where nothing is said: whoever tries it out needs no more."""
+"""The answer if neither `answers` nor `model` is passed."""
 HELP = {
-    "answers": f"What it answers; given again, the next answer, the last one for ever. Default: {ANSWER}",
-    "model": "Folder of a Llama that answers: config.json, model.safetensors, tokenizer.json.",
-    "dialect": "The TGI that it speaks like; 1.1.1 is DataCrunch's fork.",
-    "base_path": "What stands before /generate, such as /v1/completions.",
-    "api_key": "The key that it asks for. Default: none.",
-    "host": "The address to listen on.",
-    "port": "The port to listen on; 0 is a free one.",
-    "model_id": "The model's name in /info.",
-    "max_concurrent_requests": "Open requests; one more gets 429.",
-    "max_batch_size": "Answers generated at a time; others wait. Default: all.",
-    "max_best_of": "The largest best_of.",
-    "max_stop_sequences": "The most texts in stop.",
-    "max_top_n_tokens": "The largest top_n_tokens.",
-    "max_input_tokens": "The longest prompt, in tokens.",
-    "max_total_tokens": "The longest prompt and answer together, in tokens.",
-    "payload_limit": "The largest body, in bytes. Default: the dialect's.",
-    "tokens_per_second": "The pace of each answer. Default: as fast as it goes.",
-    "keep_alive_interval": "Seconds of silence before a stream sends a comment.",
+    "answers": f"Answer to every request. Repeat the option for several answers in turn; the last one repeats. Default: {ANSWER}",
+    "model": "Folder of a Llama model that answers: config.json, model.safetensors, tokenizer.json.",
+    "dialect": "TGI version to emulate; 1.1.1 is DataCrunch's fork.",
+    "base_path": "Path prefix of /generate, such as /v1/completions.",
+    "api_key": "API key that requests must have. Default: none.",
+    "host": "Address to listen on.",
+    "port": "Port to listen on; 0 picks a free one.",
+    "model_id": "Model name in /info.",
+    "max_concurrent_requests": "Maximum number of open requests; others get status 429.",
+    "max_batch_size": "Maximum number of answers generated at a time; others wait. Default: no limit.",
+    "max_best_of": "Maximum of best_of.",
+    "max_stop_sequences": "Maximum number of stop strings.",
+    "max_top_n_tokens": "Maximum of top_n_tokens.",
+    "max_input_tokens": "Maximum length of a prompt, in tokens.",
+    "max_total_tokens": "Maximum length of prompt and answer together, in tokens.",
+    "payload_limit": "Maximum size of a request body, in bytes. Default: that of the dialect.",
+    "tokens_per_second": "Speed of each answer, in tokens per second. Default: no limit.",
+    "keep_alive_interval": "Interval of keep-alive comments in a silent stream, in seconds.",
 }
-"""The arguments of `EmulatedEndpoint`, which has their types and defaults, in a terminal's words.
-`respond` is missing: a terminal has no functions."""
+"""Help for the arguments of `EmulatedEndpoint`, which declares their types and defaults.
+`respond` is missing: it is a function."""
 LAST_PORT = 65535
 
 _LOOK_EVERY = 0.1
-"""Seconds between two looks at which requests have ended."""
+"""Seconds between two checks for finished requests."""
 
 
 class _Serve(Command):
-    """A command that learns its options when it is used: only then the extra is needed."""
+    """A command whose options are made on first use, because they need the extra `testing`."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         if not any(isinstance(option, Option) for option in self.params):
@@ -62,15 +62,14 @@ class _Serve(Command):
 def serve(*, verbose: bool, **arguments: Any) -> None:
     """Serve an emulated endpoint on this machine.
 
-    It is for tests without a GPU, and answers as a real server does: parameters, limits, errors,
-    streams. What it answers is given by --answer, or computed by the model in a folder. Needs the
-    extra `testing`.
+    For tests without a GPU. It behaves as a real server: parameters, limits, errors, streams. Answers
+    come from --answer, or are computed by the model in a folder. Requires the extra `testing`.
     """
-    said = given(arguments, arguments)
-    if not said.keys() & {"answers", "model"}:
-        said["answers"] = ANSWER
+    passed = given(arguments, arguments)
+    if not passed.keys() & {"answers", "model"}:
+        passed["answers"] = ANSWER
     try:
-        with _endpoint()(**said) as endpoint:
+        with _endpoint()(**passed) as endpoint:
             _announce(endpoint)
             _serve_on(endpoint, verbose=verbose)
     except KeyboardInterrupt:
@@ -114,19 +113,19 @@ def _options() -> Iterator[Option]:
 
 def _announce(endpoint: "EmulatedEndpoint") -> None:
     OUT.print(Text.assemble("serving TGI ", endpoint.dialect, " at ", (endpoint.url, "bold")))
-    OUT.print("Ctrl-C stops it. To send there from another terminal:")
+    OUT.print("Press Ctrl-C to stop it. To use it from another terminal:")
     OUT.print(f"  {export_line(endpoint.url, windows=os.name == 'nt')}")
 
 
 def export_line(url: str, *, windows: bool) -> str:
-    """Return the shell's line that makes all clients send there."""
+    """Return the shell command that makes all clients use an endpoint."""
     if windows:
         return f'$env:DATACRUNCH_BASE_URL = "{url}"'
     return f"export DATACRUNCH_BASE_URL={shlex.quote(url)}"
 
 
 def _serve_on(endpoint: "EmulatedEndpoint", *, verbose: bool) -> None:
-    """Wait for Ctrl-C; forget each request when it has ended, or they would fill the memory."""
+    """Wait for Ctrl-C. Finished requests are dropped, so that memory does not grow."""
     received = endpoint.requests
     while True:
         time.sleep(_LOOK_EVERY)
@@ -137,7 +136,7 @@ def _serve_on(endpoint: "EmulatedEndpoint", *, verbose: bool) -> None:
 
 
 def request_line(request: "ReceivedRequest") -> str:
-    """Tell what was asked and what became of it; not the prompt, not the key."""
+    """Describe a request and its outcome, without the prompt and the key."""
     events = f", {request.events} events" if request.events else ""
     left = ", the client left early" if request.left_early else ""
     return one_line(
