@@ -1,4 +1,4 @@
-"""What README.md says is so."""
+"""README.md matches the package."""
 
 import re
 from pathlib import Path
@@ -7,10 +7,11 @@ import pytest
 
 from datacrunch_tgi import Settings, _errors
 from datacrunch_tgi._protocol._parameters import PARAMETERS
+from datacrunch_tgi._settings import SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-PROMISED = ("Client", "EmulatedEndpoint", "DataCrunchLLM", "ChatDataCrunch", "DataCrunch")
+CLASSES = ("Client", "EmulatedEndpoint", "DataCrunchLLM", "ChatDataCrunch", "DataCrunch")
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -31,39 +32,41 @@ def test_each_snippet_runs_as_it_stands(
         monkeypatch.setenv("DATACRUNCH_BASE_URL", endpoint.url)
         monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-readme")
         monkeypatch.setenv("DATACRUNCH_MODEL", "llama-2-13b-chat")
-        exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102 -- that is what is tested
+        exec(compile(snippet, "README.md", "exec"), {})  # noqa: S102 -- the README is the input
 
 
-def test_there_are_the_snippets_that_were_promised() -> None:
-    assert [next(n for n in PROMISED if n in code) for code in SNIPPETS] == [
+def test_the_snippets_show_each_class() -> None:
+    assert [next(n for n in CLASSES if n in code) for code in SNIPPETS] == [
+        "ChatDataCrunch",
         "Client",
         "DataCrunchLLM",
-        "ChatDataCrunch",
         "DataCrunch",
+        "Client",
+        "ChatDataCrunch",
         "EmulatedEndpoint",
     ]
 
 
 def test_the_table_of_parameters_has_each_of_them_in_order() -> None:
-    assert list(table("parameter")) == list(PARAMETERS)
+    assert list(table("Parameter")) == list(PARAMETERS)
 
 
-def test_the_table_of_settings_has_each_default() -> None:
-    told = {name: cells[0] for name, cells in table("setting").items()}
-    plain = Settings(base_url="http://127.0.0.1")
-    for name, value in told.items():
-        default = getattr(plain, name)
+def test_the_tables_of_settings_and_limits_have_each_default() -> None:
+    shown = {name: cells[0] for name, cells in (table("Setting") | table("Limit")).items()}
+    settings = Settings(base_url="http://127.0.0.1")
+    assert set(shown) == {*SETTINGS} - {"base_url", "api_key", "model"}
+    for name, value in shown.items():
+        default = getattr(settings, name)
         assert value == str(default) or default is None
 
 
 def test_the_table_of_errors_has_each_that_is_raised() -> None:
-    rows = table("error")
-    raised = {
+    rows = table("Error")
+    errors = {
         name
         for name, value in vars(_errors).items()
         if isinstance(value, type) and issubclass(value, _errors.DataCrunchError)
     }
-    families = {"DataCrunchError", "TransportError", "APIError", "ConnectTimeoutError"}
-    assert set(rows) == raised - families
-    for name, (_, again, _) in rows.items():
-        assert (again == "no") is not getattr(_errors, name).retryable
+    assert set(rows) == errors - {"DataCrunchError", "TransportError", "APIError"}
+    for name, (_, retried, _) in rows.items():
+        assert (retried == "no") is not getattr(_errors, name).retryable
