@@ -13,6 +13,15 @@ from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._tools import ToolFormat, ToolRequest
 
 
+def chat_prompt(
+    template: ChatTemplate, messages: Sequence[Mapping[str, Any]], **options: Any
+) -> str:
+    """Return the prompt of a conversation: see `ChatTemplate.prompt` for options and errors."""
+    prompt = template.prompt(messages, **options)
+    continued = bool(messages) and messages[-1].get("role") == "assistant"
+    return ChatPrompt(prompt) if template.puts_space and not continued else prompt
+
+
 def _as_text(given: Any) -> Any:
     return str(given) if isinstance(given, Path) else given
 
@@ -88,16 +97,14 @@ class ChatEndpoint(Endpoint):
         request: ToolRequest | None = None,
     ) -> tuple[Self, str]:
         """Return a copy that stops where turns end, and the prompt to send."""
-        prompt = template.prompt(
+        prompt = chat_prompt(
+            template,
             messages,
             tools=request.template_tools if request else None,
             instructions=request.instructions if request else "",
             images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
-        continued = bool(messages) and messages[-1].get("role") == "assistant"
-        if template.puts_space and not continued:
-            prompt = ChatPrompt(prompt)
         return self._stopping(template), prompt
 
     def _with_tools(

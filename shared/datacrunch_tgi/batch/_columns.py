@@ -1,0 +1,104 @@
+"""Columns of rows: what each is for, under which name, and what they are in CSV. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, cast
+
+from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._validation import refuse_unknown
+
+Row = Mapping[str, Any]
+
+INPUT_ROLES = ("id", "inputs", "messages", "parameters")
+OUTPUT_ROLES = ("text", "finish_reason", "usage", "seed", "details", "error")
+_SPREAD = {
+    "usage": ("prompt_tokens", "completion_tokens", "total_tokens"),
+    "error": ("type", "message", "status", "requests"),
+}
+"""What becomes a column of its own where a cell holds only text."""
+
+
+class Columns:
+    """Names of columns.
+
+    An input column with the name of an output column comes out with `input_` in front.
+
+    Args:
+        names: Name of the column for each role; a role that is left out has its own name.
+
+    Raises:
+        ArgumentError: There is no such role, or two output columns would have one name.
+    """
+
+    def __init__(self, names: Mapping[str, str] | None = None) -> None:
+        refuse_unknown(names or {}, (*INPUT_ROLES, *OUTPUT_ROLES), kind="column")
+        self._names = {role: role for role in (*INPUT_ROLES, *OUTPUT_ROLES)} | dict(names or {})
+        self._output = {role: self._names[role] for role in OUTPUT_ROLES}
+        for role, name in self._output.items():
+            if list(self._output.values()).count(name) > 1:
+                raise ArgumentError(role, "must be a name of its own", value=repr(name))
+
+    def __getitem__(self, role: str) -> str:
+        return self._names[role]
+
+    def value(self, row: Row, role: str) -> Any:
+        """Return the value that a row has for a role; None if it has none, or an empty cell."""
+        value = row.get(self[role])
+        return None if value == "" and role != "inputs" else value
+
+    def kept(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the names under which input columns come out."""
+        names = list(names)
+        taken = {*names, *self._output.values()}
+        kept: dict[str, str] = {}
+        for name in names:
+            new = name
+            if name in self._output.values():
+                while new in taken:
+                    new = f"input_{new}"
+                taken.add(new)
+            kept[name] = new
+        return kept
+
+    def merge(self, row: Row, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row's own columns and those of its result, which is named by role."""
+        kept = self.kept(row)
+        return {
+            **{kept[name]: value for name, value in row.items()},
+            **{self[role]: value for role, value in results.items()},
+        }
+
+    def flat(self, names: Iterable[str], *, details: bool) -> list[str]:
+        """Return the header of a CSV file for rows with these input columns."""
+        roles = (role for role in OUTPUT_ROLES if details or role != "details")
+        return [*self.kept(names).values(), *(name for role in roles for name in self._flat(role))]
+
+    def flatten(self, row: Row) -> dict[str, str]:
+        """Return the cells of an output row: usage and error spread, other objects as JSON."""
+        cells: dict[str, str] = {}
+        spread = {self[role]: role for role in _SPREAD}
+        for name, value in row.items():
+            if name in spread:
+                parts = cast("Mapping[str, Any]", value or {})
+                names = zip(self._flat(spread[name]), _SPREAD[spread[name]], strict=True)
+                cells.update((flat, _cell(parts.get(part))) for flat, part in names)
+            else:
+                cells[name] = _cell(value)
+        return cells
+
+    def _flat(self, role: str) -> Iterator[str]:
+        if role not in _SPREAD:
+            yield self[role]
+        for part in _SPREAD.get(role, ()):
+            yield f"{self[role]}_{part}"
+
+
+def dump(value: Any) -> str:
+    """Return a value as one line of JSON; what JSON does not have, such as a date, as text."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else dump(value)
