@@ -1,7 +1,7 @@
-"""Client of Text Generation Inference servers: DataCrunch's (Verda's) endpoints and any other.
+"""Client for DataCrunch (Verda) endpoints and any other Text Generation Inference (TGI) server.
 
-`Client` for threads, `AsyncClient` for event loops, the same methods in both:
-`generate`, `stream`, `info`, `health` and `tokenize`.
+`Client` is for threads, `AsyncClient` for asyncio. Both have `generate`, `stream`, `info`, `health` and
+`tokenize`.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     __all__: list[str] = []
     __all__ += _public.__all__
 
-else:  # imported when it is used: every run of pytest imports this package for its plug-in
+else:  # imported lazily: every run of pytest imports this package for its plug-in
 
     def __getattr__(name: str) -> object:
         public = import_module("datacrunch_tgi._public")

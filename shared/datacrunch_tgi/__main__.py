@@ -1,13 +1,13 @@
-"""The command `datacrunch-tgi`, also as `python -m datacrunch_tgi`. Needs the extra `cli`."""
+"""The command `datacrunch-tgi`, or `python -m datacrunch_tgi`. Requires the extra `cli`."""
 
 import io
 import sys
 
 
 def main() -> None:
-    """Run the command that the process was started with, and end with its exit code."""
+    """Run the command line of this process and exit with its code."""
     try:
-        from datacrunch_tgi._cli._app import app  # noqa: PLC0415 -- what is missing is to be told
+        from datacrunch_tgi._cli._app import app  # noqa: PLC0415 -- to report a missing package
     except ModuleNotFoundError as missing:
         package = (missing.name or "").partition(".")[0]
         if package not in {"click", "rich"}:
@@ -20,7 +20,7 @@ def main() -> None:
         sys.exit(130)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal that cannot show a character shows a question mark, and the rest.
+            # A terminal that cannot show a character shows a question mark instead.
             stream.reconfigure(errors="replace")
     app(prog_name="datacrunch-tgi")  # also for `python -m`, so that completion has one variable
 

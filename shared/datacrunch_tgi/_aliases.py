@@ -13,7 +13,7 @@ ALIASES = {"max_tokens": "max_new_tokens", "timeout": "first_token_timeout"}
 
 
 def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments under their own names; a single stop string becomes a list.
+    """Return the arguments by their canonical names; a single stop string becomes a list.
 
     Raises:
         ArgumentError: An argument is passed under both names with two values.
@@ -33,7 +33,7 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def spelled_as_given(given: Mapping[str, Any]) -> Generator[None]:
-    """Let an error name an argument as it was passed."""
+    """Make errors name an argument as it was passed."""
     try:
         yield
     except ArgumentError as error:
@@ -44,10 +44,11 @@ def spelled_as_given(given: Mapping[str, Any]) -> Generator[None]:
 
 
 def to_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as the API spells them; those that are None are left out.
+    """Return parameters as the API spells them, without those that are None.
 
-    `temperature=0` is greedy decoding, without parameters of sampling. `top_p=1` and `typical_p=1` keep
-    every token and are left out, because servers refuse them. So is an empty list of stop strings.
+    `temperature=0` means greedy decoding, so sampling parameters are dropped. `top_p=1` and
+    `typical_p=1` keep every token and are dropped, because servers refuse them. An empty list of stop
+    strings is dropped too.
     """
     parameters = {name: value for name, value in given.items() if value is not None}
     if "temperature" in parameters and float32(parameters["temperature"]) == 0:
@@ -62,7 +63,7 @@ def to_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def float32(value: float) -> float:
-    """Return the 32-bit float that a server makes of a number."""
+    """Round a number to a 32-bit float, as servers do."""
     try:
         return float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:
@@ -70,7 +71,7 @@ def float32(value: float) -> float:
 
 
 def as_list(stop: object) -> Sequence[str]:
-    """Return stop strings as a list; a string alone is one of them.
+    """Return stop strings as a list; a single string becomes a list of one.
 
     Raises:
         ArgumentError: It is neither a string nor a list.

@@ -1,4 +1,4 @@
-"""The two clients: the same methods, one for threads and one for event loops."""
+"""`Client` and `AsyncClient`: the same methods, for threads and for event loops."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -41,7 +41,7 @@ _DEFAULTS = {name: field.default for name, field in SettingsFields.model_fields.
 
 
 class _Client(Generic[Session]):
-    """What both clients share: everything but the waiting."""
+    """What both clients share: everything except waiting."""
 
     _session_class: type[Session]
 
@@ -54,7 +54,7 @@ class _Client(Generic[Session]):
         self._session: Session = self._session_class(
             _target(settings),
             settings.pool_timeout,
-            sibling,  # pyright: ignore[reportArgumentType]  # of the same kind
+            sibling,  # pyright: ignore[reportArgumentType]  # of the same class
         )
         self._call_options: dict[str, Any] = {
             "limits": _limits(settings),
@@ -81,11 +81,12 @@ class _Client(Generic[Session]):
     def with_settings(self, **changed: Unpack[SettingsArguments]) -> Self:
         """Copy the client with some settings changed.
 
-        The copy is checked as a new client would be. It shares connections, and the limit on them, with
-        this client, unless a change leads its requests elsewhere or another way.
+        The copy is checked as a new client would be. It shares connections, and the limit on their
+        number, with this client, unless a change affects where or how requests are sent.
 
         Raises:
-            ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
+            ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
+            rule.
         """
         return self.with_resolved(self._settings.replace(**changed))
 
@@ -95,7 +96,7 @@ class _Client(Generic[Session]):
 
     @classmethod
     def of(cls, settings: Settings, sibling: Session | None = None) -> Self:
-        """Make a client of settings, which shares connections with a sibling of the same target."""
+        """Create a client from settings; it shares connections with a sibling that has the same target."""
         client = cls.__new__(cls)
         client._connect(settings, sibling)
         return client
@@ -104,7 +105,7 @@ class _Client(Generic[Session]):
         return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A copy, here or in another process, has the same settings and connections of its own.
+        # A copy, here or in another process, has the same settings and its own connections.
         return type(self).of, (self._settings,)
 
     def _generate(
@@ -135,7 +136,7 @@ class _Client(Generic[Session]):
 
     def _options(self, context: RequestContext, on_retry: OnRetry | None) -> dict[str, Any]:
         encode = self._settings.tokenizer
-        # Before the request, so that a tokenizer that fails costs no answer.
+        # Before the request, so that no answer is lost if the tokenizer fails.
         prepare = partial(_count_prompt, encode, context) if encode else None
         return {**self._call_options, "on_retry": on_retry, "prepare": prepare}
 
@@ -168,7 +169,7 @@ class _Client(Generic[Session]):
             truncate=parameters.get("truncate"),
         )
         if stop:
-            # The server accepts so many; the client looks for all of them.
+            # The server accepts a limited number; the client looks for all of them.
             parameters["stop"] = stop[: self._settings.max_stop_sequences]
         return {
             "model": self.model,
@@ -181,8 +182,8 @@ class _Client(Generic[Session]):
 class Client(_Client[SyncSession]):
     """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for threads.
 
-    Any number of threads may share a client. Constructing it opens no connection. Closing it, by `with`
-    or `close`, is final. A copy or pickle works elsewhere, and holds the key.
+    Any number of threads can share a client. Creating one opens no connection. A closed client, by `with`
+    or `close`, cannot be used again. Copies and pickles work elsewhere too, and contain the key.
 
     Example:
         >>> client = Client(base_url="http://localhost:8080")
@@ -192,7 +193,8 @@ class Client(_Client[SyncSession]):
         **settings: See `Settings`.
 
     Raises:
-        ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
+        ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
+            rule.
     """
 
     _session_class = SyncSession
@@ -212,12 +214,12 @@ class Client(_Client[SyncSession]):
         Args:
             inputs: Prompt.
             parameters: Parameters of this generation. Keyword arguments take precedence.
-            extra_parameters: Sent unchecked beside them, for what a newer server understands.
-            on_retry: Called with each error after which the request is sent again.
+            extra_parameters: More parameters, for newer servers; sent unchecked.
+            on_retry: Called with each error that leads to a retry.
             **more: Parameters of this generation; see `Parameters`.
 
         Raises:
-            ArgumentError: A parameter breaks a rule; nothing was sent.
+            ArgumentError: A parameter is invalid; nothing was sent.
             APIError: The server answered with an error.
             TransportError: No complete answer arrived.
             ClientClosedError: The client was closed.
@@ -235,10 +237,10 @@ class Client(_Client[SyncSession]):
         on_retry: OnRetry | None = None,
         **more: Unpack[Parameters],
     ) -> Stream:
-        """Generate an answer token by token. Arguments and errors are those of `generate`.
+        """Generate an answer token by token. Takes the arguments of `generate` and raises the same errors.
 
-        The request is sent when the first event is read. A later error is raised after the events that
-        came before it, and has their text.
+        The request is sent when the first event is read. An error in the stream is raised after the
+        events before it have been read, and has their text.
         """
         call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
         return Stream(call, self._session.start(call))
@@ -247,33 +249,33 @@ class Client(_Client[SyncSession]):
         """Return the server's model, version and limits.
 
         Raises:
-            NotFoundError: The server, or a gateway before it, has no `/info`.
+            NotFoundError: The server, or a gateway in front of it, has no `/info`.
             DataCrunchError: As in `generate`.
         """
         return self._session.start(self._info()).result()
 
     def health(self) -> bool:
-        """Return whether the server can generate; False where it reports that it cannot (503).
+        """Return whether the server can generate; False if it reports that it cannot (503).
 
         Raises:
-            NotFoundError: The server, or a gateway before it, has no `/health`.
+            NotFoundError: The server, or a gateway in front of it, has no `/health`.
             DataCrunchError: As in `generate`.
         """
         return self._session.start(self._health()).result()
 
     def tokenize(self, inputs: str) -> list[PromptToken]:
-        """Return the tokens of a text, control tokens included (TGI 1.4).
+        """Return the tokens of a text, including control tokens (TGI 1.4 or newer).
 
         Raises:
-            NotFoundError: The server, or a gateway before it, has no `/tokenize`.
+            NotFoundError: The server, or a gateway in front of it, has no `/tokenize`.
             DataCrunchError: As in `generate`.
         """
         return self._session.start(self._tokenize(inputs)).result()
 
     def close(self) -> None:
-        """Close the client: what it has running ends in a ClientClosedError, and so does a later call.
+        """Close the client. Calls in progress, and later ones, raise ClientClosedError.
 
-        Connections that a copy still needs stay open.
+        Connections that a copy of the client still uses stay open.
         """
         self._session.close()
 
@@ -288,8 +290,8 @@ class Client(_Client[SyncSession]):
 class AsyncClient(_Client[AsyncSession]):
     """Client of a DataCrunch (Verda) endpoint or any Text Generation Inference server, for asyncio.
 
-    Any number of event loops may share a client. Each loop has connections of its own, which are closed
-    when it ends. Everything else is as in `Client`.
+    Any number of event loops can share a client. Each loop has its own connections, which are closed when
+    the loop ends. Everything else is as in `Client`.
 
     Example:
         >>> client = AsyncClient(base_url="http://localhost:8080")
@@ -299,7 +301,8 @@ class AsyncClient(_Client[AsyncSession]):
         **settings: See `Settings`.
 
     Raises:
-        ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
+        ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
+            rule.
     """
 
     _session_class = AsyncSession
@@ -345,7 +348,7 @@ class AsyncClient(_Client[AsyncSession]):
         return await self._session.start(self._tokenize(inputs)).result()
 
     async def aclose(self) -> None:
-        """Close the client in every event loop: see `Client.close`."""
+        """Close the client, in all event loops: see `Client.close`."""
         await self._session.aclose()
 
     async def __aenter__(self) -> Self:

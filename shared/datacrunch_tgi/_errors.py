@@ -1,28 +1,28 @@
-"""Every error that this package raises, and what each has to say. No I/O, no httpx.
+"""Every error that this package raises. No I/O, no httpx.
 
     DataCrunchError
     ├── ArgumentError (a ValueError)   a setting or parameter was refused, before any request
     ├── ClientClosedError              the client was closed
-    ├── StreamNotEndedError            the answer of a stream was read too early
+    ├── StreamNotEndedError            `answer` of a stream was read too early
     ├── StructuredOutputError          an answer is not the requested JSON (a ValueError)
     ├── TransportError                 no complete answer arrived
-    │   ├── ConnectError               no connection: name, port or proxy
+    │   ├── ConnectError               no connection: host, port or proxy
     │   │   ├── TLSError               no secure connection: certificates
-    │   │   └── ConnectTimeoutError    not in time (a RequestTimeoutError too)
-    │   ├── RequestTimeoutError        a time limit of this client ran out
+    │   │   └── ConnectTimeoutError    no connection in time (also a RequestTimeoutError)
+    │   ├── RequestTimeoutError        a time limit was exceeded
     │   ├── DisconnectedError          the connection broke, or a stream ended without its last event
-    │   └── MalformedResponseError     what arrived is not what such a server sends
+    │   └── MalformedResponseError     the response is not from a TGI server
     └── APIError                       the server answered with an error
-        ├── InvalidRequestError        400, 413, 415, 422; error_type "validation" and its like
-        ├── AuthenticationError        401, 403; 407, which is a proxy's
+        ├── InvalidRequestError        400, 413, 415, 422; error_type "validation" and similar
+        ├── AuthenticationError        401, 403; 407 from a proxy
         ├── NotFoundError              404, 405, and any redirect
         ├── OverloadedError            429; error_type "overloaded"
         ├── GenerationError            424; error_type "generation", "incomplete_generation…"
         └── ServerError                5xx and any other status that is not a success
 
-None of them is a RuntimeError, which LlamaIndex takes for a mistake about event loops. None holds the
-key, the prompt, the request or the exception behind it, whose traceback would hold them: a cause is
-kept as text.
+None of them is a RuntimeError, because LlamaIndex mistakes those for event-loop errors. None contains the
+key, the prompt, the request or the original exception, whose traceback would contain them: a cause is kept
+as text.
 """
 
 from collections.abc import Callable
@@ -31,28 +31,28 @@ from typing import ClassVar
 REDACTED = "**********"
 """What is shown instead of a secret."""
 LONGEST_MESSAGE = 300
-"""Characters of the other side's words that the message of an error shows."""
+"""Characters of a server's message that the message of an error shows."""
 LONGEST_WORDS = 2000
-"""Characters of them that an error keeps."""
+"""Characters of a server's message that an error keeps."""
 
 
 class DataCrunchError(Exception):
-    """The base of every error of this package.
+    """Base class of all errors of this package.
 
     Args:
-        message: What went wrong, in the words of this package.
-        said: What the server, a proxy or a library said about it.
+        message: What went wrong.
+        said: Message of the server, a proxy or a library.
 
     Attributes:
         message: What went wrong, in one sentence.
-        hint: What to do about it; "" where nothing general can be said.
-        text: The part of the answer that was received before the error, "" if none.
-        requests: How many requests were sent to the server for this call.
-        url: The URL that they were sent to, without user and query; "" if none was sent.
+        hint: What to do; "" if there is no general advice.
+        text: The part of the answer that was received before the error; "" if none.
+        requests: Number of requests that were sent for this call.
+        url: URL that they were sent to, without user and query; "" if none was sent.
     """
 
     retryable: ClassVar[bool] = False
-    """Whether the same request may succeed when it is sent again."""
+    """Whether the same request may succeed if it is sent again."""
     hint: str = ""
     text: str = ""
     requests: int = 0
@@ -64,7 +64,7 @@ class DataCrunchError(Exception):
         self._compose()
 
     def __str__(self) -> str:
-        """Return the message, then where the requests went and how many, then what to do."""
+        """Return the message, the URL and number of requests, and the hint."""
         host = "/".join(self.url.split("/")[:3])
         where = self.url if host not in self.message else ""
         number = (
@@ -76,7 +76,7 @@ class DataCrunchError(Exception):
         return f"{words}{end} {self.hint}" if self.hint else words
 
     def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
-        """Take secrets and the prompt out of what the other side said, before it is shortened."""
+        """Remove secrets and the prompt from the server's message, before it is truncated."""
         self._said = redacted(self._said, prompt)
         self._compose()
 
@@ -88,16 +88,16 @@ class DataCrunchError(Exception):
 
 
 def truncate(text: str, longest: int) -> str:
-    """Return the first words of a text; no word is cut, since half a key is a secret too."""
+    """Truncate a text between words, because half a key is a secret too."""
     return text if len(text) <= longest else text[:longest].rpartition(" ")[0] + "…"
 
 
 class ArgumentError(DataCrunchError, ValueError):
-    """A setting or a parameter was refused before any request.
+    """A setting or parameter was refused before any request.
 
     Attributes:
-        field: The name of the setting or parameter.
-        value: The refused value, as `repr` shows it; "" where it is secret or a prompt.
+        field: Name of the setting or parameter.
+        value: `repr` of the refused value; "" if it is a secret or a prompt.
         rule: The rule that it breaks.
     """
 
@@ -110,14 +110,14 @@ class ArgumentError(DataCrunchError, ValueError):
 
 
 class ClientClosedError(DataCrunchError):
-    """The client was closed: what it had running ended, and a later call is refused."""
+    """The client was closed, during the call or before it."""
 
     def __init__(self, message: str = "the client was closed; make a new one") -> None:
         super().__init__(message)
 
 
 class StreamNotEndedError(DataCrunchError):
-    """The answer of a stream was read before its last event."""
+    """`answer` of a stream was read before its last event."""
 
     def __init__(self, message: str, text: str = "") -> None:
         super().__init__(message)
@@ -125,7 +125,7 @@ class StreamNotEndedError(DataCrunchError):
 
 
 class StructuredOutputError(DataCrunchError, ValueError):
-    """An answer is not the requested JSON; `text` is the answer."""
+    """An answer is not the requested JSON or tool call; `text` is the answer."""
 
 
 class TransportError(DataCrunchError):
@@ -133,26 +133,26 @@ class TransportError(DataCrunchError):
 
 
 class ConnectError(TransportError):
-    """No connection could be opened: name, port or proxy."""
+    """No connection could be opened: check host, port and proxy."""
 
     retryable = True
     hint = "Check base_url, the proxy, and that the server is running."
 
 
 class TLSError(ConnectError):
-    """No secure connection: a certificate was refused, or the other side speaks no TLS."""
+    """No secure connection: a certificate was refused, or the server does not speak TLS."""
 
     retryable = False
     hint = "Set ca_bundle to the certificate authorities to trust."
 
 
 class RequestTimeoutError(TransportError):
-    """A time limit of this client ran out.
+    """A time limit was exceeded.
 
-    Never sent again: the server may still be generating.
+    Never retried, because the server may still be generating.
 
     Attributes:
-        setting: The name of the setting that holds the limit.
+        setting: Name of the setting with the limit.
         seconds: The limit, in seconds.
     """
 
@@ -160,13 +160,13 @@ class RequestTimeoutError(TransportError):
     seconds: float = 0.0
 
     def set_limit(self, setting: str, seconds: float) -> None:
-        """Name the limit that ran out."""
+        """Name the limit that was exceeded."""
         self.setting, self.seconds = setting, seconds
         self.hint = f"Raise {setting} ({seconds:g} seconds) if the server needs longer."
 
 
 class ConnectTimeoutError(RequestTimeoutError, ConnectError):
-    """The connection was not open in time; sent again, since the server has seen nothing."""
+    """No connection could be opened in time. Retried, because the server has not seen the request."""
 
     retryable = True
 
@@ -178,7 +178,7 @@ class DisconnectedError(TransportError):
 
 
 class MalformedResponseError(TransportError):
-    """What arrived is not what a Text Generation Inference server sends."""
+    """The response is not from a Text Generation Inference server."""
 
     hint = "Check that base_url is the URL prefix of /generate and /generate_stream."
 
@@ -187,17 +187,17 @@ class APIError(DataCrunchError):
     """The server answered with an error.
 
     Args:
-        message: What went wrong; "" where the server's words say it.
-        server_message: The server's own words.
-        status: See below, as for the others.
+        message: What went wrong; "" if the server's message says it.
+        server_message: The server's message.
+        status: See below.
         error_type: See below.
         retry_after: See below.
 
     Attributes:
-        status: The HTTP status; for an error inside a stream, the one that the server uses for it
-            outside of streams.
-        error_type: The server's own name for the error, None where it has none.
-        retry_after: The seconds that the server asks to wait, None where it asks for none.
+        status: HTTP status; for an error inside a stream, the status that the server uses for this
+            error elsewhere.
+        error_type: The server's name for the error; None if it has none.
+        retry_after: Seconds to wait before a retry, as the server asks; None if it does not ask.
     """
 
     def __init__(
@@ -214,46 +214,46 @@ class APIError(DataCrunchError):
 
     @property
     def server_message(self) -> str:
-        """The server's own words, "" where it had none; the first 2,000 characters."""
+        """The server's message, up to 2,000 characters; "" if it has none."""
         return truncate(self._said, LONGEST_WORDS)
 
     def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
-        """Take secrets and the prompt out of the words; out of `error_type`, which is a name, secrets."""
+        """Remove secrets and the prompt from the message, and secrets from `error_type`."""
         super().redact(redacted, prompt)
         if self.error_type:
             self.error_type = redacted(self.error_type, "")
 
 
 class InvalidRequestError(APIError):
-    """The server refused the request itself: 400, 413, 415, 422."""
+    """The server refused the request: 400, 413, 415, 422."""
 
 
 class AuthenticationError(APIError):
-    """The server refused the key: 401, 403; or a proxy its user and password: 407."""
+    """The server refused the key (401, 403), or a proxy refused its user and password (407)."""
 
     hint = "Check api_key, or the variable DATACRUNCH_API_KEY."
 
 
 class NotFoundError(APIError):
-    """The server has no such route: 404, 405, or a redirect, which is never followed.
+    """The server has no such route (404, 405), or redirects, which is never followed.
 
     Attributes:
-        location: Where a redirect points to, without user and query; "" for other errors.
+        location: Target of a redirect, without user and query; "" for other errors.
     """
 
     hint = "Check that base_url is the URL prefix of /generate and /generate_stream."
     location: str = ""
 
     def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
-        """Take secrets and the prompt out of the location, too."""
+        """Remove secrets and the prompt from the message and the location."""
         super().redact(redacted, prompt)
         if self.location:
             self.set_location(redacted(self.location, prompt))
 
     def set_location(self, location: str) -> None:
-        """Say where a redirect points to."""
+        """Set the target of a redirect."""
         self.location = location
-        self.hint = f"Redirects are not followed. Set base_url to what it points to: {location}"
+        self.hint = f"Redirects are not followed. Set base_url to the new location: {location}"
 
 
 class OverloadedError(APIError):
@@ -263,7 +263,7 @@ class OverloadedError(APIError):
 
 
 class GenerationError(APIError):
-    """The model failed while it generated: 424."""
+    """The model failed during generation: 424."""
 
     retryable = True
 

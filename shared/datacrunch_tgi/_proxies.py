@@ -1,7 +1,7 @@
-"""Which proxy the environment has for an address. Pure.
+"""The environment's proxy for a URL. Pure.
 
-NO_PROXY is read as curl and requests read it: names with their subdomains, addresses, networks, each
-with a port if wanted, and `*` for everything.
+NO_PROXY is read as curl and requests read it: names with their subdomains, addresses and networks, each
+with an optional port, and `*` for everything.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ def environment_proxy(url: str, variables: Mapping[str, str]) -> tuple[str, str]
     """Return the name of the variable and the proxy's URL; None for a direct connection.
 
     Args:
-        url: The address that is to be reached.
-        variables: The environment's; lower case takes precedence, an empty one is not set.
+        url: URL of the request.
+        variables: Environment variables; lower case takes precedence, empty ones are ignored.
     """
     names = {name.lower(): name for name in sorted(variables) if variables[name].strip()}
     parts = urlsplit(url)
@@ -53,7 +53,7 @@ def _matches(host: str, address: IPv4Address | IPv6Address | None, port: int, en
 
 
 def _split(entry: str) -> tuple[str, int | None]:
-    """Split an entry into its name or network and a port."""
+    """Split an entry into a name or network and a port."""
     if entry.startswith("["):
         name, _, rest = entry[1:].partition("]")
         network, _, port = rest.rpartition(":")

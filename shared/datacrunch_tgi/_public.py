@@ -1,4 +1,4 @@
-"""The names that `datacrunch_tgi` exports, imported when the first of them is used."""
+"""Names that `datacrunch_tgi` exports, imported on first use."""
 
 from datacrunch_tgi._chat import ChatTemplate, ControlTokenWarning
 from datacrunch_tgi._client import AsyncClient, Client

@@ -1,4 +1,4 @@
-"""Resolve settings: check what was given, and fill in the rest from the environment. Pure."""
+"""Resolve settings: check the arguments, and fill in the rest from the environment. Pure."""
 
 import os
 import re
@@ -21,14 +21,14 @@ VARIABLES = {
     "api_key": "DATACRUNCH_API_KEY",
     "model": "DATACRUNCH_MODEL",
 }
-"""Settings that default to a variable."""
+"""Settings whose default is an environment variable."""
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 Environment = Mapping[str, SecretStr]
 
 
 def read_environment() -> dict[str, SecretStr]:
-    """Read the variables that settings depend on: ours, and the proxies'."""
+    """Read the variables that settings depend on: our own, and those for proxies."""
     return {
         name: SecretStr(value)
         for name, value in os.environ.items()
@@ -37,7 +37,7 @@ def read_environment() -> dict[str, SecretStr]:
 
 
 def from_environment(given: Mapping[str, Any], environment: Environment) -> dict[str, str]:
-    """Return the settings that come from a variable, since they were not given."""
+    """Return the settings that were not passed and have a variable."""
     authorized = is_authorized(given.get("headers"))
     return {
         name: reveal(environment[variable])
@@ -51,10 +51,11 @@ def from_environment(given: Mapping[str, Any], environment: Environment) -> dict
 def resolve(
     settings: Mapping[str, Any], environment: Environment
 ) -> tuple[dict[str, Any], SecretStr | None]:
-    """Resolve settings of valid types, and the proxy in use.
+    """Resolve settings whose types have been checked; return them and the proxy in use.
 
     Raises:
-        ArgumentError: Names the setting, its value unless secret, and the rule.
+        ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
+            rule.
     """
     _check_engine(settings.get("engine"))
     _check_headers(settings.get("headers") or {})
@@ -93,7 +94,7 @@ def _require(name: str, value: object, url: str) -> None:
 
 
 def _split(name: str, url: str, shown: str = "") -> SplitResult:
-    """Split a URL; refuse one that no connection can be made from."""
+    """Split a URL; refuse an invalid one."""
     if re.search(r"[^!-~]", url):
         rule = "must not contain white space or non-ASCII characters"
         raise ArgumentError(name, rule, value=shown)
@@ -127,7 +128,7 @@ def _base_url(url: str) -> str:
         raise ArgumentError(
             "base_url", "must be the URL prefix of /generate: leave the route off", value=repr(url)
         )
-    return parts.geturl().rstrip("/")  # its scheme is in lower case
+    return parts.geturl().rstrip("/")  # geturl makes the scheme lower case
 
 
 def _api_key(key: SecretStr | str | None) -> SecretStr | None:

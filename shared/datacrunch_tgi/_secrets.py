@@ -1,4 +1,4 @@
-"""Values that no representation shows."""
+"""Secret values, which no repr shows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, cast, overload
@@ -12,7 +12,7 @@ Secret = Annotated[
 
 
 class SecretHeaders(Mapping[str, str]):
-    """Headers whose values no representation shows."""
+    """Headers whose values no repr shows."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._values = {name: SecretStr(value) for name, value in headers.items()}
@@ -40,5 +40,5 @@ def reveal(secret: SecretStr | str) -> str: ...
 @overload
 def reveal(secret: SecretStr | str | None) -> str | None: ...
 def reveal(secret: SecretStr | str | None) -> str | None:
-    """Return the secret itself, to be used and dropped."""
+    """Return the secret as a plain string."""
     return secret.get_secret_value() if isinstance(secret, SecretStr) else secret

@@ -1,12 +1,11 @@
-"""Settings of a client: where to send, as whom, and how long to wait.
+"""Settings of a client: URL, key, model, time limits and connections.
 
-    given arguments ──┐
+    arguments ────────┐
                       ├─▶ resolve ─▶ Settings
     environment ──────┘
 
-Both sources are kept beside the result, so that a copy with changes is resolved as a new client's
-settings would be. This module alone reads DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL, DATACRUNCH_MODEL and
-the proxy variables.
+Both sources are kept, so that a copy with changes is resolved as new settings would be. Only these
+modules read DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL, DATACRUNCH_MODEL and the proxy variables.
 """
 
 import os
@@ -79,32 +78,32 @@ class SettingsFields(BaseModel):
     idle_timeout: Seconds = 60.0
     """Longest silence after the first token, in seconds. Keep-alive comments reset it."""
     deadline: Seconds = 300.0
-    """Longest time for all attempts and the waits between them until the first token, in seconds. It
+    """Longest time for all attempts and the waits between them, up to the first token, in seconds. It
     starts when a connection is free."""
     pool_timeout: Seconds = 300.0
-    """Longest wait for a free connection during which no other request ends, in seconds."""
+    """Longest wait for a free connection, in seconds. It starts again whenever another request ends."""
     startup_timeout: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """How long to wait for a server that is starting (502, 503, 504, connection refused), in seconds."""
+    """How long to wait for a server that is starting (502, 503, 504, no connection), in seconds."""
     max_retries: Annotated[int, Field(ge=0)] = 2
     """Maximum number of retries. A request is never retried after its first token."""
     max_connections: Annotated[int, Field(ge=1)] = 64
-    """Maximum number of open requests (of each event loop); others wait for a free connection."""
+    """Maximum number of open requests, for each event loop; others wait for a free connection."""
     max_stop_sequences: Annotated[int, Field(ge=0)] = 4
     """Number of stop strings that the server accepts; the client looks for the others."""
     headers: Annotated[
         Mapping[str, str] | None, BeforeValidator(_as_dict), AfterValidator(_hide)
     ] = Field(default=None, repr=False, exclude=True)
-    """Extra headers of every request. If they include Authorization, DATACRUNCH_API_KEY is ignored and
+    """Extra headers for every request. If they include Authorization, DATACRUNCH_API_KEY is ignored and
     `api_key` must not be set."""
     proxy: Secret | None = Field(default=None, repr=False, exclude=True)
     """URL of a proxy (http, https, socks5). Default: HTTPS_PROXY, NO_PROXY and the other standard
     variables."""
     ca_bundle: Annotated[str | None, BeforeValidator(_as_path)] = None
-    """File of the certificate authorities to trust, PEM. Default: the system's."""
+    """File of certificate authorities to trust, in PEM format. Default: the system's."""
     client_certificate: str | tuple[str, str] | tuple[str, str, Secret] | None = Field(
         default=None, repr=False, exclude=True
     )
-    """Client certificate: file, or (certificate file, key file), or (certificate, key, password)."""
+    """Client certificate: a file, or (certificate file, key file), or (certificate, key, password)."""
     server_hostname: Text | None = None
     """Host name expected in the server's certificate. Default: the host of `base_url`."""
     engine: Engine = "httpx"
@@ -112,8 +111,8 @@ class SettingsFields(BaseModel):
     tokenizer: Annotated[Encode | None, BeforeValidator(as_function)] = Field(
         default=None, repr=False, exclude=True
     )
-    """Counts prompt tokens where the server does not report them. A function from text to tokens, a
-    tokenizers.Tokenizer, or the path of a tokenizer.json; reads back as the function."""
+    """Counts prompt tokens if the server does not report them. A function from text to tokens, a
+    tokenizers.Tokenizer, or the path of a tokenizer.json; reads back as a function."""
 
 
 class SettingsArguments(TypedDict, total=False):
@@ -143,14 +142,15 @@ class SettingsArguments(TypedDict, total=False):
 
 SETTINGS = tuple(SettingsFields.model_fields)
 SECRET = ("base_url", "api_key", "headers", "proxy", "client_certificate")
-"""Settings whose value no error shows before it is known to hold no secret."""
+"""Settings that may contain a secret, so that errors do not show their values."""
 
 
 class Settings(SettingsFields):
-    """Settings of a client, resolved from arguments and the environment. They cannot be changed.
+    """Settings of a client, resolved from arguments and the environment. Immutable.
 
     Raises:
-        ArgumentError: Names the setting, its value unless secret, and the rule that it breaks.
+        ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
+            rule.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -182,11 +182,11 @@ class Settings(SettingsFields):
 
     @property
     def proxy_url(self) -> SecretStr | None:
-        """The proxy in use: `proxy`, else the environment's for this `base_url`; None for none."""
+        """Proxy in use: `proxy`, else the environment's for this `base_url`; None for a direct connection."""
         return self._proxy_url
 
     def replace(self, **changed: Unpack[SettingsArguments]) -> Self:
-        """Copy with changes. The copy is resolved again from everything that was given.
+        """Copy the settings with changes. The copy is resolved again from all arguments.
 
         Raises:
             ArgumentError: As for new settings.

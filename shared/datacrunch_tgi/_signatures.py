@@ -1,7 +1,7 @@
-"""Signatures and docstrings for help() and completion, made of the listings of arguments.
+"""Signatures and docstrings for help() and completion, generated from lists of arguments.
 
-Type checkers and their editors read `Unpack[...]` of a TypedDict; everything that looks at run time reads
-what is made here.
+Type checkers and editors read the `Unpack[TypedDict]`; help() and IPython read the signatures and
+docstrings that are set here.
 """
 
 import re
@@ -17,15 +17,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Class = TypeVar("Class", bound=type)
 
 _LINE = 150
-"""Characters of an argument's line, of which further sentences may be left out."""
+"""Longest line of an argument, in characters; sentences beyond it are left out."""
 
 
 def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Function], Function]:
-    """Show the keyword arguments of a listing in a function's signature, instead of its `**`.
+    """Replace `**` in a function's signature by the keyword arguments of a TypedDict.
 
     Args:
-        listing: A TypedDict, the names and types of the arguments.
-        defaults: Default of each argument; None where there is none.
+        listing: TypedDict with the names and types of the arguments.
+        defaults: Default of each argument; None for those that are missing.
     """
 
     def show(function: Function) -> Function:
@@ -46,7 +46,7 @@ def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Func
 
 
 class _Plain:
-    """A type that is shown as people write it, without modules."""
+    """A type whose repr is what people write, without modules."""
 
     def __init__(self, hint: Any) -> None:
         self._text = _plain(hint)
@@ -56,11 +56,11 @@ class _Plain:
 
 
 def with_documented_fields(listing: type, *models: type[BaseModel]) -> Callable[[Class], Class]:
-    """Write a line for each argument into a class's docstring, where it has `**`.
+    """Replace `**` in a class's docstring by one line for each argument.
 
     Args:
-        listing: A TypedDict, the types of the arguments.
-        *models: Models with a field of each argument.
+        listing: TypedDict with the types of the arguments.
+        *models: Models that have a field for each argument.
     """
     hints = get_type_hints(listing)
     fields = {name: field for model in models for name, field in model.model_fields.items()}
@@ -92,7 +92,7 @@ def _plain(hint: Any) -> str:
 
 
 def _summary(field: FieldInfo) -> str:
-    """Return the first sentence of a field's description, and others as far as the line goes."""
+    """Return the first sentence of a field's description, and more sentences if they fit."""
     sentences = re.split(r"(?<=\.) (?=[A-Z0-9\"`])", " ".join((field.description or "").split()))
     if not any(sentence.startswith(("Default", "Server default")) for sentence in sentences):
         default = field.get_default(call_default_factory=True)

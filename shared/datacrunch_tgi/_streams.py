@@ -1,4 +1,4 @@
-"""Streams: the events of an answer, and in the end the answer."""
+"""Streams: the events of an answer, and at the end the answer."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Generic, Self, TypeVar
@@ -11,7 +11,7 @@ Driver = TypeVar("Driver", SyncDriver[Answer], AsyncDriver[Answer])
 
 
 class _Stream(Generic[Driver]):
-    """What both kinds of stream share: text and answer."""
+    """What both kinds of stream share."""
 
     def __init__(self, call: StreamCall, driver: Driver) -> None:
         self._call = call
@@ -33,15 +33,16 @@ class _Stream(Generic[Driver]):
         """The answer, available after the stream has been fully read.
 
         Raises:
-            StreamNotEndedError: The stream has not ended, was left, or failed.
+            StreamNotEndedError: The stream has not ended, was left early, or failed.
         """
         return self._call.answer
 
 
 class Stream(_Stream[SyncDriver[Answer]]):
-    """Events of an answer, read in a thread.
+    """Iterator over the events of an answer, for threads.
 
-    Leaving it, by `with`, `close` or dropping it, closes the connection, and the server stops generating.
+    Leaving the stream early, by `with`, `close` or dropping it, closes the connection, and the server
+    stops generating.
     """
 
     def __iter__(self) -> Iterator[StreamEvent]:
@@ -53,7 +54,7 @@ class Stream(_Stream[SyncDriver[Answer]]):
         return event
 
     def close(self) -> None:
-        """End the stream, from any thread. A thread that is waiting for an event gets the end."""
+        """End the stream, from any thread. For a thread that is waiting for an event, the iteration ends."""
         self._driver.close()
 
     def __enter__(self) -> Self:
@@ -64,10 +65,10 @@ class Stream(_Stream[SyncDriver[Answer]]):
 
 
 class AsyncStream(_Stream[AsyncDriver[Answer]]):
-    """Events of an answer, read in an event loop.
+    """Asynchronous iterator over the events of an answer.
 
-    Leaving it, by `async with`, `aclose` or dropping it, closes the connection, and the server stops
-    generating.
+    Leaving the stream early, by `async with`, `aclose` or dropping it, closes the connection, and the
+    server stops generating.
     """
 
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
@@ -79,7 +80,7 @@ class AsyncStream(_Stream[AsyncDriver[Answer]]):
         return event
 
     async def aclose(self) -> None:
-        """End the stream. A task that is waiting for an event gets the end."""
+        """End the stream. For a task that is waiting for an event, the iteration ends."""
         await self._driver.close()
 
     async def __aenter__(self) -> Self:

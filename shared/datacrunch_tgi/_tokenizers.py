@@ -1,4 +1,4 @@
-"""Whatever a user has of a model's tokenizer, as a function from text to tokens."""
+"""Any form of a model's tokenizer, as a function from text to tokens."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -13,20 +13,20 @@ Encode = Callable[[str], Sequence[Any]]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A tokenizer of the packages tokenizers, transformers or tiktoken."""
+    """A tokenizer from tokenizers, transformers or tiktoken."""
 
     def encode(self, text: str, /) -> Any:
-        """The tokens themselves, or an object that has them as `ids`."""
+        """Return the tokens, or an object that has them as `ids`."""
         ...
 
 
 def as_function(tokenizer: "Encode | Encoder | str | os.PathLike[str] | None") -> Encode | None:
-    """Make the function; a file is read when its first text comes.
+    """Return the function; a file is read on first use.
 
     Raises:
-        ArgumentError: It is a text, but no path of such a file.
+        ArgumentError: The path is not that of a tokenizer.json.
     """
-    if isinstance(tokenizer, str | os.PathLike):  # first: texts have a method `encode` too
+    if isinstance(tokenizer, str | os.PathLike):  # first: str has a method `encode` too
         path: str = os.fspath(tokenizer)  # pyright: ignore[reportUnknownArgumentType]  # as declared
         if not path.endswith(".json"):
             raise ArgumentError(
@@ -40,10 +40,10 @@ def count_tokens(encode: Encode, text: str) -> int:
     """Count the tokens of a text.
 
     Raises:
-        ArgumentError: The tokenizer returns something else than tokens.
+        ArgumentError: The tokenizer returns something other than tokens.
     """
     tokens = encode(text)
-    if isinstance(tokens, Mapping):  # a transformers tokenizer; its method encode is meant
+    if isinstance(tokens, Mapping):  # a transformers tokenizer was called; its encode is needed
         raise ArgumentError("tokenizer", "must return the tokens themselves: pass its encode")
     return len(tokens)
 
@@ -67,7 +67,7 @@ class _OfFile:
 
     def __call__(self, text: str) -> Sequence[Any]:
         try:
-            written = os.stat(self.path).st_mtime_ns  # noqa: PTH116 -- a text will do
+            written = os.stat(self.path).st_mtime_ns  # noqa: PTH116 -- a str is enough
         except OSError as error:
             rule = f"must be a tokenizer.json: {error.strerror}"
             raise ArgumentError("tokenizer", rule, value=repr(self.path)) from None
@@ -77,7 +77,7 @@ class _OfFile:
 @lru_cache(maxsize=8)
 def _read(path: str, _written: int) -> Encode:
     try:
-        import tokenizers  # noqa: PLC0415 -- only who names a file needs it
+        import tokenizers  # noqa: PLC0415 -- needed for files only
     except ModuleNotFoundError:
         raise ArgumentError(
             "tokenizer", "a file needs the package tokenizers: pip install tokenizers", value=path

@@ -1,7 +1,4 @@
-"""Checks of named values against one typed listing, and pydantic fields made from it. Pure.
-
-A listing is a class with annotations: `Parameters` (what to generate) or `Settings` (where to send).
-"""
+"""Validation of parameters and settings by pydantic models, with `ArgumentError`s. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -16,7 +13,7 @@ from datacrunch_tgi._errors import ArgumentError
 Value = TypeVar("Value")
 
 LONGEST_VALUE = 200
-"""Characters of a refused value that an error shows in full."""
+"""Longest refused value that an error shows in full, in characters."""
 
 _ELSEWHERE = {
     "api_base": "base_url",
@@ -33,11 +30,11 @@ _ELSEWHERE = {
     "token": "api_key",
     "url": "base_url",
 }
-"""What other clients call the same: text_generation, Hugging Face's and OpenAI's for both frameworks."""
+"""Names that other clients use: text_generation, Hugging Face's and OpenAI's for both frameworks."""
 
 
 def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
-    """A check for `Annotated`, with its rule in words."""
+    """Return a validator for `Annotated`, with its error message."""
 
     def check(value: Value) -> Value:
         if not holds(value):
@@ -48,10 +45,10 @@ def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
 
 
 def to_python(value: Any) -> Any:
-    """Return a number or list of another library as Python's own, and any other value as it is.
+    """Convert numbers and arrays of numpy and torch, `Decimal` and `Fraction` to plain Python types.
 
-    For numpy's and torch's numbers and arrays, `Decimal` and `Fraction`: use it as the
-    `BeforeValidator` of a field wherever the value does not pass through `check_fields`, which calls it.
+    Other values are returned unchanged. `check_fields` calls it; elsewhere, use it as a field's
+    `BeforeValidator`.
     """
     match value:
         case Decimal() | Fraction():
@@ -72,13 +69,13 @@ def refuse_unknown(
     kind: str = "parameter",
     call_arguments: Iterable[str] = (),
 ) -> None:
-    """Refuse a name that is not known, and suggest the one that is meant.
+    """Refuse an unknown name, and suggest a similar one.
 
     Args:
-        names: What is given.
-        known: What may be given.
-        kind: What `known` are names of.
-        call_arguments: Names that are known elsewhere: to `generate` and `stream`.
+        names: Names that were passed.
+        known: Names that are allowed.
+        kind: What the names are, for the message.
+        call_arguments: Names that `generate` and `stream` accept.
 
     Raises:
         ArgumentError: Names the first unknown name.
@@ -103,10 +100,11 @@ def _nearest(name: str, known: list[str]) -> list[str]:
 def check_fields(
     checker: type[BaseModel], values: Mapping[str, Any], secret: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Check the values; return those that were given, as the listing's types.
+    """Validate values; return them converted to the fields' types.
 
     Raises:
-        ArgumentError: Names the first field that breaks its rule, its value unless secret, the rule.
+        ArgumentError: A value is invalid. The error names the first such field, its value unless secret,
+            and the rule.
     """
     refuse_unknown(values, checker.model_fields)
     try:
@@ -125,7 +123,7 @@ def check_fields(
 
 
 def shown(value: object) -> str:
-    """Return a refused value as an error shows it: its repr, the middle of a long one left out."""
+    """Return the repr of a refused value, shortened in the middle if it is long."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python converts
@@ -138,7 +136,7 @@ Text = Annotated[
     Field(strict=True),
     rule(
         lambda text: not any("\ud800" <= character <= "\udfff" for character in text),
-        "must not hold lone surrogates, which no JSON text can",
+        "must not contain lone surrogates, which JSON cannot encode",
     ),
 ]
-"""Text that can be sent: surrogates that stand alone are refused."""
+"""Text that can be sent as JSON: without lone surrogates."""

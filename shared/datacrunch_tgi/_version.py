@@ -1,4 +1,4 @@
-"""The version, as the installed distribution tells it."""
+"""Version of the installed distribution."""
 
 from importlib.metadata import version
 

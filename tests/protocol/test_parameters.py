@@ -40,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"stop": ""}, "stop[0]='': must not be empty"),
     ({"stop": ["a", ""]}, "stop[1]='': must not be empty"),
     ({"stop": [1]}, "stop[0]=1: must be a valid string"),
-    ({"stop": ["\ud800"]}, "stop[0]='\\ud800': must not hold lone surrogates"),
+    ({"stop": ["\ud800"]}, "stop[0]='\\ud800': must not contain lone surrogates"),
     ({"do_sample": "true"}, "do_sample='true': must be a valid boolean"),
     ({"watermark": 1}, "watermark=1: must be a valid boolean"),
     (
@@ -71,7 +71,7 @@ REFUSED_IN_STREAMS: list[tuple[dict[str, Any], str]] = [
 PROMPTS: list[tuple[object, str]] = [
     ("", "inputs: cannot be empty"),
     (["a list"], "inputs: must be a string, not list"),
-    ("\ud800", "inputs: must not hold lone surrogates"),
+    ("\ud800", "inputs: must not contain lone surrogates"),
 ]
 
 
@@ -122,7 +122,7 @@ async def test_a_prompt_that_no_server_takes_is_refused_and_not_shown(
     client_class: type[Client | AsyncClient], route: str, inputs: object, words: str
 ) -> None:
     assert await refusal(client_class, route, inputs, {}) == words + (
-        ", which no JSON text can" if "surrogates" in words else ""
+        ", which JSON cannot encode" if "surrogates" in words else ""
     )
 
 

@@ -132,7 +132,7 @@ def test_a_parameter_that_is_given_to_a_client_is_told_its_place(
     [
         ("DATACRUNCH_BASE_URL", "ftp://host", "base_url='ftp://host': must begin with http://"),
         ("DATACRUNCH_API_KEY", f"{KEY}\n", "api_key: must not contain white space"),
-        ("DATACRUNCH_MODEL", "\udcff", "must not hold lone surrogates"),
+        ("DATACRUNCH_MODEL", "\udcff", "must not contain lone surrogates"),
         ("HTTPS_PROXY", "ftp://host", "proxy: must begin with http://"),
         ("ALL_PROXY", "http://1.2.3.400", "proxy: is not a valid URL"),
     ],

@@ -1,4 +1,4 @@
-"""From a server's response to the answer that a person reads, whole or event by event. Pure."""
+"""From a server's response to an `Answer`, at once or event by event. Pure."""
 
 import re
 from array import array
@@ -21,40 +21,40 @@ STOP_SEQUENCE = "stop_sequence"
 
 
 class ChatPrompt(str):
-    """A prompt whose chat template puts a space before an answer: the answer's own is dropped."""
+    """A prompt whose chat template puts a space before an answer: one leading space is dropped."""
 
     __slots__ = ()
 
 
 @dataclass(kw_only=True)
 class RequestContext:
-    """What of a request the reading of its answer needs."""
+    """What is needed from a request to read its answer."""
 
     inputs: str = field(repr=False)
     stop: Sequence[str] = ()
     return_full_text: bool = False
     details: bool = False
     strip_leading_space: bool = False
-    """Whether to drop the one space that a chat template's end puts before an answer."""
+    """Whether to drop the one space that a chat template puts before an answer."""
     truncate: int | None = None
     prompt_tokens: int | None = None
-    """The prompt's tokens, by the user's tokenizer; None without one."""
+    """Tokens of the prompt, counted by the user's tokenizer; None without one."""
 
     @property
     def prefix(self) -> str:
-        """What stands in front of the answer."""
+        """Text in front of the answer."""
         return self.inputs if self.return_full_text else ""
 
     @property
     def leading(self) -> str:
-        """What is dropped where the answer begins with it."""
+        """Text to drop from the start of the answer."""
         return " " if self.strip_leading_space else ""
 
 
 def build_answer(
     response: GenerateResponse, context: RequestContext, headers: Mapping[str, str]
 ) -> Answer:
-    """Make the answer out of the body of `/generate` and its headers (TGI 1.4 counts tokens there)."""
+    """Build the answer from the body and headers of `/generate` (TGI 1.4 reports usage in headers)."""
     details = response.details
     prefix = context.prefix
     if details and details.tokens:
@@ -78,14 +78,14 @@ def build_answer(
 
 
 class AnswerAccumulator:
-    """Gathers the events of a stream, says what each shows, and ends as the answer."""
+    """Accumulates the events of a stream, sets the text of each, and builds the answer."""
 
     started = False
     """Whether a token has arrived."""
     received_last = False
     """Whether the last event has arrived."""
     finished = False
-    """Whether nothing is to be shown any more: the last event has arrived, or a stop string."""
+    """Whether the answer is complete: the last event or a stop string has arrived."""
 
     def __init__(self, context: RequestContext) -> None:
         self._context = context
@@ -101,15 +101,15 @@ class AnswerAccumulator:
 
     @property
     def text(self) -> str:
-        """What has been shown so far."""
+        """Text so far."""
         return self._shown.getvalue()
 
     def text_of(self, events: int) -> str:
-        """What so many events have shown."""
+        """Text of the first so many events."""
         return self.text[: self._ends[events - 1]] if events else ""
 
     def push(self, event: StreamEvent, data: bytes) -> None:
-        """Take the next event, and the bytes that it was read from; set its `text`."""
+        """Add the next event and the bytes that it was read from; set its `text`."""
         token = event.token
         text = "" if token.special else token.text
         if text and self._leading:
@@ -130,26 +130,26 @@ class AnswerAccumulator:
         self._events.append(data)
 
     def finish(self) -> Answer:
-        """The answer, now that the stream has ended."""
-        told = self._last.details if self._last else None
-        generated = told.generated_tokens if told else len(self._events)
-        reason = STOP_SEQUENCE if self._stop.found else told and told.finish_reason
+        """Build the answer after the stream has ended."""
+        reported = self._last.details if self._last else None
+        generated = reported.generated_tokens if reported else len(self._events)
+        reason = STOP_SEQUENCE if self._stop.found else reported and reported.finish_reason
         details = None
-        if reason and (told or self._context.details):
+        if reason and (reported or self._context.details):
             details = Details(
                 finish_reason=reason,
                 generated_tokens=generated,
-                seed=told.seed if told else None,
+                seed=reported.seed if reported else None,
                 tokens=StreamTokens(self._events),
                 top_tokens=StreamTopTokens(self._events) if self._has_top_tokens else [],
-                input_length=told.input_length if told else None,
+                input_length=reported.input_length if reported else None,
             )
         return Answer(
             text=self.text,
             generated_text=self._last.generated_text if self._last else None,
             finish_reason=reason,
             details=details,
-            usage=_usage(told.input_length if told else None, generated, self._context),
+            usage=_usage(reported.input_length if reported else None, generated, self._context),
         )
 
 

@@ -1,6 +1,6 @@
-"""The error that a response is: by its type first, by its status second, in the server's words. Pure.
+"""Errors from responses: by error_type first, by status second, with the server's message. Pure.
 
-Facts: TGI 1.1.1 to 3.3.7 for types and statuses; RFC 9110 for reasons and Retry-After.
+Sources: TGI 1.1.1 to 3.3.7 for types and statuses; RFC 9110 for reasons and Retry-After.
 """
 
 import re
@@ -24,7 +24,7 @@ from datacrunch_tgi._errors import (
 from datacrunch_tgi._protocol._error_body import parse_error_body, strip_html
 
 STARTING = frozenset({502, 503, 504})
-"""The statuses that a gateway answers with while the server behind it starts."""
+"""Statuses of a gateway while the server behind it starts."""
 _PROXY = 407
 
 _STATUS_OF_TYPE = {
@@ -92,13 +92,13 @@ _REASONS = {
     507: "Insufficient Storage",
     529: "Site is overloaded",
 }
-"""Here and not Python's own, which differ from version to version."""
+"""Not `http.HTTPStatus`, whose phrases differ between Python versions."""
 
 
 def api_error(
     status: int, headers: Mapping[str, str], content_type: str, body: bytes
 ) -> APIError | MalformedResponseError:
-    """Make the error that a response is."""
+    """Return the error for a response."""
     said = parse_error_body(body)
     words = said.words or ("" if content_type == "application/json" else strip_html(body))
     message = f"{status} {_REASONS.get(status, '')}".strip()
@@ -133,7 +133,7 @@ def _set_hint(error: APIError, headers: Mapping[str, str]) -> None:
 def unexpected_body(
     what: str, data: bytes, error: ValidationError
 ) -> APIError | MalformedResponseError:
-    """Make the error that came instead of an answer, or say what is wrong with the answer."""
+    """Return the error that was sent instead of an answer, or one that says what is wrong with the body."""
     said = parse_error_body(data) if data.lstrip().startswith(b"{") else None
     if said and (said.words or said.error_type):
         status = _STATUS_OF_TYPE.get(said.error_type or "") or said.status or 500
@@ -169,7 +169,7 @@ def _without_user_and_query(url: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str], estimate: float | None) -> float | None:
-    """Seconds to wait; a date counts from the server's own clock where it has sent its time."""
+    """Return the seconds to wait. A date is compared with the server's clock if it sends its time."""
     value = headers.get("retry-after", "").strip()
     if seconds := re.fullmatch(r"(?i)([0-9]{1,9}(?:\.[0-9]*)?)\s*(?:s|sec|secs|seconds?)?", value):
         return float(seconds[1])
@@ -181,7 +181,7 @@ def _retry_after(headers: Mapping[str, str], estimate: float | None) -> float | 
 
 
 def _date(value: str) -> datetime | None:
-    """A date of HTTP, or one of ISO 8601; UTC where it names no zone."""
+    """Parse an HTTP or ISO 8601 date; without a zone it is UTC."""
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             date = parse(value)

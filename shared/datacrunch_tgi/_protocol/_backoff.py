@@ -1,4 +1,4 @@
-"""How long to wait before a request is sent again, and when to give up. Pure: it yields, others wait."""
+"""Delays between retries, and when to give up. Pure: it yields delays, the caller waits."""
 
 import random
 from collections.abc import Callable, Generator
@@ -7,11 +7,11 @@ from datacrunch_tgi._errors import APIError, ConnectError, DataCrunchError, Disc
 from datacrunch_tgi._protocol._api_errors import STARTING
 
 FIRST_WAIT = 0.5
-"""Seconds before the first repetition; doubled for each further one."""
+"""Seconds before the first retry; doubled for each further one."""
 LONGEST_BACKOFF = 8.0
-"""Seconds that the doubling ends at."""
+"""Longest backoff, in seconds."""
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds that a server's Retry-After is honoured up to; a longer one ends the call at once."""
+"""Longest Retry-After that is honoured, in seconds; a longer one ends the call at once."""
 
 
 def backoff_delays(
@@ -19,19 +19,19 @@ def backoff_delays(
     jitter: Callable[[], float] = random.random,
     startup_left: Callable[[], float] = lambda: 0.0,
 ) -> Generator[float, DataCrunchError, None]:
-    """Yield the seconds to wait after each error that is sent in; the first value means nothing.
+    """Yield the seconds to wait after each error that is sent in; ignore the first value.
 
-    Exponential backoff, or what the server asks for and some jitter, so that many clients spread out.
-    While the server may still be starting, retries are not counted, and it is asked once more at the
-    end of that time.
+    The delay is exponential backoff, or the server's Retry-After, with jitter to spread clients out.
+    While the server may still be starting, retries are not counted; the last one is at the end of that
+    time.
 
     Args:
-        max_retries: How often a request is sent again.
-        jitter: A random number from 0 to 1.
-        startup_left: The seconds that are left for the server to start.
+        max_retries: Maximum number of retries.
+        jitter: Returns a random number from 0 to 1.
+        startup_left: Returns the seconds left for the server to start.
 
     Raises:
-        DataCrunchError: The error sent in, where it must not or need not be tried again.
+        DataCrunchError: The error that was sent in, if there is to be no retry.
     """
     error = yield 0.0
     retries = starts = 0
@@ -51,11 +51,11 @@ def backoff_delays(
     try:
         raise error
     finally:
-        del error  # which holds this frame
+        del error  # its traceback holds this frame
 
 
 def is_starting(error: DataCrunchError) -> bool:
-    """Whether a server, or the gateway in front of one, fails like this while it starts."""
+    """Return whether a server, or the gateway in front of it, may fail like this while it starts."""
     if isinstance(error, APIError):
         return error.status in STARTING
     return error.retryable and isinstance(error, ConnectError | DisconnectedError)

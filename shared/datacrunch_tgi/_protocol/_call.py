@@ -1,8 +1,8 @@
-"""One call to a server, described for whoever does its I/O. Pure.
+"""One call to a server, as a generator of steps. Pure.
 
-A call is a generator of steps. Whoever drives it does each step and sends in what came of it, or
-throws in the error that it ended with (`_steps`). So attempts, time limits, retries and the reading of a stream are written once and driven twice, by a
-thread and by an event loop (`_transport`), and by tests in simulated time.
+A driver performs each step and sends its result into the generator, or throws its error (`_steps`). So
+attempts, time limits, retries and the reading of streams are written once, and driven by a thread or an
+event loop (`_transport`), or by tests in simulated time.
 """
 
 import logging
@@ -32,12 +32,12 @@ from datacrunch_tgi._protocol._steps import CallLimits, Close, Compute, Open, Re
 logger = logging.getLogger("datacrunch_tgi")
 
 LARGEST_BODY = 256 * 1024 * 1024
-"""Bytes that a body may have, so that a server cannot fill this process's memory."""
+"""Largest body, in bytes, so that a server cannot exhaust memory."""
 MAX_BATCH = 16
-"""Events that are read before the first of them is handed on. Many more are together in one read when a
-server is fast; to have them all in memory would give Python's garbage collector work."""
+"""Largest number of events that are parsed at once. A fast server sends many more in one read; as objects
+in memory they would slow down the garbage collector."""
 END_OF_BODY_TIMEOUT = 1.0
-"""Seconds to wait for the body's end after the last event: with it the connection can be used again."""
+"""Seconds to wait for the end of the body after the last event; then the connection can be reused."""
 
 Result = TypeVar("Result")
 
@@ -46,16 +46,17 @@ OnRetry = Callable[[DataCrunchError], None]
 
 
 class Call(ABC, Generic[Result]):
-    """One call: its request, its limits, and in the end its result.
+    """One call: its request, its limits, and at the end its result.
 
     Args:
-        request: What to send.
-        limits: How long to wait, and how often to try.
-        base_url: Where to send it, as errors show it.
-        redactor: Takes the client's secrets out of errors.
-        on_retry: Called with each error after which the request is sent again.
-        clock: Seconds on a monotonic clock.
-        jitter: A random number from 0 to 1.
+        request: Request to send.
+        limits: Time limits and number of retries.
+        base_url: URL prefix, for errors.
+        redactor: Removes the client's secrets from errors.
+        prepare: Called before the first attempt, in a thread.
+        on_retry: Called with each error that leads to a retry.
+        clock: Returns seconds on a monotonic clock.
+        jitter: Returns a random number from 0 to 1.
     """
 
     result: Result
@@ -84,16 +85,16 @@ class Call(ABC, Generic[Result]):
 
     @property
     def started(self) -> bool:
-        """Whether a token has arrived: from then on nothing is sent again."""
+        """Whether a token has arrived; after that there are no retries."""
         return False
 
     @property
     def text(self) -> str:
-        """The part of the answer that has been shown."""
+        """Text of the answer so far."""
         return ""
 
     def steps(self) -> Steps:
-        """Describe the call: attempts until one succeeds, a token has arrived, or none is left."""
+        """Yield the steps of the call: attempts until one succeeds or there is to be no retry."""
         if self._prepare:
             yield Compute(self._prepare)
         self._began = self._clock()
@@ -114,7 +115,7 @@ class Call(ABC, Generic[Result]):
                 seconds = wait.send(error)
                 if self._clock() + seconds >= self._deadline:
                     raise
-                logger.info("%s: trying again in %.1f s", type(error).__name__, seconds)
+                logger.info("%s: retrying in %.1f s", type(error).__name__, seconds)
                 if self._on_retry:
                     self._on_retry(error)
                 yield Sleep(seconds)
@@ -130,7 +131,7 @@ class Call(ABC, Generic[Result]):
         yield from self._read(head)
 
     def _time_left(self) -> float:
-        """The seconds that are left until the first token must be there."""
+        """Return the seconds left for the first token."""
         left = min(self._first_token_by, self._deadline) - self._clock()
         if left <= 0:
             raise RequestTimeoutError("timed out waiting for the first token")
@@ -147,9 +148,9 @@ class Call(ABC, Generic[Result]):
         return b"".join(pieces)
 
     def _annotate(self, error: DataCrunchError) -> None:
-        """Add to an error what only the call knows, and take out what a server may have repeated."""
+        """Add to an error what only the call knows, and redact it."""
         error.requests, error.text = self._requests, self.text
-        error.__traceback__ = error.__context__ = None  # there the body is
+        error.__traceback__ = error.__context__ = None  # their frames hold the body
         error.redact(self._redactor.redact, self._request.prompt)
         error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
@@ -176,7 +177,7 @@ class Call(ABC, Generic[Result]):
 
 
 class UnaryCall(Call[Result]):
-    """A call whose response is read whole, by a function of its head and body."""
+    """A call whose response is parsed at once, by a function of its head and body."""
 
     def __init__(
         self,
@@ -194,10 +195,10 @@ class UnaryCall(Call[Result]):
 
 
 class StreamCall(Call[Answer]):
-    """A call whose response is a stream of events; each is handed on as soon as it is whole."""
+    """A call whose response is a stream of events, which are yielded as soon as they are complete."""
 
     finished = False
-    """Whether the last event has been handed on."""
+    """Whether the last event has been yielded."""
 
     def __init__(
         self, request: Request, limits: CallLimits, context: RequestContext, **injected: Any
@@ -214,12 +215,12 @@ class StreamCall(Call[Answer]):
         return self._answer.text
 
     def text_of(self, events: int) -> str:
-        """The text of so many events."""
+        """Return the text of the first so many events."""
         return self._answer.text_of(events)
 
     @property
     def answer(self) -> Answer:
-        """The answer, once its last event has been handed on."""
+        """The answer, available after the last event has been yielded."""
         if not self.finished:
             raise StreamNotEndedError(
                 "`answer` is available only after the stream has been fully read", self.text
@@ -247,9 +248,7 @@ class StreamCall(Call[Answer]):
         answer = self._answer
         events, error = self._events(found)
         if answer.finished:
-            if (
-                not answer.received_last
-            ):  # at a stop string that the server did not see: stop it now
+            if not answer.received_last:  # a stop string that only the client saw: stop the server
                 yield Close()
             if events[:-1]:
                 yield events[:-1]
@@ -260,7 +259,7 @@ class StreamCall(Call[Answer]):
             raise error
 
     def _events(self, found: list[bytes]) -> tuple[list[StreamEvent], DataCrunchError | None]:
-        """Read events up to the last one, or up to an error, which comes after those before it."""
+        """Parse events up to the last one, or up to an error, which is raised after the events before it."""
         answer = self._answer
         events: list[StreamEvent] = []
         for data in found:
@@ -276,10 +275,10 @@ class StreamCall(Call[Answer]):
         return events, None
 
     def _end_of_body(self) -> Steps:
-        """Read on to the end of the body, with which the connection can be used again."""
+        """Read to the end of the body, so that the connection can be reused."""
         end = self._clock() + END_OF_BODY_TIMEOUT
         try:
             while (left := end - self._clock()) > 0 and (yield Read(left)):
                 pass
         except DataCrunchError:
-            return  # the answer is whole; only the connection is lost
+            return  # the answer is complete; only the connection is lost

@@ -1,4 +1,4 @@
-"""What a server or a gateway says about an error, from the bytes of a body. Pure."""
+"""The error message in the body of a response from a server or gateway. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -8,28 +8,28 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 LONGEST_ESTIMATE = 86_400
-"""Seconds; a longer `estimated_time` is no estimate."""
+"""Seconds; a longer `estimated_time` is ignored."""
 
-_PLAIN = 4096  # bytes of a text that are looked at
+_PLAIN = 4096  # bytes of a text that are read
 _NAMES = ("message", "detail", "error", "errors", "msg")
-"""Where an object has the words; an "error" beside a "message" is but the name of the status."""
+"""Keys of the message; an "error" next to a "message" is only the name of the status."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What a body says about an error."""
+    """The error in a body."""
 
     words: str = ""
     error_type: str | None = None
     status: int | None = None
     estimated_time: float | None = None
-    """Seconds until the model is loaded, as Hugging Face's gateway estimates them."""
+    """Seconds until the model is loaded, as estimated by Hugging Face's gateway."""
 
 
 def parse_error_body(body: bytes) -> ErrorBody:
     """Read JSON: TGI's flat object, OpenAI's nested one, a gateway's."""
     try:
-        said: Any = from_json(body)  # unlike json.loads it has an end where nesting has none
+        said: Any = from_json(body)  # unlike json.loads, it limits nesting
     except ValueError:
         return ErrorBody()
     error = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
@@ -50,7 +50,7 @@ def _seconds(said: Any) -> float | None:
 
 
 def _message(said: Any) -> str:
-    """A text itself, what an object has under a telling name, or the first thing of a list."""
+    """Return a text itself, an object's message, or the message of a list's first item."""
     if isinstance(said, list) and said:
         return _message(said[0])
     if isinstance(said, dict):
@@ -60,9 +60,9 @@ def _message(said: Any) -> str:
 
 
 def strip_html(body: bytes) -> str:
-    """Return the words of a body that is not JSON: of text all, of HTML those that it shows."""
+    """Return the visible text of a body that is plain text or HTML."""
     begin = body[:_PLAIN].decode(errors="replace")
-    if len(body) > _PLAIN:  # no word is cut: half a key is a secret too
+    if len(body) > _PLAIN:  # cut between words: half a key is a secret too
         begin = begin.rpartition(" ")[0]
     text = re.sub(r"(?s)<(script|style).*?</\1>|<!--.*?-->|<[^>]*>", " ", begin)
     return " ".join(unescape(text).split())

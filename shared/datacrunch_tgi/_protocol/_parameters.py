@@ -1,7 +1,7 @@
-"""Parameters of a generation: every one with its type, unit, range and default. Pure.
+"""Generation parameters, with types, units, ranges and defaults. Pure.
 
-The ranges are those of TGI's own validation (1.1.1 and 3.3.7), where numbers are 32-bit floats; ranges
-that depend on a server's configuration are left to the server.
+Ranges are those of TGI's own validation (1.1.1 and 3.3.7), where numbers are 32-bit floats. Limits that
+depend on a server's configuration are left to the server.
 """
 
 import re
@@ -21,7 +21,7 @@ from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._validation import Text, check_fields, rule
 
 MAX_NEW_TOKENS = 512
-"""Sent where `max_new_tokens` is not set: servers' own defaults go from 20 tokens to the whole window."""
+"""Default of `max_new_tokens`; servers' own defaults vary from 20 tokens to the whole context window."""
 
 
 _Number = Annotated[
@@ -67,7 +67,7 @@ class ParameterFields(BaseModel):
     repetition_penalty: _Positive | None = None
     """Penalty factor for repeated tokens, greater than 0; 1.0 is no penalty. Server default: 1.0."""
     return_full_text: bool | None = None
-    """Return the prompt in front of the answer. Server default: False."""
+    """Put the prompt in front of the answer. Server default: False."""
     stop: Annotated[list[_Stop] | None, BeforeValidator(_as_list)] = None
     """Strings that end the answer and are not part of it. Server default: none."""
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)] | None = None
@@ -86,13 +86,13 @@ class ParameterFields(BaseModel):
     """Sample from the most typical tokens with this total probability, greater than 0.0; 1.0 is all.
     Server default: all."""
     best_of: Annotated[int, Field(ge=1, le=2**64 - 1)] | None = None
-    """Generate this number of answers and return the likeliest; not in a stream. Server default: 1."""
+    """Generate this number of answers and return the likeliest; not with streaming. Server default: 1."""
     watermark: bool | None = None
     """Add a watermark that a detector can recognise. Server default: False."""
     details: bool | None = None
     """Return finish reason, seed, and each token's log probability. Server default: False."""
     decoder_input_details: bool | None = None
-    """Return the prompt's tokens too; not in a stream. Server default: False."""
+    """Return the prompt's tokens too; not with streaming. Server default: False."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     """Penalty for frequent tokens, -2.0 to 2.0 (TGI 1.4). Server default: 0.0."""
     top_n_tokens: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
@@ -105,11 +105,11 @@ class ParameterFields(BaseModel):
 
 
 class Parameters(TypedDict, total=False):
-    """Optional parameters of one generation, under the API's own names.
+    """Optional parameters of one generation, by the API's own names.
 
-    A parameter that is left out or None is not sent, and the server's default holds; only
-    `max_new_tokens` is always sent, 512 unless set. The first fifteen are the API page's. The last four
-    are TGI's own; DataCrunch's fork (1.1.1) ignores them, except `top_n_tokens`.
+    A parameter that is not set, or None, is not sent, so the server's default applies; only
+    `max_new_tokens` is always sent. The last four are TGI's and not in DataCrunch's API; DataCrunch's
+    fork (1.1.1) ignores them, except for `top_n_tokens`.
     """
 
     do_sample: bool | None
@@ -136,35 +136,35 @@ class Parameters(TypedDict, total=False):
 
 PARAMETERS = tuple(ParameterFields.model_fields)
 CALL_ARGUMENTS = (*PARAMETERS, *(alias for alias, name in ALIASES.items() if name in PARAMETERS))
-"""Names of parameters, other spellings included."""
+"""Names of parameters, including aliases."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _SAMPLING = ("temperature", "top_k", "top_p", "typical_p")
 
 
 def check_prompt(inputs: object) -> str:
-    """Check the prompt, which no error ever shows.
+    """Check the prompt, which no error shows.
 
     Raises:
-        ArgumentError: It is no text, empty, or cannot be sent.
+        ArgumentError: It is not a string, is empty, or cannot be sent.
     """
     if not isinstance(inputs, str):
         raise ArgumentError("inputs", f"must be a string, not {type(inputs).__name__}")
     if not inputs:
         raise ArgumentError("inputs", "cannot be empty")
     if not inputs.isascii() and _SURROGATE.search(inputs):
-        raise ArgumentError("inputs", "must not hold lone surrogates, which no JSON text can")
+        raise ArgumentError("inputs", "must not contain lone surrogates, which JSON cannot encode")
     return inputs
 
 
 def check_parameters(given: Mapping[str, Any], *, streaming: bool) -> dict[str, Any]:
-    """Check what a client can know; return the parameters to send.
+    """Validate parameters as far as a client can; return those to send.
 
     Args:
-        given: Parameters by name, in any spelling; None means not set.
+        given: Parameters by name or alias; None means not set.
         streaming: Whether they are for the streaming route.
 
     Raises:
-        ArgumentError: Names the parameter, its value and the rule.
+        ArgumentError: A parameter is invalid. The error names it, its value and the rule.
     """
     with spelled_as_given(given):
         names = {name: value for name, value in resolve_aliases(given).items() if value is not None}

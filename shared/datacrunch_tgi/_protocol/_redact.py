@@ -1,15 +1,15 @@
-"""Take secrets and the prompt out of what the other side of a connection says. Pure.
+"""Remove secrets and the prompt from the messages of servers and proxies. Pure.
 
-A server repeats a text cut, with its white space folded, or escaped for JSON, Python, Rust, HTML or a
-URL. So both texts are compared without white space and the characters that such escapes change, the
-server's as it is and with its escapes undone, and every run of characters that both have is taken out:
+A server may repeat a text truncated, with its white space folded, or escaped for JSON, Python, Rust, HTML
+or a URL. So both texts are compared without white space and the characters that such escapes change, the
+server's both as it is and unescaped, and every run of characters that they have in common is replaced:
 
     secret or prompt ──► each nth block of a few characters
-                               │ that the server's words have too
+                               │ that is in the server's message too
                                ▼
-    server's words   ──► the runs around such blocks, looked up in the secret ──► stars
+    server's message ──► the runs around such blocks, looked up in the secret ──► stars
 
-The server's words are few, the prompt may have a million characters: no index of it is made.
+The prompt may have a million characters, so it is not indexed; the server's message is short.
 """
 
 import re
@@ -25,20 +25,20 @@ from pydantic import SecretStr
 from datacrunch_tgi._errors import REDACTED
 
 LONGEST_SEARCHED = 4096
-"""Characters of a server's words that are searched; what comes after them is dropped."""
+"""Longest message that is searched, in characters; the rest is dropped."""
 SHORTEST_SECRET = 8
-"""Characters from which on a value, or a part of it, is a secret; shorter ones are placeholders."""
+"""Shortest value, or part of one, that counts as a secret; shorter ones are placeholders."""
 SHORTEST_WORD = 16
-"""The same for a part that consists of lower-case letters, which is a word more often than a secret."""
+"""The same for a part made of lower-case letters only, which is more often a word than a secret."""
 SHORTEST_EXCERPT = 16
-"""Characters, white space apart, from which on something is an excerpt of the prompt; as many as in
-some twenty with it. A shorter prompt is looked for as a whole, unless it is a single word."""
+"""Shortest excerpt of the prompt, in characters without white space (about twenty with it). A shorter
+prompt is searched for as a whole, unless it is a single word."""
 
 _SECRET_NAME = re.compile(
     r"(?i)auth(?!or(?!i))|token|secret|passw|pwd|credential|cookie|session|signature|jwt|key(?!word)"
 )
 _IGNORED = " \t\n\r\f\v\xa0\u3000\\\"'`/&<>%+"
-"""White space, and what escapes begin with or are made for."""
+"""White space, and the characters that escapes start with or replace."""
 _ESCAPE = re.compile(
     r"""(?x)
     \\+u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\+u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})  # JSON, two halves
@@ -52,11 +52,11 @@ _ESCAPE = re.compile(
 
 
 class Redactor:
-    """What a client must not show: the secrets in its headers and in its proxy's URL.
+    """Removes a client's secrets: those in its headers and in its proxy's URL.
 
     Args:
-        headers: Every header of the client's own, Authorization included; secret by their names.
-        proxy: The URL of the proxy in use.
+        headers: The client's headers, including Authorization; their names decide which are secret.
+        proxy: URL of the proxy in use.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Redactor:
         self._headers, self._proxy = tuple(headers), proxy
 
     def redact(self, words: str, prompt: str = "") -> str:
-        """Return the words of a server, a proxy or a library without secrets and the prompt."""
+        """Return the message of a server, a proxy or a library without secrets and the prompt."""
         words = words[:LONGEST_SEARCHED]
         forms = [_literal(words), _unescaped(words)]
         found: list[tuple[int, int]] = []
@@ -79,7 +79,7 @@ class Redactor:
         return _starred(words, found)
 
     def _secrets(self) -> Iterator[str]:
-        """What is secret, in each form in which it may be repeated."""
+        """Yield the secrets, in each form in which they may be repeated."""
         for name, value in self._headers:
             if _SECRET_NAME.search(name):
                 yield from filter(_is_secret, _header_secrets(name, value.get_secret_value()))
@@ -109,20 +109,20 @@ def _header_secrets(name: str, value: str) -> Iterator[str]:
 
 
 def _prose(prompt: str) -> str:
-    """Return the prompt folded; "" for a single word or name, which shows nothing when it is repeated."""
+    """Return the folded prompt; "" for a single word, which reveals nothing."""
     is_short = len(prompt) < SHORTEST_EXCERPT
     is_word = is_short and prompt.isascii() and prompt.isidentifier()
     return "" if is_word and not re.search("[0-9]", prompt) else _folded(prompt)
 
 
 def _folded(text: str) -> str:
-    for character in _IGNORED:  # much faster than one pass with a table, where a text is not ASCII
+    for character in _IGNORED:  # much faster than str.translate if the text is not ASCII
         text = text.replace(character, "")
     return text
 
 
 class _Form:
-    """A server's words folded, and for each character which of the words' own it stands for."""
+    """A folded message, and for each of its characters the span in the original."""
 
     def __init__(self, characters: Iterable[tuple[str, int, int]]) -> None:
         kept = [each for each in characters if each[0] not in _IGNORED]
@@ -131,9 +131,9 @@ class _Form:
 
 
 def _find(forms: list[_Form], secret: str, shortest: int) -> Iterator[tuple[int, int]]:
-    """Yield where in the words every run of so many characters is that the folded secret has too."""
+    """Yield the spans in the message of all runs of at least `shortest` characters that are in the secret."""
     size = shortest * 3 // 4
-    every = shortest - size + 1  # each such run of the secret has one of the blocks in it
+    every = shortest - size + 1  # each such run of the secret contains one of the blocks
     blocks = {
         form.text[place : place + size]
         for form in forms
@@ -158,7 +158,7 @@ def _find(forms: list[_Form], secret: str, shortest: int) -> Iterator[tuple[int,
 
 
 def _end_of_run(text: str, begin: int, secret: str, shortest: int) -> int:
-    """The end of the run of the text that begins there and that the secret has too; 0 if none does."""
+    """Return the end of the run at `begin` that is in the secret too; 0 if there is none."""
     end = begin + shortest
     at = secret.find(text[begin:end]) if end <= len(text) else -1
     if at < 0:

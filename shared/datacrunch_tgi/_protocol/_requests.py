@@ -1,6 +1,6 @@
-"""TGI's requests: the routes, and the bytes that are sent. Pure.
+"""TGI's requests: routes, and the bytes that are sent. Pure.
 
-Facts: the API page for the routes and `model`.
+Source: DataCrunch's API page, for the routes and `model`.
 """
 
 import json
@@ -16,12 +16,12 @@ INFO = "/info"
 HEALTH = "/health"
 TOKENIZE = "/tokenize"
 
-_NO_JSON = (TypeError, ValueError, RecursionError)  # what the encoder raises
+_NO_JSON = (TypeError, ValueError, RecursionError)  # raised by the encoder
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, without the key."""
+    """A request, without the key."""
 
     method: str
     path: str
@@ -30,10 +30,10 @@ class Request:
 
 
 def json_request(path: str, body: Mapping[str, Any]) -> Request:
-    """Make the request for a JSON body.
+    """Return a request with a JSON body.
 
     Raises:
-        ArgumentError: Names the parameter that holds something that is no JSON.
+        ArgumentError: A parameter cannot be encoded as JSON; the error names it.
     """
     try:
         return Request("POST", path, _dumped(body), body["inputs"])

@@ -1,6 +1,6 @@
-"""TGI's responses: what a status, headers and bytes mean. Pure.
+"""TGI's responses: from status, headers and bytes to values. Pure.
 
-Facts: TGI 1.1.1 to 3.3.7 for bodies, events and errors.
+Source: TGI 1.1.1 to 3.3.7, for bodies, events and errors.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,30 +22,30 @@ _UNHEALTHY = 503
 _DONE = b"[DONE]"  # ends a stream on OpenAI's routes; TGI's own just end
 _RESPONSES = TypeAdapter(
     GenerateResponse | tuple[GenerateResponse]
-)  # the root route answers a list of one
+)  # the root route answers with a list of one
 _PROMPT_TOKENS = TypeAdapter(list[PromptToken])
 _read_event: Callable[[bytes], StreamEvent] = StreamEvent.__pydantic_validator__.validate_json
 
 
 @dataclass(frozen=True)
 class Head:
-    """The beginning of a response; the headers' names in lower case."""
+    """Status and headers of a response; header names are lower case."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
 
     @property
     def content_type(self) -> str:
-        """The media type, without its parameters."""
+        """Media type, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def read_response(head: Head, body: bytes) -> GenerateResponse:
-    """Read the body of `/generate`.
+    """Parse the body of `/generate`.
 
     Raises:
         APIError: The server answered with an error.
-        MalformedResponseError: The body is not the route's.
+        MalformedResponseError: The body is not what this route returns.
     """
     if head.status != _OK:
         raise _api_error(head, body)
@@ -57,7 +57,7 @@ def read_response(head: Head, body: bytes) -> GenerateResponse:
 
 
 def read_info(head: Head, body: bytes) -> Info:
-    """Read the body of `/info`; errors are those of `read_response`."""
+    """Parse the body of `/info`. Raises the errors of `read_response`."""
     _refuse_error(head, body, INFO)
     try:
         return Info.model_validate_json(body)
@@ -66,7 +66,7 @@ def read_info(head: Head, body: bytes) -> Info:
 
 
 def read_health(head: Head, body: bytes) -> bool:
-    """Read what `/health` says: True for a server that can answer, False for one that tells it cannot."""
+    """Return whether `/health` reports that the server can generate."""
     if head.status == _UNHEALTHY:
         return False
     _refuse_error(head, body, HEALTH)
@@ -74,7 +74,7 @@ def read_health(head: Head, body: bytes) -> bool:
 
 
 def read_prompt_tokens(head: Head, body: bytes) -> list[PromptToken]:
-    """Read the body of `/tokenize`, which there is since TGI 1.4; errors are those of `read_response`."""
+    """Parse the body of `/tokenize` (TGI 1.4). Raises the errors of `read_response`."""
     _refuse_error(head, body, TOKENIZE)
     try:
         return _PROMPT_TOKENS.validate_json(body)
@@ -96,12 +96,12 @@ def _refuse_error(head: Head, body: bytes, route: str) -> None:
 
 
 def is_stream(head: Head) -> bool:
-    """Whether a stream of events follows."""
+    """Return whether a stream of events follows."""
     return head.status == _OK and head.content_type in {"text/event-stream", ""}
 
 
 def not_a_stream(head: Head, body: bytes) -> APIError | MalformedResponseError:
-    """The error that a response is which should have been a stream."""
+    """Return the error for a response that should have been a stream."""
     if head.status != _OK:
         return _api_error(head, body)
     try:
@@ -114,11 +114,11 @@ def not_a_stream(head: Head, body: bytes) -> APIError | MalformedResponseError:
 
 
 def read_event(data: bytes) -> StreamEvent | None:
-    """Read the data of one event; None where it means nothing.
+    """Parse the data of one event; return None if it carries no token.
 
     Raises:
-        APIError: The server told an error inside the stream.
-        MalformedResponseError: The data is not an event's.
+        APIError: The server reported an error inside the stream.
+        MalformedResponseError: The data is not an event.
     """
     try:
         return _read_event(data)

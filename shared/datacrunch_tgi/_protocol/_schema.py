@@ -1,7 +1,7 @@
-"""What a server answers, under TGI's own field names (1.1.1 to 3.3.7). Pure.
+"""What a server returns, by TGI's own field names (1.1.1 to 3.3.7). Pure.
 
-Fields that a server leaves out are None or empty; fields that are not listed here are kept and can be
-read as attributes.
+Fields that a server leaves out are None or empty. Fields that are not listed here are kept and can be read
+as attributes.
 """
 
 from collections.abc import Sequence
@@ -31,11 +31,11 @@ class Token(_Response):
 
     id: int
     text: str
-    """May be "" where a character is spread over several tokens: the last of them has it whole."""
+    """May be "" if a character is spread over several tokens; the last of them has the character."""
     logprob: float | None = None
-    """Natural logarithm of the token's probability; None where the server has none."""
+    """Natural logarithm of the token's probability; None if the server does not report it."""
     special: bool = False
-    """Whether it is a control token, such as the end of the answer, which is never shown."""
+    """Whether it is a control token, such as the end of the answer, which is never part of a text."""
 
 
 class PrefillToken(_Response):
@@ -44,11 +44,11 @@ class PrefillToken(_Response):
     id: int
     text: str
     logprob: float | None = None
-    """Natural logarithm of its probability; None for the first, which nothing precedes."""
+    """Natural logarithm of the token's probability; None for the first token."""
 
 
 class BestOfSequence(_Response):
-    """One of the answers that `best_of` generated and did not choose."""
+    """One of the answers that `best_of` generated but did not choose."""
 
     generated_text: str
     finish_reason: str
@@ -60,7 +60,7 @@ class BestOfSequence(_Response):
 
 
 class KeptItems(Sequence[Item], Generic[Item]):
-    """Items that were validated when they came, and are not kept as objects."""
+    """Items that were validated on arrival and are not kept as objects."""
 
 
 def _keep(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -72,7 +72,7 @@ def _dump(value: Sequence[Any], serialize: SerializerFunctionWrapHandler) -> Any
 
 
 def _keeping(items: Any) -> GetPydanticSchema:
-    """A list's schema that lets kept items be. JSON goes past `_keep`, which takes as long as it does."""
+    """A list's schema that accepts `KeptItems` too. JSON bypasses the slower `_keep`."""
 
     def schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         plain = handler.generate_schema(items)
@@ -90,22 +90,22 @@ _TopTokens = Annotated[Sequence[Sequence[Token]], _keeping(list[list[Token]])]
 
 
 class Details(_Response):
-    """How an answer was made, where `details` asked for it."""
+    """Details of an answer, if `details` requested them."""
 
     finish_reason: str
     """`length`, `eos_token` or `stop_sequence`."""
     generated_tokens: int
-    """Tokens that the server generated, its end token included."""
+    """Number of tokens that the server generated, including the end token."""
     seed: int | None = None
-    """The seed; None where nothing was drawn at random."""
+    """Seed; None if nothing was sampled."""
     prefill: list[PrefillToken] = Field(default_factory=list[PrefillToken])
-    """The prompt's tokens, where `decoder_input_details` asked for them and the server tells them."""
+    """Tokens of the prompt, if `decoder_input_details` requested them and the server reports them."""
     tokens: _Tokens = Field(default_factory=list[Token])
     best_of_sequences: list[BestOfSequence] = Field(default_factory=list[BestOfSequence])
     top_tokens: _TopTokens = Field(default_factory=list[Sequence[Token]])
-    """For each token the likeliest ones at its place, where `top_n_tokens` asked for them."""
+    """For each token the likeliest ones at its position, if `top_n_tokens` requested them."""
     input_length: int | None = None
-    """Tokens of the prompt; told in streams, since TGI 2.3."""
+    """Number of prompt tokens; reported in streams, since TGI 2.3."""
 
 
 class GenerateResponse(_Response):
@@ -116,7 +116,7 @@ class GenerateResponse(_Response):
 
 
 class StreamDetails(_Response):
-    """The details in the last event of a stream."""
+    """Details in the last event of a stream."""
 
     finish_reason: str
     generated_tokens: int
@@ -129,18 +129,18 @@ class StreamEvent(_Response):
 
     token: Token
     index: int | None = None
-    """Place of the token, from 1; None before TGI 1.4."""
+    """Position of the token, from 1; None before TGI 1.4."""
     top_tokens: list[Token] = Field(default_factory=list[Token])
     generated_text: str | None = None
-    """The whole answer as the server has it; in the last event only."""
+    """The complete answer as the server sent it; in the last event only."""
     details: StreamDetails | None = None
     text: str = ""
-    """What this event adds to the answer that a person reads. Made by the client: the token's text,
-    without control tokens, without the stop string and whatever may yet become one."""
+    """Text that this event adds to the answer, made by the client: the token's text, without control
+    tokens, the stop string, and text that may still become one."""
 
 
 class Usage(_Response):
-    """Tokens that a call took; None where the server does not tell and no tokenizer was given."""
+    """Number of tokens used by a call; None if the server does not report it and there is no tokenizer."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -148,41 +148,41 @@ class Usage(_Response):
 
 
 class Answer(_Response):
-    """A whole answer, the same whether it was streamed or not."""
+    """A complete answer, the same whether it was streamed or not."""
 
     text: str
-    """What a person reads: made of the tokens where the server told them, else `generated_text`;
-    without control tokens, and ending before the earliest stop string."""
+    """Text of the answer: joined from the tokens if the server reported them, else `generated_text`;
+    without control tokens, and ending before the first stop string."""
     generated_text: str | None
-    """What the server sent; None where the client ended a stream at a stop string."""
+    """Text as the server sent it; None if the client ended a stream at a stop string."""
     finish_reason: str | None
-    """`length`, `eos_token` or `stop_sequence`; None where the server does not tell (no `details`)."""
+    """`length`, `eos_token` or `stop_sequence`; None if the server does not report it (no `details`)."""
     details: Details | None
     usage: Usage
 
 
 class Info(_Response):
-    """What `/info` tells of a server and its model; None where it does not."""
+    """Server and model as reported by `/info`; None for what it does not report."""
 
     model_id: str
     version: str
-    """Of TGI; a hint only: the server that is called 3.3.7 says 3.3.6-dev0."""
+    """Version of TGI; only a hint: the release 3.3.7 reports 3.3.6-dev0."""
     max_input_tokens: int | None = Field(
         default=None, validation_alias=AliasChoices("max_input_tokens", "max_input_length")
     )
-    """Tokens that a prompt may have; called max_input_length up to TGI 2.0."""
+    """Largest number of prompt tokens; called max_input_length up to TGI 2.0."""
     max_total_tokens: int | None = None
-    """Tokens that prompt and answer may have together."""
+    """Largest number of tokens of prompt and answer together."""
     max_concurrent_requests: int | None = None
     max_best_of: int | None = None
     max_stop_sequences: int | None = None
 
 
 class PromptToken(_Response):
-    """One token of a text, as `/tokenize` tells it."""
+    """One token of a text, as reported by `/tokenize`."""
 
     id: int
     text: str
     start: int
-    """Place in the text's UTF-8 form, in bytes; start and stop are the same for control tokens."""
+    """Offset in the UTF-8 text, in bytes; start and stop are equal for control tokens."""
     stop: int

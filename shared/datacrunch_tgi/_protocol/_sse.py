@@ -1,30 +1,30 @@
-"""Server-sent events out of bytes, however the bytes were cut. Pure: bytes in, events' data out.
+"""Decoder of server-sent events, however the bytes are chunked. Pure: bytes in, events' data out.
 
-Lines end at LF, CRLF or CR and nowhere else: JSON text may hold U+2028, at which `str.splitlines` and
-line decoders built on it would cut an event in two (WHATWG HTML, server-sent events).
+Lines end at LF, CRLF or CR and nowhere else: JSON text may contain U+2028, at which `str.splitlines`, and
+line decoders built on it, would split an event (WHATWG HTML, server-sent events).
 """
 
 from datacrunch_tgi._errors import MalformedResponseError
 
 LARGEST_EVENT = 32 * 1024 * 1024
-"""Bytes that one event may have, so that a server cannot fill this process's memory."""
+"""Largest event, in bytes, so that a server cannot exhaust memory."""
 
-_LINE_COST = 64  # bytes that a line of data takes in memory beside its value
+_LINE_COST = 64  # bytes of memory that a line of data takes in addition to its value
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventDecoder:
-    """Collects the `data` of each event; comments and other fields mean nothing here."""
+    """Collects the `data` of each event; comments and other fields are ignored."""
 
     def __init__(self) -> None:
         self._line = bytearray()  # the line that has not ended yet
         self._data: list[bytes] = []  # the data lines of the event that has not ended yet
         self._size = 0  # of the data in memory, in bytes
         self._after_cr = False
-        self._at_start = True  # of the stream, where a byte order mark may stand
+        self._at_start = True  # of the stream, where a byte order mark is allowed
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Take the next bytes; return the data of each event that they complete.
+        """Feed the next bytes; return the data of each event that they complete.
 
         Raises:
             MalformedResponseError: An event is larger than `LARGEST_EVENT`.
@@ -50,7 +50,7 @@ class EventDecoder:
         return events
 
     def _end_of_line(self, line: bytes) -> bytes | None:
-        """Take a whole line; return the event's data if the line ends an event."""
+        """Process a line; return the event's data if the line ends an event."""
         if line:
             field, _, value = line.partition(b":")
             if field == b"data":

@@ -1,11 +1,11 @@
-"""The steps of a call, which a driver performs, and the limits that they keep. Pure.
+"""The steps of a call, which a driver performs, and a call's limits. Pure.
 
 Open    send the request            -> the head of its response
-Read    wait for the next bytes     -> the bytes, b"" at their end
+Read    wait for the next bytes     -> the bytes, b"" at the end
 Close   drop the response           -> None
 Sleep   wait                        -> None
 Compute run a function              -> None
-a list  hand these events to the caller, in order
+a list  pass these events to the caller, in order
 """
 
 from collections.abc import Callable, Generator
@@ -39,14 +39,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait so many seconds."""
+    """Wait for a number of seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """Run a function that may take long; an event loop runs it in a thread."""
+    """Run a function that may take long; for an event loop, in a thread."""
 
     function: Callable[[], None]
 
@@ -56,7 +56,7 @@ Step = Open | Read | Close | Sleep | Compute
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
-    """The limits of one call: times in seconds, and how often it is sent again."""
+    """The limits of one call: times in seconds, and the number of retries."""
 
     connect_timeout: float = 10.0
     first_token_timeout: float = 120.0

@@ -1,22 +1,22 @@
-"""Where an answer ends: the exact place of the earliest stop string, in a whole text or a stream of it.
+"""Exact stop strings, in a complete text or a stream. Pure.
 
-A server looks for a stop string only at the end of a token; here every character counts. Pure.
+A server looks for stop strings only at the ends of tokens; here every position counts.
 """
 
 from collections.abc import Sequence
 
 
 def cut(text: str, stops: Sequence[str]) -> tuple[str, bool]:
-    """Return the text before the earliest stop string, and whether there was one."""
+    """Return the text before the first stop string, and whether there is one."""
     places = [place for stop in stops if (place := text.find(stop)) >= 0]
     return (text[: min(places)], True) if places else (text, False)
 
 
 class StopFilter:
-    """Lets the text of an answer through, up to the earliest stop string.
+    """Passes the text of an answer through, up to the first stop string.
 
-    What may still turn out to be the beginning of a stop string is held back, at most as many
-    characters as the longest one has, so nothing that was let through is ever taken back.
+    Text that may be the start of a stop string is held back, at most as many characters as the longest one
+    has, so that no text has to be taken back.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -25,28 +25,28 @@ class StopFilter:
         self.found = False
 
     def push(self, text: str) -> str:
-        """Take the next piece; return what can be shown now, "" once a stop string was found."""
+        """Add the next piece; return the text that is certain, "" after a stop string."""
         if self.found or not self._stops:
             return "" if self.found else text
         self._held += text
         shown, complete = cut(self._held, self._stops)
-        begun = self._first_beginning()
-        if complete and begun >= len(shown):
+        start = self._first_possible_start()
+        if complete and start >= len(shown):
             self.found, self._held = True, ""
             return shown
-        # Here a stop string is complete, but an earlier one may yet be: it would end the answer first.
-        shown, self._held = self._held[:begun], self._held[begun:]
+        # A complete stop string is not final while an earlier one may still be completed.
+        shown, self._held = self._held[:start], self._held[start:]
         return shown
 
     def flush(self) -> str:
-        """Return what was held back, now that no more text comes."""
+        """Return what was held back, at the end of the text."""
         shown, found = cut(self._held, self._stops)
         self.found = self.found or found
         self._held = ""
         return shown
 
-    def _first_beginning(self) -> int:
-        """The first place from which the held text could be the beginning of a stop string."""
+    def _first_possible_start(self) -> int:
+        """Return the first position at which a stop string may start."""
         held = self._held
         first = len(held)
         for stop in self._stops:

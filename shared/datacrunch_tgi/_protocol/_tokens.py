@@ -1,7 +1,7 @@
 """The tokens of a stream, kept as the bytes of their events. Pure.
 
-Python's garbage collector looks at every token object of every open stream, again and again; bytes it
-never looks at. A token is made when it is read, and again when it is read again.
+Python's garbage collector traverses all token objects of all open streams again and again, but not bytes.
+So a token object is made each time a token is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _read_event = StreamEvent.__pydantic_validator__.validate_json
 
 
 class _OfEvents(KeptItems[Item]):
-    """An item of each event. Behaves as a list that is not changed."""
+    """One item for each event. Behaves as an immutable list."""
 
     __slots__ = ("_events",)
     __hash__ = None  # type: ignore[assignment]  # as a list's
