@@ -1,4 +1,7 @@
-"""What the tests of the command line share: the command, in this process or one of its own."""
+"""What the tests of the command line share: the command, in this process or one of its own.
+
+A process starts in a second, so it is for signals, pipes and terminals.
+"""
 
 import io
 import os
@@ -18,50 +21,32 @@ COMMAND = [sys.executable, "-W", "error", "-m", "datacrunch_tgi"]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedProcess[bytes]]:
-    """Run the command to its end; variables by name, `stdin` as bytes.
+    """Run the command to its end in this process; variables by name, `stdin` as bytes.
 
-    In this process, which is much faster. Variables that Python itself reads need a new one.
+    `encoding` is that of the terminal, which Python takes from the locale.
     """
 
     def run(
-        *arguments: str, stdin: bytes = b"", **variables: str
+        *arguments: str, stdin: bytes = b"", encoding: str = "utf-8", **variables: str
     ) -> subprocess.CompletedProcess[bytes]:
-        if any(name.startswith("PYTHON") for name in variables):
-            return _run_process(arguments, stdin, variables)
+        output, errors = (
+            io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2)
+        )
         with monkeypatch.context() as patch:
             for name, value in variables.items():
                 patch.setenv(name, value)
-            return _run_here(patch, arguments, stdin)
+            patch.setattr(sys, "argv", ["datacrunch-tgi", *arguments])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding))
+            patch.setattr(sys, "stdout", output)
+            patch.setattr(sys, "stderr", errors)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        code = ended.value.code or 0
+        assert isinstance(code, int)
+        written = [stream.buffer.getvalue() for stream in (output, errors)]
+        return subprocess.CompletedProcess(arguments, code, *written)
 
     return run
-
-
-def _run_process(
-    arguments: tuple[str, ...], stdin: bytes, variables: dict[str, str]
-) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(  # noqa: S603
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        env={**os.environ, **variables},
-        timeout=60,
-        check=False,
-    )
-
-
-def _run_here(
-    patch: pytest.MonkeyPatch, arguments: tuple[str, ...], stdin: bytes
-) -> subprocess.CompletedProcess[bytes]:
-    shown, complained = io.BytesIO(), io.BytesIO()
-    patch.setattr(sys, "argv", ["datacrunch-tgi", *arguments])
-    patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-    patch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="utf-8", write_through=True))
-    patch.setattr(sys, "stderr", io.TextIOWrapper(complained, encoding="utf-8", write_through=True))
-    with pytest.raises(SystemExit) as ended:
-        main()
-    code = ended.value.code or 0
-    assert isinstance(code, int)
-    return subprocess.CompletedProcess(arguments, code, shown.getvalue(), complained.getvalue())
 
 
 @pytest.fixture

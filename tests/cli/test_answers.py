@@ -27,7 +27,7 @@ def test_plain_output_is_the_text_alone(emulated_endpoint: Start, run: Run, comm
     """What comes out can be piped on: the answer, a line end, nothing else."""
     endpoint = emulated_endpoint(answers="eins zwei drei äöü😀")
 
-    done = run(command, "Hi there", "--base-url", endpoint.url, PYTHONUTF8="1")
+    done = run(command, "Hi there", "--base-url", endpoint.url)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode() == "eins zwei drei äöü😀\n"
@@ -188,8 +188,8 @@ def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> Non
     endpoint = emulated_endpoint(answers="é😀")
     ask = ("generate", "Hi", "--base-url", endpoint.url)
 
-    whole = run(*ask, "--json", PYTHONIOENCODING="latin-1")
-    plain = run(*ask, PYTHONIOENCODING="latin-1")
+    whole = run(*ask, "--json", encoding="latin-1")
+    plain = run(*ask, encoding="latin-1")
 
     assert json.loads(whole.stdout.decode())["text"] == "é😀"
     assert (plain.returncode, plain.stdout, plain.stderr) == (0, b"\xe9?\n", b"")

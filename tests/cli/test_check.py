@@ -31,7 +31,7 @@ def test_all_is_well(emulated_endpoint: Start, run: Run) -> None:
     """Each check says what was found and where it is from, never the key."""
     endpoint = emulated_endpoint(answers="one two three", api_key=KEY)
 
-    done = run("check", "--base-url", endpoint.url, DATACRUNCH_API_KEY=KEY, PYTHONUTF8="1")
+    done = run("check", "--base-url", endpoint.url, DATACRUNCH_API_KEY=KEY)
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert marks(done.stdout) == dict.fromkeys(
@@ -73,7 +73,7 @@ def test_what_failed_is_marked(
     endpoint = emulated_endpoint(answers="one two three")
     endpoint.fail_next(**fault)
 
-    done = run("check", "--base-url", endpoint.url, "--max-retries", "0", PYTHONUTF8="1")
+    done = run("check", "--base-url", endpoint.url, "--max-retries", "0")
 
     assert (done.returncode, done.stderr) == (code, b"")
     assert "".join(marks(done.stdout).values()) == expected
@@ -86,7 +86,7 @@ def test_a_stream_that_fails_is_told_apart(emulated_endpoint: Start, run: Run) -
     endpoint.fail_next(delay=0)
     endpoint.fail_next(cut_after=2)
 
-    done = run("check", "--base-url", endpoint.url, PYTHONUTF8="1")
+    done = run("check", "--base-url", endpoint.url)
 
     assert done.returncode == 7
     assert "".join(marks(done.stdout).values()) == "✓✓✓✓✓✗"
@@ -94,7 +94,7 @@ def test_a_stream_that_fails_is_told_apart(emulated_endpoint: Start, run: Run) -
 
 def test_nobody_there(run: Run) -> None:
     """Where nothing listens, nothing else is claimed."""
-    done = run("check", "--base-url", "http://127.0.0.1:1", "--max-retries", "0", PYTHONUTF8="1")
+    done = run("check", "--base-url", "http://127.0.0.1:1", "--max-retries", "0")
 
     assert done.returncode == 4
     assert "".join(marks(done.stdout).values()) == "·✗····"
@@ -113,7 +113,7 @@ def test_nobody_there(run: Run) -> None:
 )
 def test_what_is_missing_is_told(run: Run, variables: dict[str, str], expected: str) -> None:
     """A first start shows what to set; nothing has been sent, so nothing has passed."""
-    done = run("check", **variables, PYTHONUTF8="1")
+    done = run("check", **variables)
 
     assert done.returncode == 2
     assert "".join(marks(done.stdout).values()) == expected
@@ -134,7 +134,7 @@ def test_where_the_key_comes_from(
     """The user sees if the server needs no key, and a key in a header counts as one."""
     endpoint = emulated_endpoint(answers="one two three", api_key=KEY if options else None)
 
-    done = run("check", "--base-url", endpoint.url, *options, PYTHONUTF8="1")
+    done = run("check", "--base-url", endpoint.url, *options)
 
     assert done.returncode == 0
     assert words in done.stdout.decode()
@@ -197,7 +197,7 @@ def test_marks_without_unicode(emulated_endpoint: Start, run: Run) -> None:
     endpoint = emulated_endpoint(answers="one two three")
     endpoint.fail_next(status=422)
 
-    done = run("check", "--base-url", endpoint.url, PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    done = run("check", "--base-url", endpoint.url, encoding="latin-1")
 
     assert "".join(marks(done.stdout).values()) == "++++x-"
 

@@ -83,7 +83,6 @@ def test_a_failure_is_told_in_two_lines(
         "--max-retries",
         "0",
         DATACRUNCH_API_KEY=KEY,
-        PYTHONUTF8="1",
     )
 
     lines = done.stderr.decode().splitlines()
