@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from datacrunch_tgi import (
     ArgumentError,
+    AsyncClient,
     ConnectError,
     InvalidRequestError,
     OverloadedError,
     ServerError,
-    Settings,
 )
 from datacrunch_tgi.batch._endpoints import LONGEST_REST, Endpoints
 from datacrunch_tgi.testing import EmulatedEndpoint
@@ -50,11 +51,11 @@ async def endpoints(replicas: list[EmulatedEndpoint], clock: Clock) -> AsyncIter
     await connected.aclose()
 
 
-def _connect(replicas: list[EmulatedEndpoint], clock: Clock) -> Endpoints:
-    urls = [replica.url for replica in replicas]
-    made = Endpoints.connect(urls, Settings(base_url=urls[0], max_retries=0))
-    made._clock = clock  # noqa: SLF001 -- no test waits for the half minute
-    return made
+def _connect(replicas: list[EmulatedEndpoint], clock: Clock, **settings: Any) -> Endpoints:
+    return Endpoints(
+        [AsyncClient(base_url=replica.url, max_retries=0, **settings) for replica in replicas],
+        clock,
+    )
 
 
 async def _answers(endpoints: Endpoints, number: int) -> list[str]:
@@ -155,9 +156,9 @@ async def test_what_the_request_is_to_blame_for_is_asked_once(
     """A request that one endpoint refuses is not sent to the next, and the endpoint stays in use."""
     replicas[0].fail_next(1, status=422, body={"error": "no", "error_type": "validation"})
     with pytest.raises(InvalidRequestError):
-        await asyncio.gather(*(endpoints.generate("Hi") for _ in range(3)))
-    assert sum(len(replica.requests) for replica in replicas) == 3
-    assert (await _answers(endpoints, 30)).count("0") >= 9
+        await endpoints.generate("Hi")
+    assert [len(replica.requests) for replica in replicas] == [1, 0, 0]
+    assert (await _answers(endpoints, 30)).count("0") == 10
 
 
 async def test_a_single_endpoint_is_never_left_out(clock: Clock) -> None:
@@ -174,10 +175,31 @@ async def test_a_single_endpoint_is_never_left_out(clock: Clock) -> None:
     await endpoints.aclose()
 
 
+async def test_a_server_that_starts_is_waited_for_only_without_another(
+    replicas: list[EmulatedEndpoint], clock: Clock
+) -> None:
+    """With startup_timeout set, a dead endpoint delays nothing while another one answers."""
+    endpoints = _connect(replicas, clock, startup_timeout=3600)
+    replicas[0].stop()
+    assert set(await _answers(endpoints, 30)) == {"1", "2"}
+    await endpoints.aclose()
+
+
+async def test_the_last_endpoint_is_waited_for(
+    replicas: list[EmulatedEndpoint], clock: Clock
+) -> None:
+    """Where all are starting, startup_timeout holds: the row has an answer, no error."""
+    endpoints = _connect(replicas, clock, startup_timeout=3600)
+    for replica in replicas:
+        replica.fail_next(1, status=503)
+    assert (await endpoints.generate("Hi")).text in {"0", "1", "2"}
+    await endpoints.aclose()
+
+
 async def test_settings_are_those_of_all_clients(replicas: list[EmulatedEndpoint]) -> None:
     """A copy with changed settings asks the same endpoints."""
-    urls = [replica.url for replica in replicas]
-    endpoints = Endpoints.connect(urls, Settings(base_url=urls[0])).with_settings(max_retries=0)
+    clients = [AsyncClient(base_url=replica.url) for replica in replicas]
+    endpoints = Endpoints(clients).with_settings(max_retries=0)
     for replica in replicas:
         replica.fail_next(1, status=500)
     with pytest.raises(ServerError) as raised:
@@ -186,12 +208,9 @@ async def test_settings_are_those_of_all_clients(replicas: list[EmulatedEndpoint
     await endpoints.aclose()
 
 
-@pytest.mark.parametrize(
-    ("urls", "rule"),
-    [([], "one URL"), (["http://a", "http://a/"], "different"), (["http://a", "b"], "http")],
-)
-def test_bad_urls_are_refused(urls: list[str], rule: str) -> None:
-    """No URL, the same twice, or one that is none: an error that names the field and the rule."""
+@pytest.mark.parametrize(("urls", "rule"), [([], "one client"), (["a", "a/"], "different")])
+def test_endpoints_that_are_no_several_are_refused(urls: list[str], rule: str) -> None:
+    """No client, or two of one endpoint: an error that names the field and the rule."""
     with pytest.raises(ArgumentError, match=rule) as raised:
-        Endpoints.connect(urls, Settings(base_url="http://a"))
-    assert raised.value.field == "base_url"
+        Endpoints([AsyncClient(base_url=f"http://{url}") for url in urls])
+    assert raised.value.field == "client"

@@ -22,7 +22,7 @@ from datacrunch_tgi._errors import (
 )
 from datacrunch_tgi._protocol._parameters import Parameters
 from datacrunch_tgi._protocol._schema import Answer
-from datacrunch_tgi._settings import Settings, SettingsArguments
+from datacrunch_tgi._settings import SettingsArguments
 
 logger = logging.getLogger("datacrunch_tgi")
 
@@ -40,6 +40,8 @@ class Endpoint:
 
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
+        # Where there is another one, none waits for a server that starts.
+        self.impatient = client.with_settings(startup_timeout=0)
         self.open = self.uses = self._failures = 0
         self._rests_until = 0.0
 
@@ -93,27 +95,20 @@ class Endpoints:
     Args:
         clients: A client for each endpoint.
         clock: Returns the time, in seconds.
+
+    Raises:
+        ArgumentError: There is no client, or two have one base_url.
     """
 
     def __init__(
         self, clients: Sequence[AsyncClient], clock: Callable[[], float] = time.monotonic
     ) -> None:
+        if not clients:
+            raise ArgumentError("client", "must be one client or several", value="[]")
+        if len({client.base_url for client in clients}) < len(clients):
+            raise ArgumentError("client", "several clients must have different base_urls")
         self._endpoints = [Endpoint(client) for client in clients]
         self._clock = clock
-
-    @classmethod
-    def connect(cls, base_urls: Sequence[str], settings: Settings) -> Self:
-        """Connect to each of the URLs with the same settings.
-
-        Raises:
-            ArgumentError: There is no URL, one is there twice, or one breaks a rule.
-        """
-        if not base_urls:
-            raise ArgumentError("base_url", "must be one URL or several", value="[]")
-        clients = [AsyncClient.of(settings.replace(base_url=url)) for url in base_urls]
-        if len({client.base_url for client in clients}) < len(clients):
-            raise ArgumentError("base_url", "must be a different URL for each endpoint")
-        return cls(clients)
 
     async def generate(
         self, inputs: str, parameters: Parameters | None = None, **options: Any
@@ -133,9 +128,10 @@ class Endpoints:
         while True:
             endpoint = self._choose(left)
             left.remove(endpoint)
+            client = endpoint.impatient if self._usable(left) else endpoint.client
             try:
                 with endpoint.request():
-                    answer = await endpoint.client.generate(inputs, parameters, **options)
+                    answer = await client.generate(inputs, parameters, **options)
             except DataCrunchError as error:
                 error.requests = requests = requests + error.requests
                 if error.retryable or isinstance(error, _ITS_OWN):
