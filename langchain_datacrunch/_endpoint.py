@@ -6,8 +6,8 @@
 Each is here for threads and for event loops, because LangChain calls it in both ways.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import Any, Self, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.base import BaseLanguageModel, LangSmithParams
@@ -20,6 +20,7 @@ from pydantic import model_validator
 from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
 from datacrunch_tgi._aliases import resolve_aliases
 from datacrunch_tgi._integration._endpoint import Endpoint, refuse_secrets
+from datacrunch_tgi._integration._habits import accept_habits, with_checked_arguments
 from datacrunch_tgi._integration._warnings import warn_without_usage
 from datacrunch_tgi._settings import SETTINGS
 from datacrunch_tgi._streams import AsyncStream, Stream
@@ -28,15 +29,37 @@ from langchain_datacrunch._retries import AsyncRetries, Retries
 
 _WITHOUT_EFFECT = {*SETTINGS, "streaming"} - {"base_url", "model"}
 """Fields that do not change an answer: time limits, retries, connections, a function that counts."""
+_CALLS = (
+    "invoke",
+    "ainvoke",
+    "generate",
+    "agenerate",
+    "stream",
+    "astream",
+    "stream_events",
+    "astream_events",
+)
+_OF_THE_RUN = frozenset({"callbacks", "metadata", "run_id", "run_name", "tags"})
+"""Arguments of a call that are LangChain's own."""
 
+Model = TypeVar("Model", bound=type)
 Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
 ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
 
 
+def without_habits(model: Model) -> Model:
+    """Drop arguments that change nothing from the calls of a class, before tracers record them."""
+
+    def check(self: LangChainEndpoint, call: dict[str, Any]) -> dict[str, Any]:
+        return accept_habits(call, self.call_arguments | _OF_THE_RUN)
+
+    for name in _CALLS:
+        setattr(model, name, with_checked_arguments(getattr(model, name), check))
+    return model
+
+
 class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     """Base of the LangChain models."""
-
-    call_arguments: ClassVar = Endpoint.call_arguments | {"n"}
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -66,22 +89,6 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _set_datacrunch_version(self) -> Self:
         self._add_version("datacrunch-tgi", __version__)
         return self
-
-    def with_overrides(
-        self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
-    ) -> Self:
-        """Copy this model with the arguments of one call: see `Endpoint.with_overrides`.
-
-        Raises:
-            ArgumentError: As of `Endpoint`; or `n`, which callers add out of habit, is not 1.
-        """
-        given = dict(call)
-        if (n := given.pop("n", None)) not in (None, 1):
-            rule = (
-                "must be 1: the server generates one answer; call batch([prompt] * n) for several"
-            )
-            raise ArgumentError("n", rule, value=repr(n))
-        return super().with_overrides(given, stop)
 
     def bind(self, **kwargs: Any) -> Any:
         """Bind parameters of every call, except secrets, which tracers would record."""

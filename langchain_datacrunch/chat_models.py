@@ -26,7 +26,7 @@ from datacrunch_tgi._protocol._parameters import ParameterFields
 from datacrunch_tgi._settings import SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments
-from langchain_datacrunch._endpoint import LangChainEndpoint
+from langchain_datacrunch._endpoint import LangChainEndpoint, without_habits
 from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._history import to_messages
 from langchain_datacrunch._messages import to_chat_chunk, to_chat_result
@@ -54,7 +54,7 @@ class _Options(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: igno
     call_arguments: ClassVar = (
         LangChainEndpoint.call_arguments
         | ChatEndpoint.call_arguments
-        | {"logprobs", "top_logprobs", *ARGUMENTS}
+        | {"logprobs", "top_logprobs", "stream", *ARGUMENTS}
     )
 
 
@@ -64,6 +64,7 @@ _DEFAULTS = {
 }
 
 
+@without_habits
 @with_documented_fields(ChatDataCrunchArguments, SettingsFields, ParameterFields, _Options)
 class ChatDataCrunch(_Options):
     """LangChain chat model for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
@@ -232,12 +233,12 @@ class ChatDataCrunch(_Options):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        self.check_kwargs(kwargs.keys() - {"stream"})  # before tracers record them
-        return super()._get_invocation_params(stop, **kwargs)
+        kept = self.check_kwargs(kwargs)  # before tracers record them
+        return super()._get_invocation_params(stop, **kept)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return the key of LangChain's cache: what can change an answer, and nothing else."""
-        asked, call = _split(kwargs)
+        asked, call = self._split(kwargs)
         model = self.with_overrides(call, stop)
         return json.dumps({**model.asdict(), **asked}, sort_keys=True, default=repr)
 
@@ -262,11 +263,18 @@ class ChatDataCrunch(_Options):
         self, stop: list[str] | None, kwargs: dict[str, Any]
     ) -> tuple[Self, dict[str, Any]]:
         """Return the model with a call's arguments, and those that concern tools."""
-        asked, call = _split(kwargs)
+        asked, call = self._split(kwargs)
         model = self.with_overrides(call, stop)
         if model.top_logprobs is not None:
             model = model.with_overrides({"top_n_tokens": model.top_logprobs})
         return model, asked
+
+    def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Split a call's arguments into those that concern tools and the others."""
+        call = self.check_kwargs(kwargs)
+        call.pop("stream", None)  # LangChain has acted on it already
+        asked = {name: call.pop(name) for name in ARGUMENTS if name in call}
+        return asked, call
 
     def _prepared(
         self,
@@ -357,12 +365,3 @@ class ChatDataCrunch(_Options):
         async with aclosing(model._achunks(prompt, run_manager, to_chunk)) as chunks:
             async for chunk in chunks:
                 yield chunk
-
-
-def _split(kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a call's arguments into those that concern tools and the others."""
-    asked = {
-        name: value for name, value in kwargs.items() if name in ARGUMENTS and value is not None
-    }
-    ignored = {*ARGUMENTS, "stream"}  # LangChain has acted on `stream` already
-    return asked, {name: value for name, value in kwargs.items() if name not in ignored}

@@ -22,6 +22,7 @@ from datacrunch_tgi._protocol._parameters import ParameterFields
 from datacrunch_tgi._settings import SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from langchain_datacrunch._arguments import CompletionCall, DataCrunchLLMArguments
+from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._outputs import (
     for_callbacks,
     merge_chunks,
@@ -38,6 +39,7 @@ _DEFAULTS = {
 }
 
 
+@without_habits
 @with_documented_fields(DataCrunchLLMArguments, SettingsFields, ParameterFields, RunPerPrompt)
 class DataCrunchLLM(RunPerPrompt):
     r"""LangChain LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.

@@ -4,8 +4,6 @@ arguments ─▶ checked, habits dropped ─▶ start event ─▶ method ─▶
 """
 
 from collections.abc import Callable, Mapping
-from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
 
 from llama_index.core.llms.callbacks import (
@@ -13,7 +11,8 @@ from llama_index.core.llms.callbacks import (
     llm_completion_callback,  # pyright: ignore[reportUnknownVariableType]  # likewise
 )
 
-from llamaindex_datacrunch._kwargs import accept_habits
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi._integration._habits import with_checked_arguments
 from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 _OWN_ARGUMENTS = frozenset({"prompt", "formatted", "messages"})
@@ -33,23 +32,13 @@ def chat_events(method: Method) -> Method:
 
 def _checked(method: Method, *, chat: bool) -> Method:
     """Drop arguments that change nothing, and refuse wrong ones, before any event is reported."""
-    known = _OWN_ARGUMENTS | TOOL_ARGUMENTS if chat else _OWN_ARGUMENTS
+    own = _OWN_ARGUMENTS | TOOL_ARGUMENTS if chat else _OWN_ARGUMENTS
 
-    def checked(model: Any, call: Mapping[str, Any]) -> dict[str, Any]:
-        kept = accept_habits(call, chat=chat)
-        model.check_kwargs(kept.keys() - known)
-        return kept
+    def check(model: Any, call: dict[str, Any]) -> dict[str, Any]:
+        nested: Any = call.pop("llm_kwargs", None) or {}  # as programs have them
+        if not isinstance(nested, Mapping):
+            raise ArgumentError("llm_kwargs", "must be a dict", value=repr(nested))
+        checked: dict[str, Any] = model.check_kwargs({**nested, **call}, own)
+        return checked
 
-    if iscoroutinefunction(method):
-
-        @wraps(method)
-        async def awaited(self: Any, *args: Any, **call: Any) -> Any:
-            return await method(self, *args, **checked(self, call))
-
-        return cast("Method", awaited)
-
-    @wraps(method)
-    def called(self: Any, *args: Any, **call: Any) -> Any:
-        return method(self, *args, **checked(self, call))
-
-    return cast("Method", called)
+    return with_checked_arguments(method, check)

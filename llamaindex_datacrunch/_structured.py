@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read
+from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 _dispatcher = get_dispatcher(__name__)
 _HINT = (
@@ -181,7 +182,10 @@ class Structured(LLM):
     def _by_grammar(
         self, output_cls: type[BaseModel], llm_kwargs: dict[str, Any] | None
     ) -> dict[str, Any]:
-        call = {"return_full_text": False, **(llm_kwargs or {})}
+        given = {  # without what a program that calls tools would pass
+            name: value for name, value in (llm_kwargs or {}).items() if name not in TOOL_ARGUMENTS
+        }
+        call = {"return_full_text": False, **given}
         if self.pydantic_program_mode == PydanticProgramMode.LLM:
             return call
         hint = 'pydantic_program_mode="llm" asks in words only'

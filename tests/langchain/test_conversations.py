@@ -258,13 +258,6 @@ async def test_the_log_says_once_how_to_get_usage_and_a_chat_template(
     assert "secret words" not in str(messages)
 
 
-async def test_n_is_one_answer(chat: ChatDataCrunch, llm: DataCrunchLLM, call: Call) -> None:
-    for model in (chat, llm):
-        await call(model, "invoke", "Hi", n=1)
-        with pytest.raises(ArgumentError, match=r"n=3: must be 1.*batch"):
-            await call(model, "invoke", "Hi", n=3)
-
-
 @pytest.mark.parametrize("method", ["invoke", "stream"])
 async def test_every_generation_says_why_it_ended(
     chat: ChatDataCrunch, call: Call, remembering: Any, method: str

@@ -3,7 +3,7 @@
 No framework is imported here. A model inherits from `Endpoint` and then from its framework's class.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
@@ -28,6 +28,7 @@ from datacrunch_tgi._aliases import (
 )
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import REDACTED, ArgumentError
+from datacrunch_tgi._integration._habits import accept_habits
 from datacrunch_tgi._protocol._call import OnRetry
 from datacrunch_tgi._protocol._parameters import (
     PARAMETERS,
@@ -190,14 +191,23 @@ class Endpoint(SettingsFields, ParameterFields):
     def timeout(self, seconds: float) -> None:
         self.first_token_timeout = seconds
 
-    def check_kwargs(self, names: Iterable[str]) -> None:
-        """Check the names of a call's arguments.
+    def check_kwargs(
+        self, call: Mapping[str, Any], more: Collection[str] = frozenset()
+    ) -> dict[str, Any]:
+        """Return the arguments of a call that matter: see `accept_habits`.
+
+        Args:
+            call: The arguments.
+            more: Names of arguments beside `call_arguments`.
 
         Raises:
-            ArgumentError: One is unknown, or a secret, which tracers would record.
+            ArgumentError: One is unknown, is a secret, which tracers would record, or is not supported.
         """
-        refuse_secrets(names)
-        refuse_unknown(names, self.call_arguments)
+        known = self.call_arguments | {*more}
+        kept = accept_habits(call, known)
+        refuse_secrets(kept)
+        refuse_unknown(kept, known)
+        return kept
 
     def with_overrides(
         self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
@@ -210,13 +220,8 @@ class Endpoint(SettingsFields, ParameterFields):
         Raises:
             ArgumentError: An argument is unknown, is a secret, or breaks its rule.
         """
-        self.check_kwargs(call)
+        given = resolve_aliases(self.check_kwargs(call))
         self._get_clients()  # before it is copied, so that every copy has the same clients
-        given = {
-            name: value
-            for name, value in resolve_aliases(call).items()
-            if not (value is None and name in SETTINGS)
-        }
         for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
             given[name] = self._checked_field(name, given[name])
         extra: Any = given.get("extra_parameters") or {}

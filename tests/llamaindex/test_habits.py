@@ -53,15 +53,26 @@ async def test_arguments_in_llm_kwargs_are_arguments(
     assert (parameters["max_new_tokens"], parameters["seed"]) == (3, 2)
 
 
+async def test_arguments_under_other_names_are_obeyed(
+    model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
+) -> None:
+    await ask(model, max_completion_tokens=3, top_logprobs=2, logprobs=True)
+    parameters = endpoint.requests[-1].json["parameters"]
+    assert (parameters["max_new_tokens"], parameters["top_n_tokens"]) == (3, 2)
+
+
 @pytest.mark.parametrize(
     ("argument", "expected"),
     [
-        ({"n": 2}, "n=2: must be 1; for several answers make several calls"),
+        ({"n": 2}, r"n=2: must be 1.*batch\(.*acomplete"),
         ({"presence_penalty": 0.5}, "presence_penalty=0.5: is not supported"),
         ({"logit_bias": {"1": 5}}, "logit_bias=.*is not supported"),
-        ({"response_format": {"type": "json_object"}}, "response_format=.*use structured_predict"),
-        ({"top_logprobs": 3}, "top_logprobs=3: .*use top_n_tokens"),
-        ({"functions": [{}]}, "functions=.*pass tools to chat_with_tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format=.*structured_predict"),
+        ({"logprobs": 3}, "logprobs=3: .*use top_n_tokens"),
+        ({"functions": [{}]}, "functions=.*chat_with_tools"),
+        ({"tool_choice": "required"}, "tool_choice='required': requires tools"),
+        ({"extra_body": {"top_a": 1}}, "extra_body=.*use extra_parameters"),
+        ({"image_documents": ["a.png"]}, "image_documents=.*ImageBlock"),
         ({"llm_kwargs": [1]}, "llm_kwargs=.*must be a dict"),
         ({"temprature": 1}, "temprature: no such parameter; did you mean 'temperature'"),
     ],
@@ -75,7 +86,7 @@ async def test_what_would_change_the_answer_is_refused_with_advice(
 
 
 def test_a_completion_takes_no_tools(model: DataCrunch) -> None:
-    with pytest.raises(ArgumentError, match=r"tools=.*use chat_with_tools"):
+    with pytest.raises(ArgumentError, match=r"tools=.*chat_with_tools"):
         model.complete("Hi", tools=[{"type": "function"}])  # type: ignore[call-arg]  # the test's point
 
 

@@ -1,0 +1,145 @@
+"""Arguments of calls that other packages pass to every model out of habit. Pure.
+
+unset, or without effect on an answer ─▶ dropped
+another provider's name ───────────────▶ this server's
+a value that asks for nothing ─────────▶ dropped
+a value that would change the answer ──▶ an error with advice
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
+
+from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._validation import shown
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+_WITHOUT_EFFECT = frozenset(
+    {
+        "cache_control",
+        "callback_manager",
+        "callbacks",
+        "extra_headers",
+        "extra_query",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "run_id",
+        "run_name",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",
+        "stream_options",
+        "stream_usage",
+        "tags",
+        "user",
+        "verbose",
+    }
+)
+"""Arguments for other providers' servers or for frameworks; none of them changes the answer."""
+_OTHER_NAMES = {
+    "max_completion_tokens": "max_tokens",
+    "parallel_tool_calls": "allow_parallel_tool_calls",
+    "top_logprobs": "top_n_tokens",
+}
+"""OpenAI's names of arguments, for models that have them under another."""
+_NEUTRAL: dict[str, Callable[[Any], bool]] = {
+    "audio": lambda value: not value,
+    "echo": lambda value: value is False,
+    "extra_body": lambda value: not value,
+    "function_call": lambda value: value in ("auto", "none"),
+    "functions": lambda value: not value,
+    "image_documents": lambda value: not value,
+    "logit_bias": lambda value: not value,
+    "logprobs": lambda value: isinstance(value, bool),  # results have them
+    "modalities": lambda value: value == ["text"],
+    "n": lambda value: value == 1,
+    "presence_penalty": lambda value: value == 0,
+    "response_format": lambda value: value == {"type": "text"},
+    "suffix": lambda value: not value,
+    "tool_choice": lambda value: value in ("auto", "none", False),
+    "tool_required": lambda value: not value,
+    "tools": lambda value: not value,
+}
+"""Arguments that a model may not have, with the values that ask for nothing."""
+_OF_TOOLS = {
+    "allow_parallel_tool_calls",
+    "parallel_tool_calls",
+    "strict",
+    "tool_choice",
+    "tool_names",
+    "tool_required",
+    "tools",
+}
+"""Arguments that no model has where there are no tools."""
+_IN_CHATS = (
+    "can only be used in chats: by ChatDataCrunch.bind_tools, or LlamaIndex's chat_with_tools"
+)
+_HINTS = {
+    "extra_body": "is not supported; use extra_parameters",
+    "functions": f"are not supported; tools {_IN_CHATS}",
+    "image_documents": "are not supported; use ImageBlock in the messages of a chat",
+    "logprobs": "must be true or false; use top_n_tokens for alternatives",
+    "n": "must be 1: the server generates one answer; for several call batch([prompt] * n), or in "
+    "LlamaIndex asyncio.gather of acomplete",
+    "response_format": "is not supported; use ChatDataCrunch.with_structured_output, or LlamaIndex's "
+    "structured_predict",
+    "tool_choice": "requires tools",
+    "tool_required": "requires tools",
+    "tools": _IN_CHATS,
+}
+
+
+def accept_habits(call: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
+    """Return the arguments of a call that matter, under the names that the model knows.
+
+    What is neither known nor a habit is among them.
+
+    Args:
+        call: The arguments.
+        known: The names of the model's own.
+
+    Raises:
+        ArgumentError: One would change the answer, and is not supported.
+    """
+    given = {name: value for name, value in call.items() if value is not None}
+    known = known if given.get("tools") else set(known) - _OF_TOOLS
+    kept = dict[str, Any]()
+    for name, value in given.items():
+        own = name if name in known else _OTHER_NAMES.get(name, name)
+        if own in known:
+            kept[own] = given.get(own, value)
+        elif name in _NEUTRAL:
+            if not _NEUTRAL[name](value):
+                rule = _HINTS.get(name, "is not supported")
+                raise ArgumentError(name, rule, value=shown(value))
+        elif name not in _WITHOUT_EFFECT | _OF_TOOLS:
+            kept[name] = value
+    return kept
+
+
+def with_checked_arguments(
+    method: Method, check: Callable[[Any, dict[str, Any]], dict[str, Any]]
+) -> Method:
+    """Return a method that calls another with the keyword arguments that a check of them returns.
+
+    Args:
+        method: A method, an `async` one too.
+        check: Called with the instance and the arguments.
+    """
+    if iscoroutinefunction(method):
+
+        @wraps(method)
+        async def awaited(self: Any, *args: Any, **call: Any) -> Any:
+            return await method(self, *args, **check(self, call))
+
+        return cast("Method", awaited)
+
+    @wraps(method)
+    def called(self: Any, *args: Any, **call: Any) -> Any:
+        return method(self, *args, **check(self, call))
+
+    return cast("Method", called)
