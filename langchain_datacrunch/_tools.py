@@ -95,7 +95,7 @@ class ToolAnswer:
 
     def __init__(self, request: ToolRequest, prompt: str, stop: Sequence[str]) -> None:
         self._request = request
-        self._reader: ToolCallReader = request.reader(stop)
+        self._reader: ToolCallReader = request.reader(stop, prompt)
         schema = request.response_schema
         self._validate = validator(schema) if schema is not None else None
         self._arguments: dict[int, str] = {}

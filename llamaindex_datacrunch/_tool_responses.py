@@ -39,7 +39,7 @@ class ToolResponses:
             names: LlamaIndex's names of tools whose names were changed for the model.
         """
         self._request = request
-        self._reader = request.reader(stop)
+        self._reader = request.reader(stop, prompt)
         self._names = names or {}
         self._leading = " " if isinstance(prompt, ChatPrompt) else ""
 

@@ -14,7 +14,7 @@ from langchain_core.messages import (
 from pydantic import ValidationError
 
 from datacrunch_tgi import ArgumentError, ControlTokenWarning
-from datacrunch_tgi.testing import EmulatedEndpoint
+from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from langchain_datacrunch import ChatDataCrunch
 
 Call = Callable[..., Awaitable[Any]]
@@ -97,7 +97,27 @@ async def test_the_ends_of_turns_that_no_eos_token_tells_stop_an_answer(
             "stop_sequence",
         )
         sent_stop = endpoint.requests[-1].json["parameters"]["stop"]
-        assert sent_stop == ["<|eot_id|>", "<|eom_id|>", "more"]
+        assert sent_stop == ["more", "<|eot_id|>", "<|eom_id|>"]
+
+
+async def test_the_ends_of_turns_take_no_place_from_the_users_stop_strings(
+    serve: Callable[..., EmulatedEndpoint], ask: Call
+) -> None:
+    """A server that takes four strings gets the user's; the answer still ends with its turn."""
+    said = [
+        ScriptedToken("Yes."),
+        ScriptedToken("<|eom_id|>", special=True),
+        ScriptedToken("user"),
+        ScriptedToken("More"),
+    ]
+    endpoint = serve(answers=said)
+    stop = ["A", "B", "C", "D"]
+    chat = ChatDataCrunch(base_url=endpoint.url, model="Llama-3.1-8B-Instruct", stop=stop)
+    for method in ("invoke", "stream"):
+        message = await ask(chat, method)
+        assert message.text == "Yes."
+        assert message.response_metadata["tgi_finish_reason"] == "stop_sequence"
+        assert endpoint.requests[-1].json["parameters"]["stop"] == stop
 
 
 async def test_control_tokens_of_a_users_are_broken_up_with_one_warning(

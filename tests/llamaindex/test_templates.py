@@ -119,7 +119,7 @@ async def test_the_ends_of_turns_stop_an_answer(
     assert (await ask(model))[-1].text == "Yes "
     model.complete("formatted already", formatted=True)
     for request in endpoint.requests:
-        assert request.json["parameters"]["stop"] == ["<|im_end|>", "more"]
+        assert request.json["parameters"]["stop"] == ["more", "<|im_end|>"]
 
 
 async def test_control_tokens_of_a_users_are_broken_up(

@@ -271,3 +271,73 @@ def test_command_r7bs_answers_are_shown_without_their_markers() -> None:
         ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ):
         assert _read("command-r7b", start, "Hello <b>", end).text == "Hello <b>"
+
+
+THOUGHTS: dict[str, list[str | tuple[str]]] = {
+    "qwen": [f"I could <tool_call>\n{CALL}\n</tool_call>, or not."],
+    "hermes": [f"<tool_call>{CALL}</tool_call>"],
+    "qwen3-coder": ["<function=add>\n</function>"],
+    "llama-3": [f"{CALL}\n"],
+    "llama-4": [("<|python_start|>",), "[add(a=1)]", ("<|python_end|>",)],
+    "mistral": ["So: ", ("[TOOL_CALLS]",), "add", ("[ARGS]",), '{"a": 1}'],
+    "granite": [("<|tool_call|>",), f"[{CALL}]"],
+    "phi-4": [f"functools[{CALL}]"],
+    "deepseek": ['<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜>'],  # noqa: RUF001
+    "command-r": [f"Action:\n```json\n[{CALL}]\n```"],
+    "command-r7b": [f"<|START_ACTION|>[{CALL}]<|END_ACTION|>"],
+    "words": [f'{{"tool_calls": [{CALL}]}}'],
+}
+"""Calls that a model only thinks of, in each family's form."""
+REASONING: list[tuple[str | tuple[str], str | tuple[str]]] = [
+    ("<think>", "</think>"),
+    (("<think>",), ("</think>",)),
+    (("[THINK]",), ("[/THINK]",)),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<scratch_pad>", "</scratch_pad>"),
+]
+
+
+def _shown(parts: Sequence[str | tuple[str]]) -> str:
+    return "".join(part for part in parts if isinstance(part, str))
+
+
+@pytest.mark.parametrize(("begin", "end"), REASONING, ids=str)
+@pytest.mark.parametrize("name", THOUGHTS)
+def test_a_call_in_the_models_reasoning_is_text(
+    name: str, begin: str | tuple[str], end: str | tuple[str]
+) -> None:
+    """It is shown to the last character, in the beginning of an answer, later, and where it is cut."""
+    thought = [begin, *THOUGHTS[name], end]
+    for parts in ([*thought, " No."], ["Hm. ", *thought, " No."], thought[:-1]):
+        read = _read(name, *parts)
+        assert (read.calls, read.invalid_calls) == ([], [])
+        assert read.text == _shown(parts)
+
+
+@pytest.mark.parametrize("end", ["</think>", ("</think>",)], ids=str)
+@pytest.mark.parametrize("name", THOUGHTS)
+def test_reasoning_that_the_prompt_begins_ends_in_the_answer(
+    name: str, end: str | tuple[str]
+) -> None:
+    """What comes after it may call."""
+    thought = [*THOUGHTS[name], end, "\n\n"]
+    for cut in (len(thought), 1):
+        reader = ToolCallReader(ToolFormat.named(name), TOOLS, reasoning=True)
+        reader.read(_tokens(*thought[:cut]), "length")
+        assert (reader.calls, reader.invalid_calls) == ([], [])
+        assert reader.text == _shown(thought[:cut])
+    reader = ToolCallReader(ToolFormat.named(name), TOOLS, reasoning=True)
+    reader.read(_tokens(*thought, *THOUGHTS[name]), "eos_token")
+    assert [(call.name, call.arguments.keys() <= {"a"}) for call in reader.calls] == [("add", True)]
+
+
+def test_a_quoted_mark_of_reasoning_hides_no_call() -> None:
+    """Whoever writes of the mark does not think."""
+    read = _read("qwen", f"I do not use `<think>`.\n<tool_call>{CALL}</tool_call>")
+    assert (read.text, len(read.calls)) == ("I do not use `<think>`.", 1)
+
+
+def test_an_answer_ends_at_a_special_token_that_is_a_stop_string() -> None:
+    """What the model writes behind the end of its turn is neither text nor a call."""
+    read = _read("llama-3", "No.", ("<|eom_id|>",), f"{CALL}", stop=["<|eom_id|>"])
+    assert (read.text, read.calls) == ("No.", [])

@@ -105,7 +105,9 @@ class ChatEndpoint(Endpoint):
             images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
-        return self._stopping(template), prompt
+        if request:
+            prompt = request.without_reasoning(prompt)
+        return self._stopping(template, request), prompt
 
     def _with_tools(
         self,
@@ -134,13 +136,13 @@ class ChatEndpoint(Endpoint):
         update: dict[str, Any] = {"details": True, "return_full_text": False}
         if request.grammar:
             update["grammar"] = request.grammar
-        if not request.in_words and request.offered:
-            update["stop"] = [*tool_format.stop, *(self.stop or ())]
         return self.model_copy(update=update), request
 
     @property
     def _reads_images(self) -> bool:
         return reads_images(self.model) if self.supports_images is None else self.supports_images
 
-    def _stopping(self, template: ChatTemplate) -> Self:
-        return self.model_copy(update={"stop": [*template.stop, *(self.stop or ())]})
+    def _stopping(self, template: ChatTemplate, request: ToolRequest | None = None) -> Self:
+        """Return a copy that stops where turns end: behind the user's strings, which a server takes first."""
+        ends = request.format.stop if request and request.offered else ()
+        return self.model_copy(update={"stop": [*(self.stop or ()), *template.stop, *ends]})

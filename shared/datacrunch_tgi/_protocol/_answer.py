@@ -57,11 +57,13 @@ def build_answer(
     """Build the answer from the body and headers of `/generate` (TGI 1.4 reports usage in headers)."""
     details = response.details
     prefix = context.prefix
+    at_token = False
     if details and details.tokens:
-        text = _shown(details.tokens)
+        text, at_token = _shown(details.tokens, context.stop)
     else:
         text = response.generated_text.removeprefix(prefix)
-    text, was_cut = cut(text.removeprefix(context.leading), context.stop)
+    text, at_text = cut(text.removeprefix(context.leading), context.stop)
+    was_cut = at_token or at_text
     if details and was_cut:
         details = details.model_copy(update={"finish_reason": STOP_SEQUENCE})
     prompt = _count(headers.get("x-prompt-tokens"))
@@ -115,6 +117,8 @@ class AnswerAccumulator:
         if text and self._leading:
             text, self._leading = text.removeprefix(self._leading), ""
         text = self._stop.push(text)
+        if token.special and event.generated_text is None and token.text in self._context.stop:
+            text = self._stop.end()
         if event.generated_text is not None:
             self._last, self.received_last = event, True
             text += self._stop.flush()
@@ -153,8 +157,15 @@ class AnswerAccumulator:
         )
 
 
-def _shown(tokens: Sequence[Token]) -> str:
-    return "".join(token.text for token in tokens if not token.special)
+def _shown(tokens: Sequence[Token], stop: Sequence[str]) -> tuple[str, bool]:
+    """Return the text up to a special token that is a stop string, and whether more tokens follow."""
+    parts = list[str]()
+    for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
+        if not token.special:
+            parts.append(token.text)
+        elif left and token.text in stop:
+            return "".join(parts), True
+    return "".join(parts), False
 
 
 def _count(header: str | None) -> int | None:

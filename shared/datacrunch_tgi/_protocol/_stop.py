@@ -38,6 +38,12 @@ class StopFilter:
         shown, self._held = self._held[:start], self._held[start:]
         return shown
 
+    def end(self) -> str:
+        """End the answer here; return what was held back."""
+        shown = self.flush()
+        self.found = True
+        return shown
+
     def flush(self) -> str:
         """Return what was held back, at the end of the text."""
         shown, found = cut(self._held, self._stops)

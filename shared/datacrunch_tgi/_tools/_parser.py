@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from datacrunch_tgi._tools import _literals, _markup, _objects
-from datacrunch_tgi._tools._formats import DEEPSEEK, ToolFormat
+from datacrunch_tgi._tools._formats import DEEPSEEK, ONLY_SPECIAL, REASONING, ToolFormat
 from datacrunch_tgi._tools._objects import Context
 from datacrunch_tgi._tools._output import Call
 from datacrunch_tgi._tools._source import Steps, begins_at
@@ -14,7 +14,6 @@ _WORD = re.compile(r"\w*")
 _NAME = re.compile(r"[\w.-]*")
 _SEPARATOR = re.compile(r"[\s;]*")
 _QUOTES = ('"', "'", "`")
-_THINK, _END_THINK = "<think>", "</think>"
 _CALLS, _CALL, _SEP, _END_CALL, _END_CALLS = DEEPSEEK
 
 
@@ -33,19 +32,35 @@ class Parser:
         self._source, self._output = context.source, context.output
         self._openers = [special.get(text, text) for text in tool_format.open]
         self._special = special
+        self._reasoning = dict[str, tuple[str, ...]]()
+        for begin, end in REASONING.items():
+            forms = (special[end],) if end in ONLY_SPECIAL else (end, special[end])
+            self._reasoning[special[begin]] = forms
+            if begin not in ONLY_SPECIAL:
+                self._reasoning[begin] = forms
         self._bare = in_words or tool_format.syntax == "bare"
         self._gap = ""
         """White space that is shown if text follows, and not if a call does."""
 
-    def read(self) -> Steps[None]:
-        """Read the whole answer."""
-        openers = [*self._openers, *self._format.drop]
+    def read(self, *, reasoning: bool) -> Steps[None]:
+        """Read the whole answer.
+
+        Args:
+            reasoning: Whether it begins inside the model's reasoning.
+        """
+        openers = [*self._openers, *self._format.drop, *self._reasoning]
         if self._bare:
             openers += ["{", "[", _FENCE]
-        yield from self._think()
+        if reasoning:
+            yield from self._reason(*self._reasoning.values())
         while opener := (yield from self._text(openers)):
             if opener in self._format.drop:
                 self._source.take(len(opener))
+            elif opener in self._reasoning:
+                quoted = self._output.last in _QUOTES and not self._gap
+                self._show(self._source.take(len(opener)))
+                if not quoted:
+                    yield from self._reason(self._reasoning[opener])
             elif (yield from self._call(opener)):
                 self._gap += yield from self._source.span(_SEPARATOR)
         self._end()
@@ -59,12 +74,10 @@ class Parser:
         if not self._output.calls and not self._output.invalid_calls:
             self._output.show(self._gap)
 
-    def _think(self) -> Steps[None]:
-        self._gap = yield from self._source.space()
-        if (yield from self._source.literal(_THINK)):
-            self._show(_THINK)
-            if (yield from self._text([_END_THINK])):
-                self._show(self._source.take(len(_END_THINK)))
+    def _reason(self, *ends: tuple[str, ...]) -> Steps[None]:
+        """Show reasoning up to its end; a call in it is only quoted."""
+        if end := (yield from self._text([one for forms in ends for one in forms])):
+            self._show(self._source.take(len(end)))
 
     def _text(self, openers: list[str] | tuple[str, ...]) -> Steps[str]:
         """Show text up to an opener; return that, "" at the end."""

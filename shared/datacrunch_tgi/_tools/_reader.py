@@ -6,7 +6,7 @@ from typing import Any
 from datacrunch_tgi._protocol._schema import Token
 from datacrunch_tgi._protocol._stop import StopFilter
 from datacrunch_tgi._tools._calls import Delta, InvalidToolCall, ToolCall
-from datacrunch_tgi._tools._formats import ToolFormat
+from datacrunch_tgi._tools._formats import REASONING, ToolFormat
 from datacrunch_tgi._tools._objects import Context
 from datacrunch_tgi._tools._output import Output
 from datacrunch_tgi._tools._parser import Parser
@@ -31,6 +31,7 @@ class ToolCallReader:
         stop: Sequence[str] = (),
         in_words: bool = False,
         final: bool = False,
+        reasoning: bool = False,
     ) -> None:
         """Start an answer.
 
@@ -40,12 +41,16 @@ class ToolCallReader:
             stop: The request's stop strings: the answer ends before the first.
             in_words: Whether calls may also come as plain JSON, since the prompt asked for it.
             final: Whether that JSON may also be a final answer.
+            reasoning: Whether the prompt has begun the model's reasoning.
         """
         self.text = ""
         self.raw_text = ""
         self._stop = StopFilter(stop)
+        self._ends = frozenset(stop)  # special tokens among them
+        self._ended = False
         self._format = tool_format
-        self._special = {text: marker(place) for place, text in enumerate(tool_format.special)}
+        special = (*tool_format.special, *REASONING, *REASONING.values())
+        self._special = {text: marker(place) for place, text in enumerate(special)}
         self._source = Source()
         self._output = Output({ord(one): text for text, one in self._special.items()})
         schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
@@ -53,7 +58,7 @@ class ToolCallReader:
             self._source, self._output, schemas, tool_format.syntax == "mistral", final
         )
         parser = Parser(context, tool_format, self._special, in_words=in_words)
-        self._steps = parser.read() if tools else parser.read_text()
+        self._steps = parser.read(reasoning=reasoning) if tools else parser.read_text()
         next(self._steps, None)
 
     @property
@@ -73,11 +78,14 @@ class ToolCallReader:
 
     def push(self, token: Token) -> Delta:
         """Take the next token, special or not; return what can be shown now."""
-        if self._stop.found:
+        if self._stop.found or self._ended:
             return Delta()
         plain = without_markers(token.text)
         if not token.special:
             return self._take(self._stop.push(plain))
+        if plain in self._ends:
+            self._ended = True
+            return Delta()
         if plain in self._special:
             return self._take(self._stop.flush() + self._special[plain])
         return self._take(self._stop.flush() + plain) if plain in self._format.plain else Delta()

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, StructuredOutputError, truncate
 from datacrunch_tgi._structured import grammar_of, instructions
-from datacrunch_tgi._tools._formats import ToolFormat
+from datacrunch_tgi._tools._formats import REASONING, ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
 
 ToolChoice = str | bool | Mapping[str, Any] | None
@@ -113,7 +114,7 @@ class ToolRequest:
             return None
         return _object(response={"anyOf": [calls, _object(answer=dict(self.response_schema))]})
 
-    @property
+    @cached_property
     def grammar(self) -> dict[str, Any] | None:
         """The parameter `grammar`; None where the model answers freely, or where no grammar can say it."""
         schema = self.schema
@@ -158,11 +159,20 @@ class ToolRequest:
             )
         return "\n\n".join(parts)
 
-    def reader(self, stop: Sequence[str] = ()) -> ToolCallReader:
+    def without_reasoning(self, prompt: str) -> str:
+        """End the reasoning that a prompt begins, if a grammar leaves no room for it."""
+        opened = prompt.rstrip()
+        for begin, end in REASONING.items() if self.grammar else ():
+            if opened.endswith(begin):
+                return f"{opened}\n\n{end}\n\n"
+        return prompt
+
+    def reader(self, stop: Sequence[str] = (), prompt: str = "") -> ToolCallReader:
         """Return a reader for one answer.
 
         Args:
             stop: The stop strings of the request, which end the answer.
+            prompt: The prompt, which may begin the model's reasoning.
         """
         bare = self.in_words or self.schema is not None
         return ToolCallReader(
@@ -171,6 +181,7 @@ class ToolRequest:
             stop=stop,
             in_words=bare,
             final=self.response_schema is not None,
+            reasoning=prompt.rstrip().endswith((*REASONING,)),
         )
 
     def check(self, reader: ToolCallReader) -> None:
