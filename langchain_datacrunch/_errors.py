@@ -44,7 +44,7 @@ from datacrunch_tgi import (
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """What LangChain reads from an error and shows in traces; of the headers, Retry-After alone."""
+    """What LangChain reads from an error and shows in traces: of the headers two that hold no secret."""
 
     status_code: int
     text: str
@@ -62,7 +62,9 @@ class _RespondedError(APIError):
     def response(self) -> ErrorResponse:
         """The server's response."""
         asked = {} if self.retry_after is None else {"retry-after": f"{self.retry_after:g}"}
-        return ErrorResponse(self.status, self.server_message, self.error_type, asked)
+        name = {"x-request-id": self.request_id} if self.request_id else {}
+        headers = {**name, **asked}
+        return ErrorResponse(self.status, self.server_message, self.error_type, headers)
 
 
 class DataCrunchAuthenticationError(_RespondedError, AuthenticationError, ModelAuthenticationError):

@@ -24,7 +24,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from datacrunch_tgi import Answer, StreamEvent, Token
 from datacrunch_tgi._integration._finish_reasons import finish_reasons
-from langchain_datacrunch._outputs import response_metadata
+from langchain_datacrunch._outputs import llm_output, response_metadata
 from langchain_datacrunch._tools import ToolAnswer
 
 _PROVIDER = {"model_provider": "datacrunch"}
@@ -55,8 +55,7 @@ def to_chat_result(
     generation = ChatGeneration(
         message=message, generation_info=dict(finish_reasons(answer, called=called))
     )
-    output = {name: metadata[name] for name in ("token_usage", "model_name")}
-    return ChatResult(generations=[generation], llm_output=output)
+    return ChatResult(generations=[generation], llm_output=llm_output(metadata))
 
 
 def to_chat_chunk(

@@ -12,6 +12,7 @@ report is left out:
     seed               where something was drawn at random
     token_usage        `prompt_tokens`, `completion_tokens`, `total_tokens`
     model_name
+    request_id         the server's name for the request (`x-request-id`)
     tokens             for each token `id`, `text`, `logprob`, `special`, `top_tokens`
     prefill            the prompt's tokens, where `decoder_input_details` asked for them
     best_of_sequences  the answers that `best_of` generated and did not choose
@@ -70,8 +71,13 @@ def merge_chunks(chunks: Sequence[GenerationChunk]) -> Generation:
 def to_result(generation: Generation) -> LLMResult:
     """Make the result of one prompt."""
     info = generation.generation_info or {}
-    output = {name: info[name] for name in ("token_usage", "model_name")}
-    return LLMResult(generations=[[generation]], llm_output=output)
+    return LLMResult(generations=[[generation]], llm_output=llm_output(info))
+
+
+def llm_output(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return what the result of one prompt shows of its metadata."""
+    names = ("token_usage", "model_name", "request_id")
+    return {name: metadata[name] for name in names if name in metadata}
 
 
 def merge_results(results: Sequence[LLMResult]) -> LLMResult:
@@ -87,12 +93,20 @@ def merge_results(results: Sequence[LLMResult]) -> LLMResult:
 
 
 def sum_usage(outputs: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """Add up the tokens of several prompts' `llm_output`; None if there is none."""
+    """Add up the tokens of several prompts' `llm_output`, and keep what is the same in all.
+
+    None if there is none.
+    """
     known = [output for output in outputs if output]
     usages: list[dict[str, int]] = [output["token_usage"] for output in known]
     names = set[str]().union(*usages).intersection(*usages)
     total = {name: sum(usage[name] for usage in usages) for name in sorted(names)}
-    return {**known[-1], "token_usage": total} if known else None
+    common = {
+        name: value
+        for name, value in (known[-1] if known else {}).items()
+        if all(output.get(name) == value for output in known)
+    }
+    return {**common, "token_usage": total} if known else None
 
 
 def response_metadata(answer: Answer, model: str, *, called: bool = False) -> dict[str, Any]:
@@ -109,6 +123,7 @@ def response_metadata(answer: Answer, model: str, *, called: bool = False) -> di
         "seed": details and details.seed,
         "prefill": details and _dumped(details.prefill),
         "best_of_sequences": details and _dumped(details.best_of_sequences),
+        "request_id": answer.request_id,
     }
     return {
         **{name: value for name, value in reported.items() if value not in (None, [])},

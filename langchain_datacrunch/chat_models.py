@@ -85,8 +85,9 @@ class ChatDataCrunch(_Options):
     they take precedence over the model's, except that stop strings and `extra_parameters` are added.
 
     A message has `usage_metadata` if the server reports the prompt's tokens or there is a `tokenizer`;
-    `response_metadata` has `finish_reason`, `model_name`, `token_usage`, `seed` and, with
-    `logprobs=True`, log probabilities. In a stream the last chunk has them.
+    `response_metadata` has `finish_reason`, `model_name`, `token_usage`, `seed`, `request_id` where the
+    server sends `x-request-id`, and, with `logprobs=True`, log probabilities. In a stream the last chunk
+    has them.
 
     Control tokens in a message's text, such as `[INST]` or `<|im_start|>`, are defused before they are
     sent, with a warning, so that no text passes for another's turn: see `ChatTemplate.prompt`.

@@ -32,11 +32,13 @@ _NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tok
 def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
     """Return the response for an answer, or with a `delta` the last response of a stream.
 
-    Its `raw` is the server's body in plain JSON types, with `usage`, `finish_reason` (`stop`, `length`) and
-    TGI's own `tgi_finish_reason`. In a stream it is without the tokens, which earlier responses hold.
+    Its `raw` is the server's body in plain JSON types, with `usage`, `finish_reason` (`stop`, `length`),
+    TGI's own `tgi_finish_reason`, and `request_id` where the server has sent `x-request-id`. In a stream it is without the tokens, which earlier responses hold.
     """
     raw = answer.model_dump(mode="json", exclude=_NOT_DUMPED if delta is None else _NOT_IN_STREAMS)
     raw |= {"usage": answer.usage.model_dump(exclude_none=True), **finish_reasons(answer)}
+    if answer.request_id:
+        raw["request_id"] = answer.request_id
     details = answer.details
     return CompletionResponse(
         text=answer.text,

@@ -25,13 +25,16 @@ key, the prompt, the request or the original exception, whose traceback would co
 as text.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 REDACTED = "**********"
 """What is shown instead of a secret."""
 LONGEST_MESSAGE = 300
 """Characters of a server's message that the message of an error shows."""
+LONGEST_ID = 100
+"""Characters of a request id that it shows."""
 LONGEST_WORDS = 2000
 """Characters of a server's message that an error keeps."""
 
@@ -48,6 +51,8 @@ class DataCrunchError(Exception):
         hint: What to do; "" if there is no general advice.
         text: The part of the answer that was received before the error; "" if none.
         requests: Number of requests that were sent for this call.
+        headers: Headers of the response that the error came with or interrupted, as in `Answer`; empty if
+            there was none.
         url: URL that they were sent to, without user and query; "" if none was sent.
     """
 
@@ -57,20 +62,27 @@ class DataCrunchError(Exception):
     text: str = ""
     requests: int = 0
     url: str = ""
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str, *, said: str = "") -> None:
         super().__init__(message)
         self._summary, self._said = message, said
         self._compose()
 
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request (`x-request-id`); None if it sent none."""
+        return self.headers.get("x-request-id")
+
     def __str__(self) -> str:
-        """Return the message, the URL and number of requests, and the hint."""
+        """Return the message, the URL, the number of requests, the last request id, and the hint."""
         host = "/".join(self.url.split("/")[:3])
         where = self.url if host not in self.message else ""
         number = (
             f"{self.requests} request{'s' * (self.requests != 1)} sent" if self.requests else ""
         )
-        details = "; ".join(filter(None, (where, number)))
+        name = f"request id {truncate(self.request_id, LONGEST_ID)}" if self.request_id else ""
+        details = "; ".join(filter(None, (where, number, name)))
         words = f"{self.message} ({details})" if details else self.message
         end = "" if words.endswith((".", "!", "?", "…")) else "."
         return f"{words}{end} {self.hint}" if self.hint else words

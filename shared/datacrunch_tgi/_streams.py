@@ -1,6 +1,6 @@
 """Streams: the events of an answer, and at the end the answer."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Generic, Self, TypeVar
 
 from datacrunch_tgi._protocol._call import StreamCall
@@ -27,6 +27,16 @@ class _Stream(Generic[Driver]):
     def finished(self) -> bool:
         """Whether the last event has been read."""
         return self._call.finished
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the response, as in `Answer`; empty before they have arrived."""
+        return self._call.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request (`x-request-id`); None if it sent none."""
+        return self.headers.get("x-request-id")
 
     @property
     def answer(self) -> Answer:

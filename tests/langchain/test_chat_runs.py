@@ -67,18 +67,19 @@ async def test_the_cache_tells_models_and_calls_apart(
 
 
 @pytest.mark.parametrize("method", ["invoke", "stream"])
-async def test_a_trace_shows_status_and_body_of_an_error_and_no_header_but_one(
+async def test_a_trace_shows_status_and_body_of_an_error_and_no_header_but_two(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, remembering: Any, method: str
 ) -> None:
     body = {"error": "Model is overloaded", "error_type": "overloaded"}
-    headers = {"Retry-After": "7", "X-Request": "sk-secret"}
+    headers = {"Retry-After": "7", "X-Request-Id": "id-1", "X-Request": "sk-secret"}
     endpoint.fail_next(status=429, body=body, headers=headers)
     with pytest.raises(OverloadedError):
         await call(chat, method, "Hi", max_retries=0, config={"callbacks": [remembering]})
     ((_, _, told),) = remembering.errors
     assert told.generations[0][0].message.response_metadata == {
         "body": body,
-        "headers": {"retry-after": "7"},
+        "headers": {"retry-after": "7", "x-request-id": "id-1"},
+        "request_id": "id-1",
         "status_code": 429,
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
+from datacrunch_tgi._protocol._response_headers import NO_HEADERS
 from datacrunch_tgi._protocol._schema import (
     Answer,
     Details,
@@ -76,6 +77,7 @@ def build_answer(
         finish_reason=STOP_SEQUENCE if was_cut else details and details.finish_reason,
         details=details,
         usage=_usage(prompt, completion, context),
+        headers=headers,
     )
 
 
@@ -133,8 +135,8 @@ class AnswerAccumulator:
             self._has_top_tokens = True
         self._events.append(data)
 
-    def finish(self) -> Answer:
-        """Build the answer after the stream has ended."""
+    def finish(self, headers: Mapping[str, str] = NO_HEADERS) -> Answer:
+        """Build the answer after the stream has ended; `headers` are its response's."""
         reported = self._last.details if self._last else None
         generated = reported.generated_tokens if reported else len(self._events)
         reason = STOP_SEQUENCE if self._stop.found else reported and reported.finish_reason
@@ -154,6 +156,7 @@ class AnswerAccumulator:
             finish_reason=reason,
             details=details,
             usage=_usage(reported.input_length if reported else None, generated, self._context),
+            headers=headers,
         )
 
 

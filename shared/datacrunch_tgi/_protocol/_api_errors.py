@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -22,6 +21,7 @@ from datacrunch_tgi._errors import (
     ServerError,
 )
 from datacrunch_tgi._protocol._error_body import parse_error_body, strip_html
+from datacrunch_tgi._protocol._redact import without_user_and_query
 
 STARTING = frozenset({502, 503, 504})
 """Statuses of a gateway while the server behind it starts."""
@@ -127,7 +127,7 @@ def _set_hint(error: APIError, headers: Mapping[str, str]) -> None:
     if hints:
         error.hint = " ".join(hints)
     if isinstance(error, NotFoundError) and (location := headers.get("location")):
-        error.set_location(_without_user_and_query(location))
+        error.set_location(without_user_and_query(location))
 
 
 def unexpected_body(
@@ -158,14 +158,6 @@ def _class_of(status: int) -> type[APIError]:
     if 300 <= status < 400:  # noqa: PLR2004 -- the class of redirects
         return NotFoundError
     return InvalidRequestError if 400 <= status < 500 else ServerError  # noqa: PLR2004 -- likewise
-
-
-def _without_user_and_query(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return ""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _retry_after(headers: Mapping[str, str], estimate: float | None) -> float | None:

@@ -24,6 +24,7 @@ from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._response_headers import NO_HEADERS, without_secrets
 from datacrunch_tgi._protocol._responses import Head, is_stream, not_a_stream, read_event
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 from datacrunch_tgi._protocol._sse import EventDecoder
@@ -78,6 +79,7 @@ class Call(ABC, Generic[Result]):
         self._prepare = prepare
         self._on_retry, self._clock, self._jitter = on_retry, clock, jitter
         self._requests = 0
+        self.headers = NO_HEADERS
 
     @abstractmethod
     def _read(self, head: Head) -> Steps:
@@ -127,8 +129,10 @@ class Call(ABC, Generic[Result]):
         left = self._time_left()
         self._connecting_is_limited = self._limits.connect_timeout <= left
         self._requests += 1
+        self.headers = NO_HEADERS
         head = yield Open(self._request, min(self._limits.connect_timeout, left), left)
-        yield from self._read(head)
+        self.headers = without_secrets(head.headers, self._redactor.redact)
+        yield from self._read(Head(head.status, self.headers))
 
     def _time_left(self) -> float:
         """Return the seconds left for the first token."""
@@ -152,6 +156,7 @@ class Call(ABC, Generic[Result]):
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # their frames hold the body
         error.redact(self._redactor.redact, self._request.prompt)
+        error.headers = without_secrets(self.headers, self._redact)
         error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
@@ -174,6 +179,9 @@ class Call(ABC, Generic[Result]):
                 f"Waited {waited:.0f} seconds for the server to start. "
                 f"Raise startup_timeout ({startup:g} seconds) to wait longer."
             )
+
+    def _redact(self, words: str) -> str:
+        return self._redactor.redact(words, self._request.prompt)
 
 
 class UnaryCall(Call[Result]):
@@ -252,7 +260,7 @@ class StreamCall(Call[Answer]):
                 yield Close()
             if events[:-1]:
                 yield events[:-1]
-            self.result, self.finished, events = answer.finish(), True, events[-1:]
+            self.result, self.finished, events = answer.finish(self.headers), True, events[-1:]
         if events:
             yield events
         if error:

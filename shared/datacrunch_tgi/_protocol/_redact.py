@@ -34,11 +34,12 @@ SHORTEST_EXCERPT = 16
 """Shortest excerpt of the prompt, in characters without white space (about twenty with it). A shorter
 prompt is searched for as a whole, unless it is a single word."""
 
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"(?i)auth(?!or(?!i))|token|secret|passw|pwd|credential|cookie|session|signature|jwt|key(?!word)"
 )
 _IGNORED = " \t\n\r\f\v\xa0\u3000\\\"'`/&<>%+"
 """White space, and the characters that escapes start with or replace."""
+_ESCAPE_MARKS = "\\%&"
 _ESCAPE = re.compile(
     r"""(?x)
     \\+u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\+u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})  # JSON, two halves
@@ -67,6 +68,8 @@ class Redactor:
     def redact(self, words: str, prompt: str = "") -> str:
         """Return the message of a server, a proxy or a library without secrets and the prompt."""
         words = words[:LONGEST_SEARCHED]
+        if not (prompt or self._may_repeat_secrets(words)):
+            return words
         forms = [_literal(words), _unescaped(words)]
         found: list[tuple[int, int]] = []
         for secret in self._secrets():
@@ -78,10 +81,20 @@ class Redactor:
             found += _find(forms, folded, min(SHORTEST_EXCERPT, len(folded)))
         return _starred(words, found)
 
+    def _may_repeat_secrets(self, words: str) -> bool:
+        """Look quickly, as it is done for the headers of each response."""
+        folded = _folded(words)
+        size, every = _block(SHORTEST_SECRET)
+        return any(mark in words for mark in _ESCAPE_MARKS) or any(
+            secret[at : at + size] in folded
+            for secret in map(_folded, self._secrets())
+            for at in range(0, len(secret) - size + 1, every)
+        )
+
     def _secrets(self) -> Iterator[str]:
         """Yield the secrets, in each form in which they may be repeated."""
         for name, value in self._headers:
-            if _SECRET_NAME.search(name):
+            if SECRET_NAME.search(name):
                 yield from filter(_is_secret, _header_secrets(name, value.get_secret_value()))
         if self._proxy:
             parts = urlsplit(self._proxy.get_secret_value())
@@ -157,6 +170,12 @@ def _find(forms: list[_Form], secret: str, shortest: int) -> Iterator[tuple[int,
             place += 1
 
 
+def _block(shortest: int) -> tuple[int, int]:
+    """The size of blocks, and every how many characters one begins, so that each run has one in it."""
+    size = shortest * 3 // 4
+    return size, shortest - size + 1
+
+
 def _end_of_run(text: str, begin: int, secret: str, shortest: int) -> int:
     """Return the end of the run at `begin` that is in the secret too; 0 if there is none."""
     end = begin + shortest
@@ -215,3 +234,12 @@ def _starred(words: str, found: list[tuple[int, int]]) -> str:
             pieces += [words[place:begin], REDACTED]
         place = max(place, end)
     return "".join([*pieces, words[place:]])
+
+
+def without_user_and_query(url: str) -> str:
+    """Return an address without what may be secret in it; "" for what is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -4,7 +4,7 @@ Fields that a server leaves out are None or empty. Fields that are not listed he
 as attributes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import (
@@ -15,9 +15,12 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetPydanticSchema,
     SerializerFunctionWrapHandler,
+    SkipValidation,
     ValidatorFunctionWrapHandler,
 )
 from pydantic_core import CoreSchema, core_schema
+
+from datacrunch_tgi._protocol._response_headers import ResponseHeaders
 
 Item = TypeVar("Item")
 
@@ -159,6 +162,28 @@ class Answer(_Response):
     """`length`, `eos_token` or `stop_sequence`; None if the server does not report it (no `details`)."""
     details: Details | None
     usage: Usage
+    headers: Annotated[Mapping[str, str], SkipValidation] = Field(
+        default_factory=ResponseHeaders, exclude=True, frozen=True, repr=False
+    )
+    """Headers of the response: read-only, names in any case, without cookies and other secrets. Neither
+    dumped nor compared."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request (`x-request-id`); None if it sent none."""
+        return self.headers.get("x-request-id")
+
+    def __eq__(self, other: object) -> bool:
+        """Compare all but the headers, which differ each time that an answer is given."""
+        if not isinstance(other, Answer):
+            return NotImplemented
+        return self._compared == other._compared
+
+    __hash__ = None  # type: ignore[assignment]  # as of other models
+
+    @property
+    def _compared(self) -> dict[str, Any]:
+        return {**vars(self), **(self.__pydantic_extra__ or {}), "headers": None}
 
 
 class Info(_Response):

@@ -1,0 +1,161 @@
+"""Answers, streams and errors have the headers of their response, and the id that support asks for."""
+
+import copy
+import pickle
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from datacrunch_tgi import Answer, APIError, Client, DataCrunchError, DisconnectedError
+
+KEY = "sk-0123456789/abcdefghij"
+PROMPT = "My name is Olivier and I"
+ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
+
+
+def respond(http: Any, route: str, **headers: str) -> bytes:
+    """An answer with headers, as the route sends it."""
+    if route == "generate":
+        return cast("bytes", http.answer(**headers))
+    return cast("bytes", http.stream(http.events("Hi", " you"), **headers))
+
+
+def ask(caller: Any, route: str) -> Answer:
+    answer = caller.ask(route, PROMPT).answer
+    assert isinstance(answer, Answer)
+    return answer
+
+
+@ROUTES
+@pytest.mark.parametrize(
+    "recorded",
+    ["gateway/gateway-seed-generate", "tgi-3.3.7/seed-generate", "fork-1.1.1/ask-details"],
+)
+def test_an_answer_has_every_header_that_a_real_server_sent(
+    *, route: str, recorded: str, recordings: Any, http: Any, serve: Any, caller: Any
+) -> None:
+    """Under names in any case; framing is the connection's own."""
+    own = {"Content-Length", "Content-Type", "Connection", "Transfer-Encoding"}
+    sent = {
+        name: value
+        for name, value in recordings[recorded]["response"]["headers"]
+        if name.title() not in own
+    }
+    assert len(sent) > 2
+    headers = ask(caller(serve(respond(http, route, **sent)).url), route).headers
+    assert {name: headers[name] for name in sent} == sent
+    assert {name.upper(): headers[name.upper()] for name in headers} == {
+        name.upper(): value for name, value in headers.items()
+    }
+
+
+@ROUTES
+def test_a_request_id_is_read_and_survives_copies(
+    *, route: str, http: Any, serve: Any, caller: Any
+) -> None:
+    """It is neither dumped nor compared: the same answer comes with another id each time."""
+    ids: tuple[dict[str, str], ...] = ({"X-Request-Id": "id-1"}, {"X-Request-Id": "id-2"}, {})
+    caller = caller(serve(*(respond(http, route, **each) for each in ids)).url)
+    first, second, third = (ask(caller, route) for _ in range(3))
+    assert [first.request_id, second.request_id, third.request_id] == ["id-1", "id-2", None]
+    assert first == second == third
+    assert first != first.model_copy(update={"text": "other"})
+    for other in (pickle.loads(pickle.dumps(first)), copy.deepcopy(first), first.model_copy()):
+        assert other.headers == first.headers
+        assert other.request_id == "id-1"
+    assert "id-1" not in first.model_dump_json() + repr(first)
+    with pytest.raises(TypeError):
+        cast("Any", first.headers)["X-Request-Id"] = "other"
+
+
+def test_a_stream_has_its_headers_from_the_first_event_on(
+    http: Any, serve: Any, engine: str
+) -> None:
+    """Before its answer, and also where it is left or breaks."""
+    start = http.head(x_request_id="id-1") + http.chunk(http.event("Hi"))
+    server = serve(lambda peer: (peer.send(start), peer.wait_until_left()))
+    with Client(base_url=server.url) as client, client.stream(PROMPT) as events:
+        assert client.settings.engine == engine
+        assert (dict(events.headers), events.request_id) == ({}, None)
+        next(events)
+        assert events.headers["Content-Type"] == "text/event-stream"
+        assert events.request_id == "id-1"
+
+
+FAULTS: dict[str, Any] = {
+    "status": lambda http: http.json(422, {"error": "no"}, x_request_id="id-1"),
+    "event": lambda http: http.stream(http.data({"error": "no", "error_type": "validation"}), x_request_id="id-1"),
+    "break": lambda http: lambda peer: (peer.send(http.head(x_request_id="id-1") + http.chunk(http.event("Hi"))), peer.close()),
+    "page": lambda http: http.response(200, "<p>Welcome</p>", content_type="text/html", x_request_id="id-1"),
+    "silence": lambda http: lambda peer: (peer.send(http.head(x_request_id="id-1")), peer.wait_until_left()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_an_error_has_the_headers_of_its_response(
+    *, fault: str, http: Any, serve: Any, caller: Any
+) -> None:
+    """Whatever went wrong after they came; its text shows the request's id."""
+    server = serve(FAULTS[fault](http))
+    error = caller(server.url, first_token_timeout=0.5, max_retries=0).ask("stream", PROMPT).error
+    assert isinstance(error, DataCrunchError)
+    assert error.headers["X-Request-ID"] == error.request_id == "id-1"
+    assert "1 request sent; request id id-1)" in str(error)
+    assert pickle.loads(pickle.dumps(error)).request_id == "id-1"
+
+
+@ROUTES
+def test_an_error_has_the_id_of_the_last_request_only(
+    *, route: str, http: Any, serve: Any, caller: Any
+) -> None:
+    """Not that of a response before it; `on_retry` gets each."""
+    server = serve(http.response(503, x_request_id="id-1"), lambda peer: peer.close())
+    told: list[DataCrunchError] = []
+    caller = caller(server.url, max_retries=1)
+    error = caller.ask(route, PROMPT, on_retry=told.append).error
+    assert [each.request_id for each in told] == ["id-1"]
+    assert isinstance(error, DisconnectedError)
+    assert (error.request_id, dict(error.headers)) == (None, {})
+    assert "request id" not in str(error)
+
+
+def everything(headers: Mapping[str, str]) -> str:
+    return f"{dict(headers)}{headers!r}{pickle.dumps(headers)!r}"
+
+
+SECRET_HEADERS = {
+    "Set-Cookie": "session=0123456789",
+    "X-Auth-Token": "0123456789-abc",
+    "X-Echo": f"Bearer {KEY}",
+    "X-Escaped": KEY.replace("/", "%2F"),
+    "Location": f"https://user:0123456789@h.invalid/a?next={KEY}",
+}
+
+
+@ROUTES
+@pytest.mark.parametrize("status", [200, 422])
+def test_no_header_shows_a_secret(
+    *, route: str, status: int, http: Any, serve: Any, caller: Any
+) -> None:
+    """A cookie is left out; what is secret by its name, or repeats the client's key, is hidden."""
+    sent = {"X-Request-Id": "id-1", "X-Prompt-Tokens": "1234567890", **SECRET_HEADERS}
+    refused = http.response(422, "no", **sent)
+    server = serve(refused if status == 422 else respond(http, route, **sent))
+    taken = caller(server.url, api_key=KEY).ask(route, PROMPT)
+    headers = (taken.answer or taken.error).headers
+    assert not [secret for secret in (KEY, KEY[:12], "0123456789") if secret in everything(headers)]
+    assert "Set-Cookie" not in headers
+    assert headers["X-Auth-Token"] == "**********"
+    assert headers["X-Echo"] == "Bearer **********"
+    assert headers["Location"] == "https://h.invalid/a"
+    assert headers["X-Prompt-Tokens"] == "1234567890"
+
+
+def test_no_header_of_an_error_shows_the_prompt(http: Any, serve: Any, caller: Any) -> None:
+    """Errors are logged, so what a server repeats of the prompt is hidden."""
+    server = serve(http.response(422, "no", X_Request_Id=PROMPT, X_Echo=f"was: {PROMPT}"))
+    error = caller(server.url).ask("generate", PROMPT).error
+    assert isinstance(error, APIError)
+    assert error.headers["X-Echo"] == "was: **********"
+    assert PROMPT not in everything(error.headers) + str(error)
