@@ -130,7 +130,7 @@ async def test_the_template_is_found_by_name(emulated_endpoint: Start, model: st
         ({"inputs": None}, "inputs: there is no prompt"),
         ({"inputs": ""}, "inputs: cannot be empty"),
         ({"inputs": 5}, "inputs: must be a string, not int"),
-        ({"inputs": "a\ud800"}, "inputs: must not hold lone surrogates"),
+        ({"inputs": "a\ud800"}, "inputs: must not contain lone surrogates"),
         ({"inputs": "sesame", "parameters": {"top_p": 2}}, "top_p=2: must be"),
         ({"inputs": "sesame", "parameters": {"topp": 1}}, "did you mean 'top_p'"),
         ({"inputs": "sesame", "parameters": [1]}, "parameters: must be an object, not list"),

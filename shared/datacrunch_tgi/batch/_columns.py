@@ -26,20 +26,23 @@ class Columns:
     Args:
         names: Name of the column for each role; a role that is left out has its own name.
 
+    Attributes:
+        names: Name of the column for every role.
+
     Raises:
         ArgumentError: There is no such role, or two output columns would have one name.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         refuse_unknown(names or {}, (*INPUT_ROLES, *OUTPUT_ROLES), kind="column")
-        self._names = {role: role for role in (*INPUT_ROLES, *OUTPUT_ROLES)} | dict(names or {})
-        self._output = {role: self._names[role] for role in OUTPUT_ROLES}
+        self.names = {role: role for role in (*INPUT_ROLES, *OUTPUT_ROLES)} | dict(names or {})
+        self._output = {role: self.names[role] for role in OUTPUT_ROLES}
         for role, name in self._output.items():
             if list(self._output.values()).count(name) > 1:
                 raise ArgumentError(role, "must be a name of its own", value=repr(name))
 
     def __getitem__(self, role: str) -> str:
-        return self._names[role]
+        return self.names[role]
 
     def value(self, row: Row, role: str) -> Any:
         """Return the value that a row has for a role; None if it has none, or an empty cell."""
@@ -93,9 +96,9 @@ class Columns:
             yield f"{self[role]}_{part}"
 
 
-def dump(value: Any) -> str:
+def dump(value: Any, *, ascii_only: bool = False) -> str:
     """Return a value as one line of JSON; what JSON does not have, such as a date, as text."""
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return json.dumps(value, ensure_ascii=ascii_only, default=str)
 
 
 def _cell(value: Any) -> str:

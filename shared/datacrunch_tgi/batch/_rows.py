@@ -19,7 +19,7 @@ from datacrunch_tgi.batch._columns import Columns, Row
 from datacrunch_tgi.batch._prompts import PromptTemplate
 
 
-class Generator(Protocol):
+class Generates(Protocol):
     """What generates: an `AsyncClient`, or what stands for several."""
 
     @property
@@ -63,13 +63,16 @@ class RowRequest(NamedTuple):
     keep_details: bool
 
 
-async def answer_row(client: Generator, row: Row, options: RowOptions) -> dict[str, Any]:
+async def answer_row(
+    client: Generates, row: Row, options: RowOptions, *, where: str = ""
+) -> dict[str, Any]:
     """Answer one row.
 
     Args:
         client: What generates.
         row: Columns by name: `inputs` or `messages`, perhaps `parameters`, and any others.
         options: What all rows have in common. Rows with `messages` need its `template`.
+        where: File and line of the row; named in what was refused before any request.
 
     Returns:
         The row's columns, and `text`, `finish_reason`, `usage` (a dict of `prompt_tokens`,
@@ -83,7 +86,7 @@ async def answer_row(client: Generator, row: Row, options: RowOptions) -> dict[s
             request.inputs, request.parameters, extra_parameters=options.extra_parameters
         )
     except DataCrunchError as error:
-        return failed_row(row, error, options)
+        return failed_row(row, error, options, where=where)
     return answered_row(row, answer, options, keep_details=request.keep_details)
 
 

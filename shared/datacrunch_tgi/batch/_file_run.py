@@ -1,0 +1,281 @@
+"""Runs over files: what is done is in the output, and the same run goes on where it stopped.
+
+source ──▶ survey: rows, columns, fingerprint
+   │          │
+   │          ▼
+   │       journal: which rows are done, unless it belongs to another run
+   ▼          ▼
+rows that are not done ──▶ answers ──▶ log, a line each ──▶ Parquet or sorted output, at the end
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, Unpack
+
+from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi.batch._columns import Columns, dump
+from datacrunch_tgi.batch._files import Source, SourceRow, file_format
+from datacrunch_tgi.batch._journal import Journal, Kind
+from datacrunch_tgi.batch._keys import Fingerprint, keyed
+from datacrunch_tgi.batch._options import BatchOptions, Checked
+from datacrunch_tgi.batch._outputs import csv_line, csv_row, json_line, write_lines
+from datacrunch_tgi.batch._rows import check_row, failed_row
+from datacrunch_tgi.batch._run import Answers, Clients, Server, answer_all, serve
+from datacrunch_tgi.batch._summary import Summary
+
+SYNC_EVERY = 1.0
+"""Seconds between two times that the output is written through to the disk."""
+MOST_BAD_ROWS = 20
+"""Bad rows that an error names."""
+_PAUSE_EVERY = 1000
+"""Rows that are skipped before other tasks have their turn."""
+
+OnProgress = Callable[[Summary], None]
+
+
+async def run_file(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    client: Clients | None = None,
+    *,
+    ordered: bool = False,
+    retry_failed: bool = False,
+    strict: bool = False,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[BatchOptions],
+) -> Summary:
+    """Answer the rows of a file, and write them to another.
+
+    Whatever ends it, the same call goes on where it stopped: each row is in the output once. Rows are
+    recognised by their `id`, or else by their place. A journal stands beside the output.
+
+    Args:
+        source: A .jsonl, .csv or .parquet file (which needs pyarrow).
+        output: File of one of these kinds. JSONL and CSV grow as rows are done; Parquet is written at
+            the end.
+        client: What to generate with. Default: `AsyncClient()`. Several are used evenly.
+        ordered: Write the rows in the order of the source, at the end.
+        retry_failed: Ask again for the rows that failed in earlier runs.
+        strict: Refuse bad rows before the first request.
+        on_progress: Called with the summary after each row.
+        **options: See `BatchFields`.
+
+    Raises:
+        ArgumentError: An option was refused; the output is the source, belongs to another run, or is in
+            use by one; or `strict` found bad rows.
+        DataCrunchError: As `run`. The rows before it are in the output.
+        OSError: A file could not be written.
+    """
+    checked = Checked(**options)
+    async with serve(client, checked) as server:
+        made = FileRun(Path(source), Path(output), server, checked, ordered=ordered)
+        return await made.run(retry_failed=retry_failed, strict=strict, on_progress=on_progress)
+
+
+def run_file_sync(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    client: Clients | None = None,
+    *,
+    ordered: bool = False,
+    retry_failed: bool = False,
+    strict: bool = False,
+    on_progress: OnProgress | None = None,
+    **options: Unpack[BatchOptions],
+) -> Summary:
+    """Answer the rows of a file, and write them to another: see `run_file`."""
+    return asyncio.run(
+        run_file(
+            source,
+            output,
+            client,
+            ordered=ordered,
+            retry_failed=retry_failed,
+            strict=strict,
+            on_progress=on_progress,
+            **options,
+        )
+    )
+
+
+@dataclass
+class Survey:
+    """What a first reading of the source finds."""
+
+    rows: int = 0
+    columns: dict[str, None] = field(default_factory=dict[str, None])
+    fingerprint: Fingerprint = field(default_factory=Fingerprint)
+    details: bool = False
+
+    def add(self, key: int, row: SourceRow, columns: Columns) -> None:
+        """Count a row."""
+        self.rows += 1
+        self.details |= "details" in dump(columns.value(row.columns, "parameters"))
+        self.columns.update(dict.fromkeys(row.columns))
+        self.fingerprint.add(key, row)
+
+
+class FileRun:
+    """A run over a file.
+
+    Attributes:
+        summary: What it has done so far.
+
+    Raises:
+        ArgumentError: The files cannot be used, or not together.
+    """
+
+    def __init__(
+        self, source: Path, output: Path, server: Server, options: Checked, *, ordered: bool
+    ) -> None:
+        self._source, self._output = Source(source), output
+        self._format = file_format(output, "output")
+        if output.exists() and output.samefile(source):
+            raise ArgumentError("output", "must not be the source", value=repr(str(output)))
+        if not output.parent.is_dir():
+            raise ArgumentError("output", "its folder does not exist", value=repr(str(output)))
+        self._is_log = not ordered and self._format != "parquet"
+        self._server, self._options = server, options
+        self._columns = options.rows.columns
+        self._answers = Answers(server, options)
+        self._ordered = ordered
+        self.summary = Summary()
+
+    def stop(self) -> None:
+        """Begin no more requests, and end when those that are open have ended."""
+        self._server.paced.stop()
+
+    async def run(
+        self, *, retry_failed: bool, strict: bool, on_progress: OnProgress | None = None
+    ) -> Summary:
+        """Do what is left to do: see `run_file`."""
+        survey = await asyncio.to_thread(self._survey)
+        if strict:
+            await self._refuse_bad_rows()
+        journal = self._open(survey)
+        if retry_failed:
+            journal = journal.without_failed()
+        with journal:
+            summary = self.summary
+            summary.rows, summary.done_before = survey.rows, len(journal.done)
+            summary.failed = journal.failed
+            details = survey.details or bool((self._options.rows.parameters).get("details"))
+            self._header = self._columns.flat(survey.columns, details=details)
+            if journal.is_empty and self._is_log and self._format == "csv":
+                journal.append(csv_line(self._header), Kind.HEADER)
+            try:
+                await self._answer_all(journal, on_progress or _ignore)
+            finally:
+                journal.sync()
+            summary.interrupted = summary.done < summary.rows
+            if not self._is_log and not summary.interrupted:
+                await asyncio.to_thread(self._write_output, journal)
+        return summary
+
+    def _survey(self) -> Survey:
+        survey = Survey()
+        for key, row in keyed(self._source.rows(), self._columns):
+            survey.add(key, row, self._columns)
+        return survey
+
+    async def _refuse_bad_rows(self) -> None:
+        bad: list[str] = []
+        count = 0
+        for number, row in enumerate(self._source.rows()):
+            if number % _PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
+            try:
+                if row.error:
+                    raise row.error
+                if self._answers.options.is_chat(row.columns):
+                    await self._answers.find_template()
+                check_row(row.columns, self._answers.options)
+            except ArgumentError as error:
+                count += 1
+                if count <= MOST_BAD_ROWS:
+                    bad.append(f"{row.where}: {error.message}")
+        if count > len(bad):
+            bad.append(f"and {count - len(bad)} more")
+        if bad:
+            rows = "1 row is" if count == 1 else f"{count} rows are"
+            raise ArgumentError("source", f"{rows} not valid: {'; '.join(bad)}")
+
+    def _open(self, survey: Survey) -> Journal:
+        facts = {
+            "input": str(survey.fingerprint),
+            "format": f"{self._format}{', ordered' * self._ordered}",
+            "model": self._server.client.model,
+            **self._options.digests(),
+        }
+        log = self._output if self._is_log else _beside(self._output, "rows")
+        journal = _beside(self._output, "journal")
+        if not journal.exists() and self._output.exists() and self._output.stat().st_size:
+            raise ArgumentError(
+                "output",
+                "exists, and no journal of it: choose another",
+                value=repr(str(self._output)),
+            )
+        return Journal(log, journal, facts)
+
+    async def _answer_all(self, journal: Journal, on_progress: OnProgress) -> None:
+        summary = self.summary
+        synced = time.monotonic()
+        results = answer_all(self._rows_to_do(journal), self._answer, self._options.concurrency)
+        async with aclosing(results):
+            async for key, row in results:
+                failed = row.get(self._columns["error"]) is not None
+                journal.append(self._line(row), Kind.FAILED if failed else Kind.ANSWERED, key)
+                summary.concurrency = self._server.paced.window.size
+                summary.add(row, self._columns)
+                on_progress(summary)
+                if time.monotonic() - synced > SYNC_EVERY:
+                    await asyncio.to_thread(journal.sync)
+                    synced = time.monotonic()
+
+    async def _rows_to_do(self, journal: Journal) -> AsyncGenerator[tuple[int, SourceRow]]:
+        done = journal.done
+        skipped = 0
+        for key, row in keyed(self._source.rows(), self._columns):
+            if key not in done:
+                yield key, row
+                continue
+            skipped += 1
+            if skipped % _PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
+
+    async def _answer(self, item: tuple[int, SourceRow]) -> tuple[int, dict[str, Any]]:
+        key, row = item
+        if row.error:
+            return key, failed_row({}, row.error, self._answers.options, where=row.where)
+        return key, await self._answers.answer(row.columns, where=row.where)
+
+    def _line(self, row: dict[str, Any]) -> bytes:
+        if self._is_log and self._format == "csv":
+            return csv_row(row, self._header, self._columns)
+        return json_line(row)
+
+    def _write_output(self, journal: Journal) -> None:
+        """Write the rows of the log in the order of the source."""
+        lines = (journal.line(key) for key, _ in keyed(self._source.rows(), self._columns))
+        rows = (line for line in lines if line)
+        if self._format == "csv":
+            header = csv_line(self._header)
+            cells = (csv_row(json.loads(row), self._header, self._columns) for row in rows)
+            write_lines(self._output, chain([header], cells))
+        elif self._format == "jsonl":
+            write_lines(self._output, rows)
+
+
+def _beside(path: Path, what: str) -> Path:
+    return path.with_name(f"{path.name}.{what}")
+
+
+def _ignore(_: Summary) -> None:
+    """Show no progress."""

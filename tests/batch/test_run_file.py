@@ -1,0 +1,371 @@
+"""Files: formats, going on where a run stopped, and what is refused."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, AsyncClient
+from datacrunch_tgi.batch import Summary, run_file
+from datacrunch_tgi.testing import EmulatedEndpoint
+from tests.batch.conftest import Write, read
+
+Start = Callable[..., EmulatedEndpoint]
+
+PROMPTS = [{"id": f"row {number}", "inputs": f"prompt {number}"} for number in range(10)]
+NO_IDS = [{"inputs": row["inputs"]} for row in PROMPTS]
+ALIKE = [{"inputs": "the same"} for _ in range(10)]
+
+
+def echo(prompt: str) -> str:
+    return f"answer to {prompt}"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def batch(endpoint: EmulatedEndpoint, source: Path, output: Path, **options: Any) -> Summary:
+    settings = options.pop("settings", {})
+    async with AsyncClient(base_url=endpoint.url, **settings) as client:
+        return await run_file(source, output, client, **options)
+
+
+async def stopped_after(
+    rows: int, endpoint: EmulatedEndpoint, source: Path, output: Path, **options: Any
+) -> None:
+    """Run until so many rows are done, and stop there as an interrupt would."""
+
+    def stop(summary: Summary) -> None:
+        if summary.done == rows:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await batch(endpoint, source, output, on_progress=stop, **options)
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv"])
+@pytest.mark.parametrize("source", ["in.jsonl", "in.csv"])
+async def test_each_format_can_be_read_and_written(
+    emulated_endpoint: Start, write: Write, tmp_path: Path, source: str, output: str
+) -> None:
+    """Every row is there once, with its columns and its answer; totals are right."""
+    endpoint = emulated_endpoint(answers=echo)
+
+    summary = await batch(endpoint, write(source, PROMPTS), tmp_path / output)
+
+    rows = {row["id"]: row for row in read(tmp_path / output)}
+    assert {row["id"]: row["inputs"] for row in PROMPTS} == {
+        key: row["inputs"] for key, row in rows.items()
+    }
+    assert all(row["text"] == echo(row["inputs"]) for row in rows.values())
+    assert (summary.rows, summary.answered, summary.failed, summary.interrupted) == (
+        10,
+        10,
+        0,
+        False,
+    )
+    completion = [
+        row["usage"]["completion_tokens"] if "usage" in row else row["usage_completion_tokens"]
+        for row in rows.values()
+    ]
+    assert summary.completion_tokens == sum(map(int, completion)) > 0
+
+
+async def test_text_of_every_kind_survives(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Line ends, quotes, separators of other alphabets, emoji and escapes, in and out."""
+    texts = ['a "b", c', "two\nlines\r\n", "é😀\u2028\x85", "a\\nb", " padded "]
+    endpoint = emulated_endpoint(answers=lambda prompt: prompt.strip() + "\n.")
+    rows = [{"inputs": text} for text in texts]
+
+    for name in ("out.jsonl", "out.csv"):
+        await batch(endpoint, write(f"in{name[3:]}", rows), tmp_path / name)
+        found = {row["inputs"]: row["text"] for row in read(tmp_path / name)}
+        assert found == {text: text.strip() + "\n." for text in texts}
+
+
+@pytest.mark.parametrize("rows", [PROMPTS, NO_IDS, ALIKE], ids=["ids", "places", "alike"])
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv"])
+async def test_a_run_goes_on_where_it_stopped(
+    emulated_endpoint: Start,
+    write: Write,
+    tmp_path: Path,
+    rows: list[Mapping[str, Any]],
+    output: str,
+) -> None:
+    """What is done is not asked again, and each row is in the output once."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, path = write("in.jsonl", rows), tmp_path / output
+    await stopped_after(4, endpoint, source, path, concurrency=1)
+    asked = len(endpoint.requests)
+
+    summary = await batch(endpoint, source, path, concurrency=1)
+    again = await batch(endpoint, source, path)
+
+    assert (summary.done_before, summary.answered) == (4, 6)
+    assert len(endpoint.requests) == asked + 6
+    assert (again.done_before, again.answered) == (10, 0)
+    assert sorted(row["inputs"] for row in read(path)) == sorted(row["inputs"] for row in rows)
+
+
+async def test_rows_with_ids_may_change_their_order(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """They are recognised by them; another column can be named for it."""
+    endpoint = emulated_endpoint(answers=echo)
+    rows = [{"key": row["id"], "inputs": row["inputs"]} for row in PROMPTS]
+    source, output = write("in.jsonl", rows), tmp_path / "out.jsonl"
+    options: dict[str, Any] = {"columns": {"id": "key"}, "concurrency": 1}
+    await stopped_after(4, endpoint, source, output, **options)
+
+    write("in.jsonl", reversed(rows))
+    await batch(endpoint, source, output, **options)
+
+    assert sorted(row["key"] for row in read(output)) == sorted(row["key"] for row in rows)
+
+
+async def test_an_id_that_comes_twice_loses_no_row(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Rows whose id is taken are recognised by their place."""
+    endpoint = emulated_endpoint(answers=echo)
+    source = write("in.jsonl", [{"id": 1, "inputs": f"{number}"} for number in range(5)])
+    output = tmp_path / "out.jsonl"
+    await stopped_after(2, endpoint, source, output, concurrency=1)
+
+    await batch(endpoint, source, output)
+
+    assert sorted(row["inputs"] for row in read(output)) == list("01234")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rows": [*PROMPTS[:9], {"id": "row 9", "inputs": "another"}]}, "input"),
+        ({"rows": [*PROMPTS, {"id": "more", "inputs": "more"}]}, "input"),
+        ({"rows": PROMPTS[:9]}, "input"),
+        ({"parameters": {"max_tokens": 3}}, "parameters"),
+        ({"prompt": "Say {inputs}"}, "prompt"),
+        ({"columns": {"text": "label"}}, "columns"),
+        ({"chat": True, "chat_template": "chatml"}, "chat, chat_template"),
+        ({"settings": {"model": "another"}}, "model"),
+        ({"ordered": True}, "output"),
+    ],
+)
+async def test_what_has_changed_is_not_mixed(
+    emulated_endpoint: Start,
+    write: Write,
+    tmp_path: Path,
+    change: dict[str, Any],
+    words: str,
+) -> None:
+    """The error names what has changed, and nothing is asked or written."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
+    await stopped_after(4, endpoint, source, output, concurrency=1)
+    before, asked = output.read_bytes(), len(endpoint.requests)
+
+    if rows := change.pop("rows", None):
+        write("in.jsonl", rows)
+    with pytest.raises(ArgumentError, match=words):
+        await batch(endpoint, source, output, **change)
+
+    assert (output.read_bytes(), len(endpoint.requests)) == (before, asked)
+
+
+async def test_another_spelling_is_the_same_run(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """What sends the same requests does not count as changed; nor does the address."""
+    source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
+    await batch(emulated_endpoint(answers=echo), source, output, parameters={"max_tokens": 9})
+
+    again = await batch(
+        emulated_endpoint(answers=echo),
+        source,
+        output,
+        parameters={"max_new_tokens": 9, "stop": None},
+        concurrency=3,
+        patience=5.0,
+    )
+    assert again.done_before == 10
+
+
+async def test_failed_rows_are_asked_again_on_request(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """`retry_failed` replaces their rows; without it they count as done."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
+    endpoint.fail_next(3, status=400)
+    first = await batch(endpoint, source, output, concurrency=1)
+    assert (first.answered, first.failed, dict(first.failures)) == (
+        7,
+        3,
+        {"InvalidRequestError": 3},
+    )
+    assert sum("error" in row for row in read(output)) == 3
+
+    plain = await batch(endpoint, source, output)
+    assert (plain.done_before, plain.failed) == (10, 3)
+    endpoint.fail_next(1, status=400)
+    second = await batch(endpoint, source, output, retry_failed=True, concurrency=1)
+    third = await batch(endpoint, source, output, retry_failed=True)
+
+    assert (second.done_before, second.answered, second.failed) == (7, 2, 1)
+    assert (third.done_before, third.answered, third.failed) == (9, 1, 0)
+    assert sorted(row["id"] for row in read(output)) == [row["id"] for row in PROMPTS]
+    assert len(endpoint.requests) == 10 + 3 + 1
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv"])
+async def test_rows_can_be_sorted_at_the_end(
+    emulated_endpoint: Start, write: Write, tmp_path: Path, output: str
+) -> None:
+    """With `ordered` the output is there when all is done, in the source's order."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, path = write("in.jsonl", reversed(PROMPTS)), tmp_path / output
+    await stopped_after(4, endpoint, source, path, ordered=True)
+    assert not path.exists()
+
+    await batch(endpoint, source, path, ordered=True)
+
+    assert [row["id"] for row in read(path)] == [row["id"] for row in reversed(PROMPTS)]
+    assert all(row["text"] == echo(row["inputs"]) for row in read(path))
+
+
+async def test_a_bad_line_is_a_failed_row(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Its error names file, line and what is wrong; the others are answered."""
+    lines = [
+        '{"inputs": "one"}',
+        '{"inputs": "sesame',
+        "",
+        '["sesame"]',
+        "{}",
+        '{"inputs": "a", "parameters": {"top_p": 7}}',
+        '{"inputs": "a", "score": NaN}',
+        '{"inputs": "six"}',
+    ]
+    endpoint = emulated_endpoint(answers=echo)
+    source = write("in.jsonl", "\n".join(lines).encode() + b'\n{"inputs": "\xff"}\n')
+
+    summary = await batch(endpoint, source, tmp_path / "out.jsonl")
+
+    rows = read(tmp_path / "out.jsonl")
+    errors = sorted(row["error"]["message"] for row in rows if "error" in row)
+    assert [error.partition(": ")[0] for error in errors] == [
+        f"in.jsonl, line {number}" for number in (2, 4, 5, 6, 7, 9)
+    ]
+    assert "is not JSON" in errors[0]
+    assert "must be an object, not list" in errors[1]
+    assert "there is no prompt" in errors[2]
+    assert "top_p=7" in errors[3]
+    assert "NaN is no number in JSON" in errors[4]
+    assert "is not UTF-8" in errors[5]
+    assert not any("sesame" in error for error in errors)
+    assert (summary.answered, summary.failed) == (2, 6)
+
+
+async def test_a_bad_line_of_a_csv_is_a_failed_row(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """The line is that on which the row begins, also after cells of several lines."""
+    text = b'inputs,tag\none,a\n"two\nlines",b\nthree\nfour,d,e\n\nfive,e\n' + b"\xff,x\n"
+    endpoint = emulated_endpoint(answers=echo)
+
+    await batch(endpoint, write("in.csv", text), tmp_path / "out.csv")
+
+    rows = read(tmp_path / "out.csv")
+    assert sorted(row["inputs"] for row in rows if row["text"]) == ["five", "one", "two\nlines"]
+    errors = sorted(row["error_message"] for row in rows if row["error_type"])
+    assert errors == [
+        "in.csv, line 5: row: has 1 cells, the header 2",
+        "in.csv, line 6: row: has 3 cells, the header 2",
+        "in.csv, line 9: row: is not UTF-8",
+    ]
+
+
+async def test_strict_refuses_bad_rows_before_the_first_request(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Every bad row is named, up to a limit, and how many more there are."""
+    endpoint = emulated_endpoint(answers=echo)
+    source = write("in.jsonl", [{"inputs": "fine"}, *[{"input": "sesame"}] * 25])
+
+    with pytest.raises(ArgumentError) as refused:
+        await batch(endpoint, source, tmp_path / "out.jsonl", strict=True)
+
+    message = str(refused.value)
+    assert "25 rows are not valid: in.jsonl, line 2: inputs: there is no prompt" in message
+    assert "line 21" in message
+    assert "line 22" not in message
+    assert message.endswith("; and 5 more")
+    assert "sesame" not in message
+    assert not endpoint.requests
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "words"),
+    [
+        ("in.jsonl", "in.jsonl", "must not be the source"),
+        ("in.jsonl", "link.jsonl", "must not be the source"),
+        ("in.jsonl", "other.jsonl", "exists, and no journal of it"),
+        ("in.jsonl", "out.txt", "must end with .jsonl, .csv or .parquet"),
+        ("in.txt", "out.jsonl", "must end with .jsonl, .csv or .parquet"),
+        ("nothing.jsonl", "out.jsonl", "is not a file"),
+        ("in.jsonl", "nowhere/out.jsonl", "its folder does not exist"),
+        ("twice.csv", "out.jsonl", "has two columns 'a'"),
+        ("latin.csv", "out.jsonl", "is not UTF-8"),
+    ],
+)
+async def test_files_that_cannot_be_used_are_refused(
+    emulated_endpoint: Start, write: Write, tmp_path: Path, *, source: str, output: str, words: str
+) -> None:
+    """Nothing is asked, and no file of another is touched."""
+    endpoint = emulated_endpoint(answers=echo)
+    write("in.jsonl", PROMPTS)
+    write("other.jsonl", "precious\n")
+    write("in.txt", "Hi\n")
+    write("twice.csv", "a,a\n1,2\n")
+    write("latin.csv", b"\xe9,inputs\n1,2\n")
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "in.jsonl")
+    before = content(tmp_path)
+
+    with pytest.raises(ArgumentError, match=words):
+        await batch(endpoint, tmp_path / source, tmp_path / output)
+
+    assert content(tmp_path) == before
+    assert not endpoint.requests
+
+
+async def test_two_runs_do_not_write_one_output(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """The second is refused while the first runs."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
+    refused = []
+
+    async with AsyncClient(base_url=endpoint.url) as client:
+
+        async def rows() -> None:
+            with pytest.raises(ArgumentError) as error:
+                await run_file(source, output, client)
+            refused.append(error.value)
+
+        tasks = []
+
+        def begin_another(summary: Summary) -> None:
+            if summary.done == 1:
+                tasks.append(asyncio.ensure_future(rows()))
+
+        await run_file(source, output, client, concurrency=1, on_progress=begin_another)
+        await asyncio.gather(*tasks)
+    assert "is being written by another run" in str(refused[0])
