@@ -1,11 +1,7 @@
 """The agents of LlamaIndex call their tools, offline or on the endpoint that the environment names."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable
 
-SCRIPT = Path(__file__).parents[2] / "cookbook" / "agents_llamaindex.py"
 PRINTED = """\
 No DATACRUNCH_BASE_URL is set: an endpoint in this process gives scripted answers.
 
@@ -20,15 +16,6 @@ What does an overloaded server do?
 """
 
 
-def test_the_agents_run_by_their_command_without_a_network() -> None:
+def test_the_agents_run_without_a_network(run_script: Callable[..., str]) -> None:
     """The tools' results are computed and looked up here; only the model's words are scripted."""
-    clean = {name: value for name, value in os.environ.items() if "DATACRUNCH" not in name}
-    done = subprocess.run(  # noqa: S603 -- our own script
-        [sys.executable, str(SCRIPT)],
-        env=clean,
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=120,
-    )
-    assert (done.returncode, done.stdout) == (0, PRINTED), done.stderr
+    assert run_script("agents_llamaindex.py") == PRINTED

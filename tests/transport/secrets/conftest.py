@@ -1,7 +1,6 @@
 """What programs print, and the secrets that must not be in it."""
 
 import base64
-import io
 import json
 import logging
 import pickle
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rich.console import Console
 from rich.pretty import pretty_repr
 from rich.traceback import Traceback
 
@@ -38,15 +36,15 @@ class Shown:
         return "\n".join(texts)
 
     def trace(self, error: BaseException) -> str:
-        """An error with its traceback, all locals, and what led to it."""
-        console = Console(file=io.StringIO(), record=True, width=400)
-        told: Any = {"show_locals": True, "locals_max_string": 10_000, "extra_lines": 0}
-        console.print(Traceback.from_exception(type(error), error, error.__traceback__, **told))
+        """What rich prints of an error, less the source: all locals, and what led to it."""
+        options: Any = {"show_locals": True, "locals_max_string": 10_000}
+        trace = Traceback.extract(type(error), error, error.__traceback__, **options)
+        texts = [self.locals(error)]
+        for stack in trace.stacks:
+            texts += [stack.exc_type, stack.exc_value, *stack.notes]
+            texts += [str(node) for frame in stack.frames for node in (frame.locals or {}).values()]
         chain = [error.__cause__, error.__context__]
-        return "\n".join(
-            [console.export_text(), self.locals(error)]
-            + [self.trace(other) for other in chain if other]
-        )
+        return "\n".join(texts + [self.trace(other) for other in chain if other])
 
     def locals(self, error: BaseException) -> str:
         """The locals of a traceback's frames, those of the tests' own apart."""
