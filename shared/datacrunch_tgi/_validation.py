@@ -33,6 +33,9 @@ _ELSEWHERE = {
 """Names that other clients use: text_generation, Hugging Face's and OpenAI's for both frameworks."""
 
 
+_PLAIN = frozenset({bool, int, float, str, list, tuple, dict, type(None)})
+
+
 def rule(holds: Callable[[Any], bool], text: str) -> AfterValidator:
     """Return a validator for `Annotated`, with its error message."""
 
@@ -50,6 +53,8 @@ def to_python(value: Any) -> Any:
     Other values are returned unchanged. `check_fields` calls it; elsewhere, use it as a field's
     `BeforeValidator`.
     """
+    if type(value) in _PLAIN:
+        return value
     match value:
         case Decimal() | Fraction():
             try:
@@ -109,11 +114,12 @@ def check_fields(
     refuse_unknown(values, checker.model_fields)
     try:
         python_values = {name: to_python(value) for name, value in values.items()}
-        model = checker.model_validate(python_values, strict=True)
+        model = checker.__pydantic_validator__.validate_python(python_values, strict=True)
     except ValidationError as error:
         first = error.errors(include_context=False, include_url=False)[0]
     else:
-        return {name: getattr(model, name) for name in values}
+        checked = vars(model)
+        return {name: checked[name] for name in values}
     field, *inside = map(str, first["loc"])
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if first["type"] in {"sequence_str", "is_instance_of"} and field == "stop":

@@ -20,9 +20,10 @@ from datacrunch_tgi._protocol._schema import GenerateResponse, Info, PromptToken
 _OK = 200
 _UNHEALTHY = 503
 _DONE = b"[DONE]"  # ends a stream on OpenAI's routes; TGI's own just end
-_RESPONSES = TypeAdapter(
-    GenerateResponse | tuple[GenerateResponse]
-)  # the root route answers with a list of one
+_read_generated: Callable[[bytes], GenerateResponse] = (
+    GenerateResponse.__pydantic_validator__.validate_json
+)
+_read_list = TypeAdapter(tuple[GenerateResponse]).validate_json
 _PROMPT_TOKENS = TypeAdapter(list[PromptToken])
 _read_event: Callable[[bytes], StreamEvent] = StreamEvent.__pydantic_validator__.validate_json
 
@@ -50,10 +51,11 @@ def read_response(head: Head, body: bytes) -> GenerateResponse:
     if head.status != _OK:
         raise _api_error(head, body)
     try:
-        response = _RESPONSES.validate_json(body)
+        if body[:16].lstrip().startswith(b"["):  # the root route answers with a list of one
+            return _read_list(body)[0]
+        return _read_generated(body)
     except ValidationError as error:
         raise unexpected_body("answer", body, error) from None
-    return response[0] if isinstance(response, tuple) else response
 
 
 def read_info(head: Head, body: bytes) -> Info:

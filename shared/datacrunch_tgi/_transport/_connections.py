@@ -30,6 +30,7 @@ class _Connection:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._decompressor: Decompressor | None = None
+        self._has_response = False
 
     def _begin_body(self, head: Head) -> Head:
         if head.status == PROXY_LOGIN and self._target.proxy:
@@ -56,6 +57,7 @@ class SyncConnection(_Connection):
         try:
             match step:
                 case Open():
+                    self._has_response = True
                     return self._begin_body(self._wire.open(step))
                 case Read():
                     return self._read(step)
@@ -81,7 +83,9 @@ class SyncConnection(_Connection):
 
     def drop_response(self) -> None:
         """End the response. The connection is kept only if the response was read to its end."""
-        self._wire.drop_response()
+        if self._has_response:
+            self._wire.drop_response()
+            self._has_response = False
 
     def abort(self) -> None:
         """Let whoever waits for this connection see its end, from any thread."""
@@ -110,6 +114,7 @@ class AsyncConnection(_Connection):
         try:
             match step:
                 case Open():
+                    self._has_response = True
                     return self._begin_body(await self._wire.open(step))
                 case Read():
                     return await self._read(step)
@@ -135,7 +140,9 @@ class AsyncConnection(_Connection):
 
     async def drop_response(self) -> None:
         """End the response. The connection is kept only if the response was read to its end."""
-        await self._wire.drop_response()
+        if self._has_response:
+            await self._wire.drop_response()
+            self._has_response = False
 
     def abort(self) -> None:
         """Close the connection at once; whoever waits for it sees its end."""

@@ -4,12 +4,13 @@ How a request is sent and a response is read is described once, as generators of
 a thread or an event loop carries the operations out.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import httpx
+from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._responses import Head
@@ -26,6 +27,7 @@ Value = TypeVar("Value")
 Operations = Generator[Callable[[], Any], Any, Value]
 
 _PORTS = {"http": 80, "https": 443}
+_OF_A_BODY = ("content-type", "content-length")
 
 
 class _Fast(Generic[Link, ByteStream]):
@@ -34,6 +36,9 @@ class _Fast(Generic[Link, ByteStream]):
     def __init__(self, target: Target, link: Link) -> None:
         self._target = target
         self._url = httpx.URL(target.base_url)  # it quotes hosts and paths as httpx does
+        self._path = self._url.raw_path.decode("ascii").rstrip("/")
+        self._headers = SecretStr(_headers(self._url, target, _OF_A_BODY))
+        self._headers_without_body = SecretStr(_headers(self._url, target))
         self._link: Link = link
         self._stream: ByteStream | None = None
         self._reader: ResponseReader | None = None
@@ -50,7 +55,7 @@ class _Fast(Generic[Link, ByteStream]):
             yield from self._connect()
         reader = self._reader = ResponseReader()
         stream: Any = self._stream
-        message = _message(self._url, self._target, step.request)
+        message = self._message(step.request)
         with suppress(ConnectionError):  # the answer may be there all the same
             self._is_sent = yield partial(stream.write, message, limits.end)
         while reader.head is None:
@@ -72,15 +77,31 @@ class _Fast(Generic[Link, ByteStream]):
         except (OSError, UnicodeError) as error:
             raise httpx.ConnectError(str(error)) from error
 
+    def _message(self, request: Request) -> bytes:
+        line = f"{request.method} {self._path}{request.path} HTTP/1.1\r\n"
+        if request.body is None:
+            return f"{line}{self._headers_without_body.get_secret_value()}\r\n".encode("latin-1")
+        headers = self._headers.get_secret_value()
+        length = len(request.body)
+        head = f"{line}{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        return head.encode("latin-1") + request.body
+
+    def _take(self) -> bytes | None:
+        """Return what is there of the body already; None if the other side has to send it."""
+        if reader := self._reader:
+            if body := reader.take():
+                return body
+            if not reader.is_complete:
+                return None
+        self._is_read = True
+        return b""
+
     def _read(self, step: Read) -> Operations[bytes]:
         limits, reader, stream = self._link.limits, self._reader, self._stream
         limits.begin(step)
-        if reader is None or stream is None:
-            return b""
-        while not (body := reader.take()) and not reader.is_complete:
+        while reader and stream and (body := self._take()) is None:
             reader.feed((yield partial(stream.read, limits.end)))
-        self._is_read = not body
-        return body
+        return body or b""
 
     def _end_response(self) -> Operations[None]:
         reader, self._reader = self._reader, None
@@ -105,7 +126,8 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
 
     def read(self, step: Read) -> bytes:
         """Return the next bytes of the body; b"" at its end."""
-        return self._carry_out(self._read(step))
+        body = self._take()
+        return self._carry_out(self._read(step)) if body is None else body
 
     def drop_response(self) -> None:
         """End the response; the connection is kept only if it was read to its end."""
@@ -152,7 +174,8 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
 
     async def read(self, step: Read) -> bytes:
         """Return the next bytes of the body; b"" at its end."""
-        return await self._carry_out(self._read(step))
+        body = self._take()
+        return await self._carry_out(self._read(step)) if body is None else body
 
     async def drop_response(self) -> None:
         """End the response; the connection is kept only if it was read to its end."""
@@ -185,16 +208,11 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
             return value
 
 
-def _message(base: httpx.URL, target: Target, request: Request) -> bytes:
-    """Write the request. A header of the user's replaces one of ours."""
+def _headers(base: httpx.URL, target: Target, excluded: Collection[str] = ()) -> str:
+    """Return the header lines of every request. A header of the user's replaces one of ours."""
     headers = {
         "host": ("Host", base.netloc.decode("ascii")),
         **{name.lower(): (name, value.get_secret_value()) for name, value in target.headers},
     }
-    if request.body is not None:
-        headers["content-type"] = ("Content-Type", "application/json")
-        headers["content-length"] = ("Content-Length", str(len(request.body)))
-    path = f"{base.raw_path.decode('ascii').rstrip('/')}{request.path}"
-    lines = [f"{request.method} {path} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.values()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + (request.body or b"")
+    lines = (f"{name}: {value}\r\n" for key, (name, value) in headers.items() if key not in excluded)
+    return "".join(lines)
