@@ -18,6 +18,7 @@ text { font: 12px system-ui, sans-serif; fill: #57606a }
 .c0 { stroke: #8c959f; fill: #8c959f } .c1 { stroke: #d1242f; fill: #d1242f }
 .c2 { stroke: #0969da; fill: #0969da } .c3 { stroke: #8250df; fill: #8250df }
 .c4 { stroke: #bc4c00; fill: #bc4c00 } .c5 { stroke: #1a7f37; fill: #1a7f37 }
+.c6 { stroke: #bf3989; fill: #bf3989 }
 .bold { stroke-width: 3.5 }
 path.line { fill: none } rect { stroke: none }
 @media (prefers-color-scheme: dark) {
@@ -25,10 +26,12 @@ text { fill: #9198a1 } .title, .ours { fill: #f0f6fc } .grid { stroke: #3d444d }
 .c0 { stroke: #9198a1; fill: #9198a1 } .c1 { stroke: #ff7b72; fill: #ff7b72 }
 .c2 { stroke: #58a6ff; fill: #58a6ff } .c3 { stroke: #bc8cff; fill: #bc8cff }
 .c4 { stroke: #ffa657; fill: #ffa657 } .c5 { stroke: #56d364; fill: #56d364 }
+.c6 { stroke: #f778ba; fill: #f778ba }
 }"""
 COLOURS = {
     "raw": "c0",
-    "ours": "c1",
+    "ours_fast": "c1",
+    "ours": "c6",
     "plain_httpx": "c2",
     "plain_aiohttp": "c3",
     "tgi_package": "c5",
@@ -82,7 +85,7 @@ def _lines(results: Results) -> Iterable[str]:
         if not points:
             continue
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
-        bold = "bold" if client == "ours" else ""
+        bold = "bold" if client.startswith("ours") else ""
         yield f'<path d="{path}" class="line {colour} {bold}"/>'
         for x, y in points:
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="{colour}"/>'
@@ -92,7 +95,7 @@ def _lines(results: Results) -> Iterable[str]:
     lowest = BOTTOM + 16.0
     for y, client, told in sorted(ends, reverse=True):
         lowest = min(y + 4, lowest - 15)
-        style = "ours" if client == "ours" else ""
+        style = "ours" if client.startswith("ours") else ""
         yield f'<circle cx="{right + 14}" cy="{lowest - 4:.1f}" r="4" class="{COLOURS[client]}"/>'
         yield _text(right + 24, lowest, f"{LABELS[client]}  {told}", style=style)
 
@@ -117,7 +120,7 @@ def _panel(
     step = (BOTTOM - TOP + 10) / max(1, len(known))
     for place, (client, value) in enumerate(known.items()):
         y = TOP + place * step
-        style = "ours" if client == "ours" else ""
+        style = "ours" if client.startswith("ours") else ""
         length = max(2.0, width * 0.78 * value / largest)
         yield _text(left, y + 8, LABELS[client], style=style)
         yield (

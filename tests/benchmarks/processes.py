@@ -7,15 +7,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 PACKAGE = "tests.benchmarks"
+EARLIER = Path(".cache/earlier/shared").resolve()
+"""The files of an earlier commit, which `make bench` puts there."""
 
 
 @contextmanager
-def _started(*command: str) -> Iterator[subprocess.Popen[str]]:
+def _started(*command: str, path: Path | None = None) -> Iterator[subprocess.Popen[str]]:
     python = [sys.executable, "-m", *command]
     environment = os.environ | {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
+    if path:
+        environment["PYTHONPATH"] = str(path)
     with subprocess.Popen(  # noqa: S603 -- this package's own modules
         python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -61,5 +66,6 @@ class Worker:
 @contextmanager
 def worker(client: str, kind: str, url: str) -> Iterator[Worker]:
     """Start a client."""
-    with _started(f"{PACKAGE}.worker", client, kind, url) as process:
+    path = EARLIER if client == "ours_earlier" else None
+    with _started(f"{PACKAGE}.worker", client, kind, url, path=path) as process:
         yield Worker(process)

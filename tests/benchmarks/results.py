@@ -11,7 +11,9 @@ SYNC, ASYNC = "Sync", "Async"
 LABELS = {
     "raw": "raw sockets",
     "httpx_decoded": "httpx's bytes + our decoding",
-    "ours": "datacrunch_tgi",
+    "ours": "datacrunch_tgi, httpx",
+    "ours_fast": "datacrunch_tgi, fast",
+    "ours_earlier": "datacrunch_tgi, earlier",
     "plain_httpx": "httpx",
     "plain_aiohttp": "aiohttp",
     "tgi_package": "text_generation",

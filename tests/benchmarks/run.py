@@ -36,7 +36,16 @@ class Case:
 
 WITHOUT_FLOOR = tuple(name for name in LABELS if name != "httpx_decoded")
 CASES = [
-    Case("decode", 5, {"tokens": 10_000}, (SYNC,), ("ours",)),
+    *(
+        Case(name, 5, sizes, (SYNC,), ("ours",))
+        for name, sizes in {
+            "decode": {"tokens": 10_000},
+            "kept": {"tokens": 100},
+            "prompt": {"number": 20},
+            "setting": {"number": 50},
+            "metadata": {"number": 2000},
+        }.items()
+    ),
     Case("stream", 9, {"tokens": 10_000}),
     *(
         Case(framework, 25, {"tokens": 1000}, BOTH, ("ours", *models))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.benchmarks.goals import KINDS, goals
 from tests.benchmarks.results import ASYNC, LABELS, MODELS, SYNC, Key, Results
 
-KINDS = (SYNC, ASYNC)
 STREAMS = (1, 32, 256, 1000)
 INTRODUCTION = """\
 # Speed and memory
@@ -19,11 +19,12 @@ One server on loopback, which sends each event in an HTTP chunk of its own as TG
 process of its own, and all take turns. Ratios are taken within a turn; numbers are medians of the turns.
 CPU is the client's. "raw sockets" parse the events with `json` and no more HTTP than this server sends;
 httpx and aiohttp read lines and parse them with `json`; the others use their own typed interface.
-datacrunch_tgi keeps the tokens of a stream for its `answer`, the others drop them.
+datacrunch_tgi keeps the tokens of a stream for its `answer`, the others drop them. "Earlier" is this
+package on httpx at commit {earlier}, before its transport was rebuilt.
 
-A framework alone is a model that has ready what is in the chunks of this package's: it takes what the
-framework itself takes to construct the chunks, to tell of them and to add them up, with no callbacks
-set. Hugging Face's models tell the text only, this package's each token and its log probability too.
+A framework alone is a model whose chunks are made beforehand from this package's: it takes what the
+framework itself takes to construct the chunks, to report them and to add them up, with no callbacks
+set. Hugging Face's models report the text only, this package's each token and its log probability too.
 
 ![Speed](results.svg)
 """
@@ -46,6 +47,7 @@ def _introduction(results: Results) -> str:
         day=datetime.now(UTC).date(),
         machine=f"{os.cpu_count()} cores of {_processor()}, {platform.system()}",
         load=os.getloadavg()[0],
+        earlier=os.environ.get("EARLIER", ""),
         versions=f"Python {platform.python_version()}, {listed}",
     )
 
@@ -60,69 +62,16 @@ def _processor() -> str:
 
 
 def _goals(results: Results) -> str:
-    def stream(kind: str) -> float | None:
-        return results.ratio("cpu", Key("stream", "ours", kind), "httpx_decoded")
-
-    def ideal(number: int) -> float | None:
-        return results.value("ideal", Key("streams", "ours", number=number))
-
-    decode, bare = (
-        results.value(name, Key("decode", "ours", SYNC)) or 0 for name in ("ours", "json")
-    )
-    rows: list[tuple[str, float, float | None]] = [
-        ("a streamed token, over httpx's bytes and our decoding, sync", 1.1, stream(SYNC)),
-        ("the same, async", 1.1, stream(ASYNC)),
-        ("decoding a token, bytes to typed event, µs", max(3.0, 3 * bare), decode),
-        ("256 streams at 10 ms a token, time over ideal", 1.3, ideal(256)),
-        ("1000 streams at 10 ms a token, time over ideal", 3.0, ideal(1000)),
-        ("failed streams", 0, results.failures("ours")),
+    rows = [
         (
-            "memory growth in 2,000 calls, MiB",
-            0.5,
-            results.value("mib", Key("calls", "ours", SYNC, 2000)),
-        ),
-        (
-            "constructing a client, ms",
-            1.0,
-            results.value("further", Key("construct", "ours", SYNC, 20)),
-        ),
-        (
-            "SSL contexts made for http://",
-            0,
-            results.value("contexts", Key("construct", "ours", SYNC, 20)),
-        ),
-        *_framework_goals(results),
-    ]
-    told = [
-        (what, f"at most {goal:.3g}", _exact(got), _verdict(got is not None and got <= goal))
-        for what, goal, got in rows
-    ]
-    rate = results.ratio("rate", Key("requests", "ours", number=64), "plain_httpx")
-    fast = _verdict(rate is not None and rate >= 2.8)
-    told.append(("64 requests at a time, rate over httpx's", "at least 2.8", _exact(rate), fast))
-    return _table("Goals", ("datacrunch_tgi", "goal", "measured", ""), told)
-
-
-def _framework_goals(results: Results) -> Iterable[tuple[str, float, float | None]]:
-    """Of sync and async, the worse."""
-    goals = {"langchain": (1.4, 0.25), "llamaindex": (1.2, 0.4)}
-    for framework, (of_own, of_peer) in goals.items():
-        alone, ours, peer = MODELS[framework]
-        name = MODELS[framework][alone].removesuffix(" alone")
-        keys = [Key(framework, ours, kind) for kind in KINDS]
-        own = [results.ratio("cpu", key, alone, less="ours") for key in keys]
-        peers = [results.ratio("cpu", key, peer) for key in keys]
-        yield (
-            f"a token streamed in {name}, less datacrunch_tgi's part, over {name} alone",
-            of_own,
-            _worse(own),
+            goal.what,
+            f"{goal.bound} {goal.value:.3g}",
+            "" if goal.measured is None else f"{goal.measured:.4g}",
+            "reached" if goal.is_reached else "**not reached**",
         )
-        yield f"a token streamed in {name}, over {MODELS[framework][peer]}", of_peer, _worse(peers)
-
-
-def _worse(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return max(known) if len(known) == len(values) else None
+        for goal in goals(results)
+    ]
+    return _table("Goals", ("datacrunch_tgi", "goal", "measured", ""), rows)
 
 
 def _stream(results: Results) -> str:
@@ -229,15 +178,7 @@ def _memory(results: Results) -> str:
 
 def _name(client: str) -> str:
     names = {**LABELS, **MODELS["langchain"], **MODELS["llamaindex"]}
-    return f"**{names[client]}**" if client.endswith("ours") else names[client]
-
-
-def _verdict(reached: object) -> str:
-    return "reached" if reached else "**not reached**"
-
-
-def _exact(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return f"**{names[client]}**" if client.endswith(("ours", "fast")) else names[client]
 
 
 def _cell(results: Results, name: str, key: Key) -> str:

@@ -214,5 +214,7 @@ def _headers(base: httpx.URL, target: Target, excluded: Collection[str] = ()) ->
         "host": ("Host", base.netloc.decode("ascii")),
         **{name.lower(): (name, value.get_secret_value()) for name, value in target.headers},
     }
-    lines = (f"{name}: {value}\r\n" for key, (name, value) in headers.items() if key not in excluded)
+    lines = (
+        f"{name}: {value}\r\n" for key, (name, value) in headers.items() if key not in excluded
+    )
     return "".join(lines)

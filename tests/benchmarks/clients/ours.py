@@ -1,13 +1,17 @@
 """This package's clients."""
 
+from typing import Any, ClassVar
+
 from datacrunch_tgi import AsyncClient, Client
 
 DISTRIBUTIONS = ("datacrunch-tgi", "httpx")
 
 
 class Sync:
+    settings: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, url: str, connections: int) -> None:
-        self._client = Client(base_url=url, max_connections=connections)
+        self._client = Client(base_url=url, max_connections=connections, **self.settings)
 
     def stream(self, prompt: str, tokens: int) -> int:
         with self._client.stream(prompt, max_new_tokens=tokens, details=True) as events:
@@ -21,8 +25,10 @@ class Sync:
 
 
 class Async:
+    settings: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, url: str, connections: int) -> None:
-        self._client = AsyncClient(base_url=url, max_connections=connections)
+        self._client = AsyncClient(base_url=url, max_connections=connections, **self.settings)
 
     async def stream(self, prompt: str, tokens: int) -> int:
         async with self._client.stream(prompt, max_new_tokens=tokens, details=True) as events:
