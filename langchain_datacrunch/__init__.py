@@ -1,7 +1,7 @@
 """LangChain models for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-`DataCrunchLLM` is an LLM: it completes a prompt. `ChatDataCrunch` is a chat model: it answers messages, by
-the model's chat template, with tools and structured output.
+`DataCrunchLLM` is an LLM that completes a prompt. `ChatDataCrunch` is a chat model: it formats messages
+with the model's chat template, and supports tools and structured output.
 """
 
 from datacrunch_tgi import __version__

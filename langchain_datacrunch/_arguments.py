@@ -11,7 +11,7 @@ from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments,
 
 
 class LangChainArguments(TypedDict, total=False):
-    """Keyword arguments of every language model of LangChain."""
+    """Keyword arguments of all LangChain language models."""
 
     name: str | None
     cache: BaseCache | bool | None
@@ -41,14 +41,14 @@ class ChatDataCrunchArguments(EndpointArguments, ChatArguments, LangChainArgumen
 
 
 class CompletionCall(CallArguments, total=False):
-    """Keyword arguments of `DataCrunchLLM.invoke` and its twins."""
+    """Keyword arguments of `DataCrunchLLM.invoke` and similar methods."""
 
     n: Literal[1] | None
     streaming: bool
 
 
 class ChatCall(CallArguments, ChatArguments, total=False):
-    """Keyword arguments of `ChatDataCrunch.invoke` and its twins."""
+    """Keyword arguments of `ChatDataCrunch.invoke` and similar methods."""
 
     n: Literal[1] | None
     stream: bool

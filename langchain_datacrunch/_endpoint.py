@@ -1,9 +1,9 @@
-"""The base of `DataCrunchLLM` and `ChatDataCrunch`.
+"""Base of `DataCrunchLLM` and `ChatDataCrunch`.
 
     prompt ─▶ _answer ─▶ client.generate ─▶ Answer
     prompt ─▶ _chunks ─▶ client.stream ───▶ StreamEvents ─▶ chunks ─▶ callbacks
 
-Each is here for threads and for event loops, because LangChain calls it in both ways.
+Each exists for threads and for event loops, because LangChain calls both.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -28,7 +28,7 @@ from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._retries import AsyncRetries, Retries
 
 _WITHOUT_EFFECT = {*SETTINGS, "streaming"} - {"base_url", "model"}
-"""Fields that do not change an answer: time limits, retries, connections, a function that counts."""
+"""Fields that do not change an answer: time limits, retries, connections, the tokenizer."""
 _CALLS = (
     "invoke",
     "ainvoke",
@@ -63,7 +63,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether `dumpd` can write it. It can, without the key."""
+        """Whether `dumpd` can serialize the model. It can, without the key."""
         return True
 
     @property
@@ -73,13 +73,13 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
 
     @property
     def _serialized(self) -> dict[str, Any]:
-        # Made again each time: LangChain caches it, and copies with other fields would share it.
+        # Computed each time: LangChain caches it, and copies with other fields would share it.
         written: dict[str, Any] = dumpd(self)
         return written
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What can change an answer, and is set: the key of LangChain's cache, and shown to tracers."""
+        """Fields that are set and can change an answer, for LangChain's cache key and for tracers."""
         fields = type(self).model_fields
         ours = {name for name in self.call_arguments if name in fields} - _WITHOUT_EFFECT
         unset = {name for name in ours if getattr(self, name) in (fields[name].default, {}, [])}
@@ -91,12 +91,12 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         return self
 
     def bind(self, **kwargs: Any) -> Any:
-        """Bind parameters of every call, except secrets, which tracers would record."""
+        """Bind arguments for every call, except for secrets, which tracers would record."""
         refuse_secrets(kwargs)
         return super().bind(**kwargs)
 
     def configurable_fields(self, **fields: AnyConfigurableField) -> RunnableSerializable[Any, Any]:
-        """Let fields be set in a call's config, under LangChain's names too."""
+        """Make fields configurable in a call's config, by LangChain's names too."""
         return super().configurable_fields(**resolve_aliases(fields))
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -108,11 +108,11 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return the tokens of a text: by `custom_get_token_ids`, else `tokenizer`, else the server.
+        """Return the tokens of a text, by `custom_get_token_ids`, `tokenizer` or the server.
 
         Raises:
-            ArgumentError: There is neither, and the server has no `/tokenize` (TGI before 1.4).
-            datacrunch_tgi.DataCrunchError: The server did not answer; see its class.
+            ArgumentError: Neither is set, and the server has no `/tokenize` (TGI before 1.4).
+            datacrunch_tgi.DataCrunchError: The request to the server failed.
         """
         if count := self.custom_get_token_ids or self.tokenizer:
             return list(count(text))

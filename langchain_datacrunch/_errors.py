@@ -1,10 +1,10 @@
-"""Errors of the transport, raised as LangChain's too.
+"""Transport errors that are LangChain's errors too.
 
     datacrunch_tgi.OverloadedError ──▶ DataCrunchOverloadedError, which is both
                                        OverloadedError and langchain_core's ModelRateLimitError
 
 Chains can handle errors of all providers alike, and the transport's fields are kept. Errors without a
-matching LangChain class are not changed.
+matching LangChain class are raised unchanged.
 """
 
 from collections.abc import Generator, Mapping
@@ -48,12 +48,12 @@ class ErrorResponse:
 
     status_code: int
     text: str
-    """The server's own words."""
+    """The server's message."""
     error_type: str | None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def json(self) -> dict[str, str | None]:
-        """The server's words and its name for the error, as TGI sends them."""
+        """Return the message and error type as TGI sends them."""
         return {"error": self.text, "error_type": self.error_type}
 
 
@@ -78,7 +78,7 @@ class DataCrunchPermissionDeniedError(
 
 
 class DataCrunchInvalidRequestError(_RespondedError, InvalidRequestError, ModelInvalidRequestError):
-    """The server refused the request itself."""
+    """Raised when the server refuses the request: 400, 413, 415, 422."""
 
 
 class DataCrunchContextOverflowError(DataCrunchInvalidRequestError, ContextOverflowError):
@@ -86,41 +86,41 @@ class DataCrunchContextOverflowError(DataCrunchInvalidRequestError, ContextOverf
 
 
 class DataCrunchNotFoundError(_RespondedError, NotFoundError, ModelNotFoundError):
-    """The server has no such route or model."""
+    """Raised when the server has no such route: 404, 405, or a redirect."""
 
 
 class DataCrunchOverloadedError(_RespondedError, OverloadedError, ModelRateLimitError):
-    """The server has too many requests."""
+    """Raised when the server has too many requests: 429."""
 
 
 class DataCrunchGenerationError(_RespondedError, GenerationError, ModelAPIError):
-    """The model failed while it generated."""
+    """Raised when the model fails during generation: 424."""
 
 
 class DataCrunchServerError(_RespondedError, ServerError, ModelAPIError):
-    """The server or a gateway before it failed."""
+    """Raised when the server or a gateway in front of it fails: 5xx."""
 
 
 class DataCrunchConnectError(ConnectError, ModelConnectionError):
-    """No connection could be opened."""
+    """Raised when no connection can be opened."""
 
 
 class DataCrunchTLSError(TLSError, ModelConnectionError):
-    """No secure connection."""
+    """Raised when no secure connection can be established."""
 
     is_retryable = False
 
 
 class DataCrunchConnectTimeoutError(ConnectTimeoutError, ModelTimeoutError, ModelConnectionError):
-    """The connection was not open in time."""
+    """Raised when no connection can be opened in time."""
 
 
 class DataCrunchDisconnectedError(DisconnectedError, ModelConnectionError):
-    """The connection broke."""
+    """Raised when the connection breaks."""
 
 
 class DataCrunchRequestTimeoutError(RequestTimeoutError, ModelTimeoutError):
-    """A time limit ran out."""
+    """Raised when a time limit is exceeded."""
 
     is_retryable = False
 
@@ -132,7 +132,7 @@ class DataCrunchStructuredOutputError(StructuredOutputError, OutputParserExcepti
     send_to_llm = False
 
     def __init__(self, message: str) -> None:
-        Exception.__init__(self, message)  # LangChain's own adds an address to it
+        Exception.__init__(self, message)  # LangChain's own appends a URL to it
         self.message = message
 
     @property
@@ -157,16 +157,16 @@ _AS_LANGCHAINS: dict[type[DataCrunchError], type[DataCrunchError]] = {
 }
 _FORBIDDEN = 403
 _TOO_LONG = ("`inputs` tokens + `max_new_tokens` must be <=", "`inputs` must have less than")
-"""How servers' messages for a prompt that is too long begin, TGI 1.1.1 to 3.3.7."""
+"""Start of the message for a prompt that is too long, in TGI 1.1.1 to 3.3.7."""
 
 
 @contextmanager
 def map_errors() -> Generator[None]:
-    """Raise errors of the transport as LangChain's too."""
+    """Raise transport errors as LangChain errors too."""
     try:
         yield
     except DataCrunchError as error:
-        # A new error would have this one as its context, and copies of its fields and traceback.
+        # A new error would have this one as its context, and need copies of its fields and traceback.
         error.__class__ = _class_for(error)
         raise
 

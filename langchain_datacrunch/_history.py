@@ -1,12 +1,12 @@
-"""From LangChain's messages to the messages that chat templates take. Pure.
+"""From LangChain's messages to messages for chat templates. Pure.
 
     HumanMessage, SystemMessage  role, text and images
     AIMessage                    text and tool calls; thoughts, citations and the calls of another
                                  provider's own tools are left out
-    ToolMessage                  text, and the id of the call that it answers
+    ToolMessage                  text, and the id of its tool call
 
-A history may come from any provider, as after a fallback. What cannot be left out without changing its
-meaning is an error that names the message.
+A history may come from any provider, for example after a fallback. Content that cannot be left out without
+changing the meaning is an error that names the message.
 """
 
 import json
@@ -45,18 +45,18 @@ _DROPPED = {
     "mcp_tool_result", "image_generation_call", "tool_search_call", "local_shell_call",
     "custom_tool_call", "compaction", "container_upload",
 }  # fmt: skip
-"""Blocks of an answer that mean nothing to another model."""
+"""Blocks of an answer that have no meaning for another model."""
 
 
 def to_messages(messages: Iterable[BaseMessage], *, images: bool) -> list[dict[str, Any]]:
-    """Return messages with role, content, tool calls and so on.
+    """Convert messages to dicts with role, content, tool calls and so on.
 
     Args:
-        messages: LangChain's.
+        messages: LangChain messages.
         images: Whether the model reads images.
 
     Raises:
-        ArgumentError: One has a type or content that no prompt can express; the field names it.
+        ArgumentError: A message has a type or content that is not supported; the error names it.
     """
     made = list[dict[str, Any]]()
     for number, message in enumerate(messages):
@@ -64,7 +64,8 @@ def to_messages(messages: Iterable[BaseMessage], *, images: bool) -> list[dict[s
         made.append(_to_message(message, place))
         if not images and not isinstance(made[-1]["content"], str):
             rule = (
-                "has an image, but this model reads text; supports_images=True if it reads images"
+                "has an image, but this model reads text only; set supports_images=True if it reads "
+                "images"
             )
             raise ArgumentError(place, rule)
     return made
@@ -88,7 +89,7 @@ def _to_message(message: BaseMessage, place: str) -> dict[str, Any]:
 
 
 def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
-    """Return the calls, broken ones too, which the tool's answer is about."""
+    """Return the tool calls, including broken ones, to which tool messages may refer."""
     calls = [_call(each["name"], each["args"], each["id"]) for each in message.tool_calls]
     calls += [
         _call(each["name"], each["args"] or "", each["id"])
@@ -97,7 +98,7 @@ def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
     ]
     if calls:
         return calls
-    if old := message.additional_kwargs.get("function_call"):  # of OpenAI before it had tools
+    if old := message.additional_kwargs.get("function_call"):  # OpenAI's, before it had tools
         return [_call(old["name"], _parsed(old["arguments"]), old["name"])]
     for block in message.content:
         if isinstance(block, Mapping) and block.get("type") in _CALLS and block.get("name"):
@@ -123,7 +124,7 @@ def _parsed(arguments: Any) -> Any:
 
 
 def _content(message: BaseMessage, place: str) -> str | list[dict[str, Any]]:
-    """Return the text; blocks where there are images."""
+    """Return the text, or blocks if there are images."""
     if isinstance(message.content, str):
         return message.content
     blocks = [
@@ -137,11 +138,13 @@ def _content(message: BaseMessage, place: str) -> str | list[dict[str, Any]]:
 
 
 def _block(given: Any, place: str, *, answer: bool) -> dict[str, Any] | None:
-    """Return a block of text or an image; None for one that is left out."""
+    """Return a text or image block; None for a block that is left out."""
     if isinstance(given, str):
         return {"type": "text", "text": given}
     block = cast("Mapping[str, Any]", given)
-    kind = block.get("type") or next(iter(block), "")  # Bedrock's have no type but a key
+    kind = block.get("type") or next(
+        iter(block), ""
+    )  # Bedrock's blocks have a key instead of a type
     if kind in _DROPPED or (answer and kind in _CALLS | {"toolUse", "non_standard"}):
         return None
     if (text := _text(kind, block)) is not None:

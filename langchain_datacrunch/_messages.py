@@ -1,9 +1,9 @@
-"""From the transport's answers and events to LangChain's messages and chunks. Pure.
+"""From answers and events of the transport to LangChain's messages and chunks. Pure.
 
     Answer ───────▶ to_chat_result ─▶ ChatResult of one AIMessage
     StreamEvent ──▶ to_chat_chunk ──▶ ChatGenerationChunk of one AIMessageChunk
 
-Where LangChain's users look for it:
+Where to find what:
 
     usage_metadata      `input_tokens`, `output_tokens`, `total_tokens`; None where the server does not
                         report the prompt's tokens and there is no tokenizer: numbers are never guessed
@@ -33,10 +33,10 @@ _PROVIDER = {"model_provider": "datacrunch"}
 def to_chat_result(
     answer: Answer, model: str, *, logprobs: bool, tool_answer: ToolAnswer | None = None
 ) -> ChatResult:
-    """Make the result of an answer that was not streamed.
+    """Return the result for an answer that was not streamed.
 
     Raises:
-        datacrunch_tgi.StructuredOutputError: It is not what a call with tools asked for.
+        datacrunch_tgi.StructuredOutputError: The answer is not the requested tool call or JSON.
     """
     message = AIMessage(content=answer.text, usage_metadata=_usage(answer))
     if tool_answer:
@@ -66,10 +66,10 @@ def to_chat_chunk(
     logprobs: bool,
     tool_answer: ToolAnswer | None = None,
 ) -> ChatGenerationChunk:
-    """Make the chunk of one event; `answer` is the complete one if this is the last event.
+    """Return the chunk for one event; `answer` is the complete answer if this is the last event.
 
     Raises:
-        datacrunch_tgi.StructuredOutputError: It is not what a call with tools asked for.
+        datacrunch_tgi.StructuredOutputError: The answer is not the requested tool call or JSON.
     """
     message = AIMessageChunk(content=event.text)
     if tool_answer:
@@ -99,7 +99,7 @@ def _usage(answer: Answer) -> UsageMetadata | None:
 
 
 def _logprobs(tokens: Sequence[Token], alternatives: Iterable[Sequence[Token]]) -> dict[str, Any]:
-    """Each token with its own log probability and its alternatives', in the form of OpenAI's API."""
+    """Return tokens and alternatives with their log probabilities, in OpenAI's form."""
     return {
         "content": [
             {**_logprob(token), "top_logprobs": [_logprob(other) for other in others]}

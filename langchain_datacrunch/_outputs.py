@@ -1,4 +1,4 @@
-"""From the transport's answers and events to LangChain's generations and results. Pure.
+"""From answers and events of the transport to LangChain's generations and results. Pure.
 
     Answer ───────▶ to_generation ────────────┐
                                               ├─▶ to_result ─▶ merge_results ─▶ LLMResult of all prompts
@@ -7,19 +7,19 @@
 `generation_info` has the same keys whether the answer was streamed or not; what the server does not
 report is left out:
 
-    finish_reason      `stop`, `length` or, in a chat, `tool_calls`, as LangChain's other models say it
-    tgi_finish_reason  TGI's own word: `eos_token`, `stop_sequence` or `length`
-    seed               where something was drawn at random
+    finish_reason      `stop`, `length` or, in a chat, `tool_calls`, as in LangChain's other models
+    tgi_finish_reason  TGI's own: `eos_token`, `stop_sequence` or `length`
+    seed               if the answer was sampled
     token_usage        `prompt_tokens`, `completion_tokens`, `total_tokens`
     model_name
     request_id         the server's name for the request (`x-request-id`)
     tokens             for each token `id`, `text`, `logprob`, `special`, `top_tokens`
-    prefill            the prompt's tokens, where `decoder_input_details` asked for them
+    prefill            the prompt's tokens, if `decoder_input_details` requested them
     best_of_sequences  the answers that `best_of` generated and did not choose
 
-Adding chunks adds their numbers and concatenates their strings and lists. So the chunk that callbacks
-get of a token has it as a list of one, and only the last has the other keys too. What LangChain adds up
-is cheaper: each chunk has its text, and the last one all else.
+Adding chunks adds their numbers and concatenates their strings and lists. So a callback's chunk has its
+token as a list of one, and only the last chunk has the other keys. The chunks that LangChain adds up are
+cheaper: each has its text, and the last has everything else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ from datacrunch_tgi._integration._finish_reasons import finish_reasons
 
 
 def to_generation(answer: Answer, model: str) -> Generation:
-    """Make the generation of an answer that was not streamed."""
+    """Return the generation for an answer that was not streamed."""
     info = response_metadata(answer, model)
     if details := answer.details:
         info["tokens"] = [
@@ -47,29 +47,29 @@ def to_generation(answer: Answer, model: str) -> Generation:
 
 
 def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Make the chunk of one event; `answer` is the complete one, if this is its last event.
+    """Return the chunk for one event; `answer` is the complete answer if this is the last event.
 
-    LangChain adds each to the sum of those before, which takes the longer the more the sum holds.
+    LangChain adds each chunk to the sum of those before it, which is slow if the sum is large.
     """
     info = to_generation(answer, model).generation_info if answer else None
     return GenerationChunk(text=event.text, generation_info=info)
 
 
 def for_callbacks(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Make the chunk of one event that callbacks get, with its token: see `to_chunk`."""
+    """Return the chunk for one event that callbacks get, with its token: see `to_chunk`."""
     info: dict[str, Any] = response_metadata(answer, model) if answer else {}
     info["tokens"] = [_token(event.token, event.top_tokens)]
     return GenerationChunk(text=event.text, generation_info=info)
 
 
 def merge_chunks(chunks: Sequence[GenerationChunk]) -> Generation:
-    """Make the generation of a streamed answer, as their sum would be, in linear time."""
+    """Return the generation of a streamed answer: the sum of its chunks, in linear time."""
     text = "".join(chunk.text for chunk in chunks)
     return Generation(text=text, generation_info=chunks[-1].generation_info)
 
 
 def to_result(generation: Generation) -> LLMResult:
-    """Make the result of one prompt."""
+    """Return the result for one prompt."""
     info = generation.generation_info or {}
     return LLMResult(generations=[[generation]], llm_output=llm_output(info))
 
@@ -83,7 +83,7 @@ def llm_output(metadata: dict[str, Any]) -> dict[str, Any]:
 def merge_results(results: Sequence[LLMResult]) -> LLMResult:
     """Merge the results of several prompts, in order, and add up their tokens.
 
-    A sum is left out where one of the prompts has no such number.
+    A sum is left out if one of the prompts has no such number.
     """
     return LLMResult(
         generations=[generations for result in results for generations in result.generations],

@@ -1,4 +1,4 @@
-"""Retries of the transport, reported to LangChain's callbacks as `on_retry`."""
+"""Reports the transport's retries to LangChain's callbacks, as `on_retry`."""
 
 from typing import Self
 
@@ -15,20 +15,20 @@ class Retries:
         self._run_manager = run_manager
 
     def notify(self, error: DataCrunchError) -> None:
-        """Report the error after which the request is sent again."""
+        """Report an error that leads to a retry."""
         if self._run_manager:
             self._run_manager.on_retry(_state(error))
 
 
 class AsyncRetries:
-    """Records the retries of one run in an event loop, where they happen in a function without await."""
+    """Records the retries of one run in an event loop, because `on_retry` of the client is not async."""
 
     def __init__(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> None:
         self._run_manager = run_manager
         self._recorded: list[DataCrunchError] = []
 
     def record(self, error: DataCrunchError) -> None:
-        """Record the error after which the request is sent again."""
+        """Record an error that leads to a retry."""
         self._recorded.append(error)
 
     async def notify(self) -> None:
@@ -46,7 +46,7 @@ class AsyncRetries:
 
 
 def _state(error: DataCrunchError) -> RetryCallState:
-    """Return the error in the form in which LangChain's own retries report it."""
+    """Return the error as LangChain's own retries report it."""
     state = RetryCallState(Retrying(), None, (), {})
     state.attempt_number = error.requests
     state.set_exception((type(error), error, error.__traceback__))

@@ -4,8 +4,8 @@
                                   ├─▶ generate ─▶ cache ─▶ for each prompt, at the same time:
     generate([p1, p2]) ───────────┘                        run ─▶ _generate([prompt]) ─▶ LLMResult
 
-LangChain's own passes all prompts to one `_generate` with the first one's run, fails them together, and
-makes the cache's key of the model alone.
+LangChain's own `LLM` passes all prompts to one `_generate` with the run of the first, fails them together,
+and makes the cache key from the model alone.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._outputs import merge_results
 
 _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
-"""Arguments of `generate` beside the parameters of a call."""
+"""Arguments of `generate` other than a call's parameters."""
 
 
 class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
-    """An `LLM` whose calls have parameters, and whose prompts are generated side by side."""
+    """An `LLM` whose calls take parameters, and whose prompts are generated at the same time."""
 
     streaming: bool = False
-    """Whether invoke, generate and batch stream too, so that callbacks get each token."""
+    """Whether invoke, generate and batch use streaming too, so that callbacks get each token."""
     call_arguments: ClassVar = LangChainEndpoint.call_arguments | {"streaming"}
 
     # LLM.batch makes one run of all prompts, which fails if one of them does.
@@ -54,8 +54,8 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
 
         Args:
             prompts: The prompts.
-            stop: Texts that end an answer, beside the model's own.
-            callbacks: For all prompts, or a list for each.
+            stop: Stop strings, in addition to the model's.
+            callbacks: For all prompts, or a list with those for each.
             **kwargs: `tags`, `metadata`, `run_name`, `run_id`: for all prompts, or a list of them; and
                 parameters of this call, see `datacrunch_tgi.Parameters`.
 
@@ -63,7 +63,8 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
             The answers, in the order of the prompts.
 
         Raises:
-            datacrunch_tgi.DataCrunchError: The first error, at once; prompts that wait for their turn are not sent.
+            datacrunch_tgi.DataCrunchError: The first error, at once; prompts that are waiting are not
+                sent.
         """
         model, run = self._with_call(stop, kwargs)
         return super(RunPerPrompt, model).generate(prompts, model.stop, callbacks, **run)
@@ -77,7 +78,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
     ) -> LLMResult:
         """Generate the answers to several prompts, at the same time: see `generate`.
 
-        At the first error, and when it is cancelled, it stops the other generations.
+        The other generations are stopped at the first error, or when this call is cancelled.
         """
         model, run = self._with_call(stop, kwargs)
         return await super(RunPerPrompt, model).agenerate(prompts, model.stop, callbacks, **run)
@@ -95,7 +96,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
         Args:
             input: The prompt.
             config: Callbacks, tags and so on.
-            stop: Texts that end the answer, beside the model's own.
+            stop: Stop strings, in addition to the model's.
             **kwargs: Parameters of this call, see `datacrunch_tgi.Parameters`.
         """
         model, run = self._with_call(stop, kwargs)
@@ -118,7 +119,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
     ) -> tuple[Self, dict[str, Any]]:
         """Return the model with the call's parameters, and the remaining arguments.
 
-        LangChain makes the cache's key of the model alone, and reports both to tracers.
+        LangChain makes the cache key from the model alone, and reports both to tracers.
         """
         run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
         return self.with_overrides(kwargs, stop), run
@@ -130,7 +131,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
         run_managers: list[CallbackManagerForLLMRun],
         **kwargs: Any,
     ) -> LLMResult:
-        """Run each prompt by itself; LangChain's own gives them all the first one's run."""
+        """Run each prompt by itself; LangChain's own method uses the first prompt's run for all."""
         one = super()._generate_helper
         if len(prompts) == 1:
             return one(prompts, stop, run_managers, **kwargs)
@@ -151,7 +152,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
                 manager.on_llm_error(error, response=LLMResult(generations=[]))
             raise
         finally:
-            pool.shutdown(wait=False)  # what has been sent already ends by itself
+            pool.shutdown(wait=False)  # requests that were sent end by themselves
         return merge_results([result.result() for result in results])
 
     async def _agenerate_helper(

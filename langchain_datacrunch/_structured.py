@@ -1,9 +1,9 @@
-"""Structured answers as a chain: ask, answer, read.
+"""Structured output as a chain: prompt, answer, parse.
 
     json_schema  messages + instructions ─▶ model with `grammar` ─▶ StructuredOutputParser ─▶ value
     json_mode    messages + instructions ─▶ model ────────────────▶ StructuredOutputParser ─▶ value
 
-In both, what is read is checked against the full schema.
+In both, the result is validated against the full schema.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,8 +25,8 @@ from langchain_datacrunch._errors import map_errors
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
-USE_JSON_MODE = 'method="json_mode" asks in words alone'
-_HINT = "raise max_tokens if it was cut; else a larger model may do"
+USE_JSON_MODE = 'Use method="json_mode", which asks by prompt only.'
+_HINT = "Raise max_tokens if the answer was cut off, or use a larger model."
 
 
 def structured(
@@ -35,7 +35,7 @@ def structured(
     """Return the chain.
 
     Raises:
-        ArgumentError: There is no such method, the schema is none, or no grammar can be made of it.
+        ArgumentError: The method is unknown, the schema is invalid, or it has no grammar.
     """
     if method not in get_args(Method):
         known = ", ".join(get_args(Method))
@@ -54,7 +54,7 @@ def structured(
     words = SystemMessage(instructions(as_json))
 
     def ask(given: LanguageModelInput) -> list[BaseMessage]:
-        return [words, *model._convert_input(given).to_messages()]  # pyright: ignore[reportPrivateUsage]  # core has no other
+        return [words, *model._convert_input(given).to_messages()]  # pyright: ignore[reportPrivateUsage]  # langchain-core has no public one
 
     asked: Runnable[LanguageModelInput, AIMessage] = RunnableLambda(ask) | model.bind(
         return_full_text=False, **grammar, **shown
@@ -69,24 +69,24 @@ def structured(
 
 
 def full_schema(schema: dict[str, Any] | type[Any]) -> dict[str, Any]:
-    """Return the JSON schema of what LangChain takes for one, with its references."""
+    """Return the JSON schema of a class, function or dict, with its references."""
     if isinstance(schema, type) and issubclass(schema, BaseModel):
-        # LangChain's own form says `{}` where a class refers to itself.
+        # LangChain's conversion returns `{}` for recursive classes.
         return schema.model_json_schema()
     converted: dict[str, Any] = convert_to_json_schema(schema)
     return converted
 
 
 def is_model_class(schema: Any) -> bool:
-    """Whether values are instances: of a class of Pydantic's second or first version."""
+    """Return whether the schema is a class of Pydantic 1 or 2, so that values are instances."""
     return isinstance(schema, type) and hasattr(schema, "parse_raw")
 
 
 def validate_json(schema: dict[str, Any] | type[Any]) -> Callable[[str], Any]:
-    """Return a function from JSON to a checked value; it raises a ValueError.
+    """Return a function that parses and validates JSON; it raises ValueError.
 
     Raises:
-        ArgumentError: It is no JSON schema.
+        ArgumentError: The schema is invalid.
     """
     if is_model_class(schema):
         name = "model_validate_json" if hasattr(schema, "model_validate_json") else "parse_raw"
@@ -96,7 +96,7 @@ def validate_json(schema: dict[str, Any] | type[Any]) -> Callable[[str], Any]:
 
 
 class StructuredOutputParser(BaseTransformOutputParser[Any]):
-    """Reads the JSON of an answer; in a stream, partial dicts as they grow and the checked one last."""
+    """Parses the JSON of an answer; streams partial dicts as they grow, and the validated one last."""
 
     validate_json: Callable[[str], Any]
     streams_partials: bool
@@ -106,18 +106,18 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
         return "datacrunch-structured"
 
     def parse(self, text: str) -> Any:
-        """Read an answer's text."""
+        """Parse an answer's text."""
         return self.read(text)
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Read an answer."""
+        """Parse an answer."""
         del partial
         message = result[0].message if isinstance(result[0], ChatGeneration) else None
         metadata = message.response_metadata if message else {}
         return self.read(result[0].text, metadata.get("finish_reason"))
 
     def read(self, text: str, finish_reason: str | None = None) -> Any:
-        """Read an answer's text, which ended for a reason."""
+        """Parse an answer's text; the finish reason improves the error."""
         with map_errors():
             return read(text, self.validate_json, finish_reason=finish_reason, hint=_HINT)
 
@@ -146,7 +146,7 @@ class _Reading:
         self._shown: Any = None
 
     def push(self, chunk: str | BaseMessage) -> Iterator[Any]:
-        """Take the next chunk; yield what has been read so far, if there is more of it."""
+        """Add the next chunk; yield the dict so far if it has grown."""
         if isinstance(chunk, BaseMessage):
             self._finish_reason = chunk.response_metadata.get("finish_reason", self._finish_reason)
             chunk = str(chunk.text)
@@ -161,7 +161,7 @@ class _Reading:
                 yield value
 
     def finish(self) -> Iterator[Any]:
-        """Yield the checked value, unless it is what was shown last."""
+        """Yield the validated value, unless it was the last one yielded."""
         value = self._parser.read(self._text, self._finish_reason)
         if value != self._shown:
             yield value

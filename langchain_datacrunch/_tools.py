@@ -1,4 +1,4 @@
-"""Tools: from LangChain's to the request of one call, and from its answer to tool calls.
+"""Tools: from LangChain's tools to a request, and from its answer to tool calls.
 
 bind_tools ─▶ tools, tool_choice, response_format ─▶ call_with_tools ─▶ ToolRequest
                                                                           │
@@ -30,7 +30,7 @@ from langchain_datacrunch._structured import full_schema
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 ARGUMENTS = ("tools", "tool_choice", "parallel_tool_calls", "response_format", "strict")
 """Arguments of a call that concern tools."""
-_HINT = "use a server with grammars (TGI 1.4.1 or newer), or a larger model"
+_HINT = "Use a server with grammars (TGI 1.4.1 or newer), or a larger model."
 
 
 def bound_arguments(
@@ -39,17 +39,17 @@ def bound_arguments(
     strict: bool | None,  # noqa: FBT001 -- as LangChain has it
     response_format: Any,
 ) -> dict[str, Any]:
-    """Return what `bind_tools` binds: plain data, since tracers record it.
+    """Return what `bind_tools` binds: plain data, because tracers record it.
 
     Raises:
-        ArgumentError: One of the tools, or the format, is none.
+        ArgumentError: A tool or the format is invalid.
     """
     converted = list[dict[str, Any]]()
     for place, tool in enumerate(tools):
         try:
             converted.append(convert_to_openai_tool(tool, strict=strict))
         except ValueError as error:
-            raise ArgumentError(f"tools[{place}]", f"is no tool: {error}") from None
+            raise ArgumentError(f"tools[{place}]", f"is not a tool: {error}") from None
     bound: dict[str, Any] = {"tools": converted}
     if tool_choice is not None:
         bound["tool_choice"] = tool_choice
@@ -59,10 +59,10 @@ def bound_arguments(
 
 
 def response_schema(response_format: Any) -> Mapping[str, Any] | None:
-    """Return the JSON schema of a `response_format`, None for plain text.
+    """Return the JSON schema of a `response_format`; None for plain text.
 
     Raises:
-        ArgumentError: It has no known form, or its schema is none.
+        ArgumentError: Its form is not supported, or its schema is invalid.
     """
     if response_format is None:
         return None
@@ -91,7 +91,7 @@ def _json_format(given: Any) -> dict[str, Any]:
 
 
 class ToolAnswer:
-    """Reads one answer of a call that offers tools or asks for JSON."""
+    """Reads one answer of a call with tools or a response format."""
 
     def __init__(self, request: ToolRequest, prompt: str, stop: Sequence[str]) -> None:
         self._request = request
@@ -103,7 +103,7 @@ class ToolAnswer:
         self._leading = " " if isinstance(prompt, ChatPrompt) else ""
 
     def push(self, event: StreamEvent, answer: Answer | None) -> tuple[str, list[ToolCallChunk]]:
-        """Take the next event, with the answer if it is the last; return what it adds."""
+        """Add the next event, with the answer if it is the last; return the new text and call chunks."""
         delta = self._reader.push(event.token)
         text, calls = delta.text, self._chunks(delta)
         if answer:
@@ -136,19 +136,19 @@ class ToolAnswer:
 
     @property
     def called(self) -> bool:
-        """Whether the model has called a tool."""
+        """Whether the model called a tool."""
         return bool(self._reader.calls or self._reader.invalid_calls)
 
     def _json(self) -> str:
-        """Return what there is more of the answer's JSON, without words around it."""
+        """Return the new part of the answer's JSON, without text around it."""
         before, self._shown = self._shown, partial_text(self._reader.text)
         return self._shown.removeprefix(before)
 
     def _check(self, answer: Answer) -> None:
-        """Check that what was asked for has come.
+        """Check the answer against the request.
 
         Raises:
-            datacrunch_tgi.StructuredOutputError: It has not; `text` is what came.
+            datacrunch_tgi.StructuredOutputError: It does not match; `text` is the answer.
         """
         self._request.check(self._reader)
         if self._validate and not self.called:
@@ -164,7 +164,7 @@ class ToolAnswer:
         ]
 
     def _broken(self) -> list[ToolCallChunk]:
-        """Return chunks that keep calls invalid: LangChain completes cut JSON, and an agent would run it."""
+        """Return chunks that keep broken calls invalid: LangChain would repair cut JSON and run it."""
         return [
             tool_call_chunk(
                 name=None if call.index in self._arguments else call.name,
@@ -177,7 +177,7 @@ class ToolAnswer:
 
 
 def _merged(chunks: Sequence[ToolCallChunk]) -> list[ToolCallChunk]:
-    """Merge the chunks of each call: LangChain merges those of different messages only."""
+    """Merge the chunks of each call: LangChain merges only those of different messages."""
     merged = dict[int | None, ToolCallChunk]()
     for chunk in chunks:
         before = merged.setdefault(chunk["index"], tool_call_chunk(index=chunk["index"], args=""))
@@ -191,7 +191,7 @@ def _merged(chunks: Sequence[ToolCallChunk]) -> list[ToolCallChunk]:
 
 
 def _spoil(sent: str, arguments: str) -> str:
-    """Return what has to follow the arguments that were sent, so that they cannot be read."""
+    """Return text that makes the arguments sent so far unreadable."""
     rest = arguments.removeprefix(sent) if arguments.startswith(sent) else ""
     ends = ("", "}", "]", '"}', '"]')
     broken = (rest + end for end in ends if sent + rest + end and not _is_object(sent + rest + end))
@@ -199,7 +199,7 @@ def _spoil(sent: str, arguments: str) -> str:
 
 
 def _is_object(arguments: str) -> bool:
-    """Whether LangChain takes a text for arguments."""
+    """Return whether LangChain can read a text as arguments."""
     with suppress(ValueError):
         return isinstance(parse_partial_json(arguments), dict)
     return False

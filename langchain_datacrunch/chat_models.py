@@ -3,7 +3,7 @@
     messages ─▶ chat template ─▶ prompt ─▶ _generate ─▶ an answer ─▶ ChatResult
                                         └▶ _stream ───▶ chunks
 
-Requests go to the same routes as the LLM's, whose prompt the user writes: see `_endpoint`.
+Requests go to the same routes as those of `DataCrunchLLM`: see `_endpoint`.
 """
 
 import json
@@ -42,15 +42,15 @@ from langchain_datacrunch._tools import (
 
 
 class _Options(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
-    """Fields of the chat model beside those of every endpoint."""
+    """Fields of the chat model, in addition to those of every endpoint."""
 
     logprobs: bool = False
     """Whether `response_metadata` has the log probabilities of the answer's tokens."""
     top_logprobs: int | None = None
-    """How many of the likeliest tokens at each place it has too: the API's `top_n_tokens`."""
+    """Number of likeliest tokens at each position to include; the API's `top_n_tokens`."""
     streaming: bool | None = None
-    """Whether invoke, generate and batch stream too, so that callbacks get each token. Default: if
-    somebody listens, as in `astream_events`."""
+    """Whether invoke, generate and batch use streaming too, so that callbacks get each token. Default: if
+    there are listeners, as in `astream_events`."""
     call_arguments: ClassVar = (
         LangChainEndpoint.call_arguments
         | ChatEndpoint.call_arguments
@@ -77,20 +77,20 @@ class ChatDataCrunch(_Options):
         **arguments: Settings, parameters and options.
 
     Raises:
-        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+        pydantic.ValidationError: An argument is unknown or invalid. The error names it and the rule.
 
-    Messages become a prompt by the model's chat template: the one in `chat_template`, else by the model's
-    name, else by the name that the server reports. A last message from the assistant is continued.
-    Creating a model opens no connection. Calls accept parameters too, and settings that are not secret;
-    they take precedence over the model's, except that stop strings and `extra_parameters` are added.
+    Messages are formatted with a chat template: `chat_template`, else the one for the model's name, else for
+    the name that the server reports. If the last message is the assistant's, it is continued. Creating a
+    model opens no connection. Calls accept parameters too, and settings that are not secret; they take
+    precedence over the model's, except that stop strings and `extra_parameters` are added.
 
-    A message has `usage_metadata` if the server reports the prompt's tokens or there is a `tokenizer`;
+    A message has `usage_metadata` if the server reports prompt tokens or there is a `tokenizer`;
     `response_metadata` has `finish_reason`, `model_name`, `token_usage`, `seed`, `request_id` where the
     server sends `x-request-id`, and, with `logprobs=True`, log probabilities. In a stream the last chunk
     has them.
 
-    Control tokens in a message's text, such as `[INST]` or `<|im_start|>`, are defused before they are
-    sent, with a warning, so that no text passes for another's turn: see `ChatTemplate.prompt`.
+    Control tokens in a message's text, such as `[INST]` or `<|im_start|>`, are neutralised before they are
+    sent, with a warning, so that no text can start another role's turn: see `ChatTemplate.prompt`.
 
     Errors, threads and event loops, copies, pickles and dumps are as with `DataCrunchLLM`.
     """
@@ -99,7 +99,7 @@ class ChatDataCrunch(_Options):
     def __init__(self, **arguments: Unpack[ChatDataCrunchArguments]) -> None:
         super().__init__(**cast("dict[str, Any]", arguments))
 
-    if TYPE_CHECKING:  # LangChain's methods, with the arguments of calls listed
+    if TYPE_CHECKING:  # LangChain's methods, with their keyword arguments
 
         def invoke(  # type: ignore[override]  # noqa: D102
             self,
@@ -136,9 +136,9 @@ class ChatDataCrunch(_Options):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None
     ) -> int:
-        """Count the tokens of the prompt that messages become: see `get_token_ids`.
+        """Count the tokens of the prompt for messages: see `get_token_ids`.
 
-        Any part of a conversation is counted; what no chat template takes, by its text.
+        Any part of a conversation can be counted; if the chat template refuses it, the text is counted.
         """
         if not messages:
             return 0
@@ -162,13 +162,13 @@ class ChatDataCrunch(_Options):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools that the model may call.
 
-        The model's own format of tool calls is used where its family has one, words elsewhere.
+        The tool-call format of the model's family is used if it has one; otherwise the prompt asks for JSON.
 
         Args:
             tools: Functions, Pydantic classes, LangChain tools, or dicts in OpenAI's form.
             tool_choice: `auto` (default), `none`; `any` or `required` for at least one call; or the name
-                of the tool to call. A forced call is asked for by grammar and in words, and checked.
-            strict: As of LangChain's `convert_to_openai_tool`.
+                of the tool to call. A required call is enforced by a grammar, and checked.
+            strict: As in LangChain's `convert_to_openai_tool`.
             parallel_tool_calls: Whether an answer may have several calls (default).
             response_format: JSON schema of the final answer: a class, a schema or OpenAI's dict. The
                 model then calls tools or answers with JSON that matches.
@@ -176,10 +176,10 @@ class ChatDataCrunch(_Options):
 
         Returns:
             The model with the tools bound. Its messages have `tool_calls`, and `invalid_tool_calls` for
-            what cannot be read, a call that was cut by `max_tokens` among it.
+            calls that cannot be read, for example because `max_tokens` cut them off.
 
         Raises:
-            ArgumentError: Something is no tool; the other arguments are checked in the call.
+            ArgumentError: A tool is invalid; the other arguments are checked in the call.
         """
         bound = bound_arguments(tools, tool_choice, strict, response_format)
         if parallel_tool_calls is not None:
@@ -198,36 +198,35 @@ class ChatDataCrunch(_Options):
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Return answers that match a JSON schema.
 
-        Set parameters on the model, or bind them to the result: what was bound before is lost.
+        Set parameters on the model, or bind them to the result: earlier bindings are lost.
 
         Args:
             schema: A Pydantic class, a TypedDict class, a JSON schema or an OpenAI function.
-            method: `json_schema` asks in words and sends a grammar, so that a server that has them
-                (TGI 1.4.1) allows nothing else; DataCrunch's fork (1.1.1) ignores it.
-                `function_calling` does the same. `json_mode` asks in words alone, for schemas without a
-                grammar.
+            method: `json_schema` asks by prompt and sends a grammar, which servers with grammars
+                (TGI 1.4.1) enforce and DataCrunch's fork (1.1.1) ignores. `function_calling` does the
+                same. `json_mode` asks by prompt only, for schemas without a grammar.
             include_raw: Whether the result is a dict of `raw`, the message, `parsed` and
                 `parsing_error`; then no error is raised.
             strict: Ignored; answers are always validated.
             **kwargs: Not supported.
 
         Returns:
-            A runnable whose result is an instance of the Pydantic class, else a dict. A stream has
-            partial dicts as they grow and the validated one last; an instance comes once.
+            A runnable whose result is an instance of the Pydantic class, or else a dict. A stream yields
+            partial dicts as they grow and the validated one last; an instance is yielded once.
 
         Raises:
-            datacrunch_tgi.StructuredOutputError: In a call: the answer does not match. It has the
-                text and shows it. LangChain's `OutputParserException` too.
-            ArgumentError: The schema is none, or there is no grammar for it: it refers to itself.
+            datacrunch_tgi.StructuredOutputError: In a call: the answer does not match; `text` is the
+                answer. It is a LangChain `OutputParserException` too.
+            ArgumentError: The schema is invalid, or has no grammar, for example because it is recursive.
         """
         del strict
         if kwargs:
-            raise ArgumentError(next(iter(kwargs)), "is no argument of with_structured_output")
+            raise ArgumentError(next(iter(kwargs)), "is not supported by with_structured_output")
         return structured(self, schema, method, include_raw=include_raw)
 
     @property
     def lc_attributes(self) -> dict[str, Any]:
-        """Fields that a dump has in another form."""
+        """Fields that are serialized in another form."""
         given = self.chat_template
         return {"chat_template": asdict(given)} if isinstance(given, ChatTemplate) else {}
 
@@ -238,13 +237,13 @@ class ChatDataCrunch(_Options):
         return super()._get_invocation_params(stop, **kept)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """Return the key of LangChain's cache: what can change an answer, and nothing else."""
+        """Return LangChain's cache key: everything that can change an answer, and nothing else."""
         asked, call = self._split(kwargs)
         model = self.with_overrides(call, stop)
         return json.dumps({**model.asdict(), **asked}, sort_keys=True, default=repr)
 
     def _resolve_model_profile(self) -> Any:
-        # LangChain asks before the validator has resolved the model's name.
+        # LangChain calls this before the validator has resolved the model's name.
         self._resolve_settings()  # type: ignore[operator]  # pyright: ignore[reportCallIssue]
         return {
             "text_inputs": True,
@@ -263,7 +262,7 @@ class ChatDataCrunch(_Options):
     def _with_call(
         self, stop: list[str] | None, kwargs: dict[str, Any]
     ) -> tuple[Self, dict[str, Any]]:
-        """Return the model with a call's arguments, and those that concern tools."""
+        """Return the model with a call's arguments, and the arguments that concern tools."""
         asked, call = self._split(kwargs)
         model = self.with_overrides(call, stop)
         if model.top_logprobs is not None:
@@ -271,7 +270,7 @@ class ChatDataCrunch(_Options):
         return model, asked
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split a call's arguments into those that concern tools and the others."""
+        """Split a call's arguments into those that concern tools, and the others."""
         call = self.check_kwargs(kwargs)
         call.pop("stream", None)  # LangChain has acted on it already
         asked = {name: call.pop(name) for name in ARGUMENTS if name in call}
@@ -283,7 +282,7 @@ class ChatDataCrunch(_Options):
         messages: Sequence[BaseMessage],
         asked: dict[str, Any],
     ) -> tuple[Self, str, ToolAnswer | None]:
-        """Return the model that is called, the prompt, and what reads tool calls if any."""
+        """Return the model to call, the prompt, and a reader of tool calls if there are tools."""
         if template is None:
             raise ArgumentError(
                 "chat_template",

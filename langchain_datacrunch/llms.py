@@ -4,8 +4,7 @@
                          └─▶ chunks ────▶ LLMResult (`streaming`)
     prompt ─▶ _stream ─────▶ chunks
 
-Each prompt of a batch is a run of its own: see `_runs`. Calls of the client and callbacks are in
-`_endpoint`.
+Each prompt of a batch is its own run: see `_runs`. Client calls and callbacks are in `_endpoint`.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -52,24 +51,24 @@ class DataCrunchLLM(RunPerPrompt):
         **arguments: Settings, parameters and options.
 
     Raises:
-        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+        pydantic.ValidationError: An argument is unknown or invalid. The error names it and the rule.
 
     Creating a model opens no connection. Calls accept parameters too, and settings that are not secret;
     they take precedence over the model's, except that stop strings and `extra_parameters` are added.
-    What changes an answer is part of LangChain's cache key, wherever it is set.
+    Everything that changes an answer is part of LangChain's cache key.
 
     `generation_info` of a result, or of the sum of a stream's chunks, has `finish_reason`, `seed`,
     `token_usage`, `model_name` and `tokens` with their log probabilities; `llm_output` has the
-    `token_usage` of all prompts. What the server does not report is left out.
+    `token_usage` of all prompts. Values that the server does not report are left out.
 
-    Several prompts are generated at the same time, at most `max_connections`; in `batch`, at most
-    `max_concurrency` of the config. Leaving a stream ends the generation.
+    Several prompts are generated at the same time, up to `max_connections`; in `batch`, up to the config's
+    `max_concurrency`. Leaving a stream stops the generation.
 
     Errors are `datacrunch_tgi.DataCrunchError`s and, where one fits, LangChain's
     (`langchain_core.exceptions.ModelError`) too.
 
-    One model serves many threads and event loops. Copies and pickles hold the key; `dumpd` and `save`
-    hold no key, headers, proxy or tokenizer. To read what `dumpd` wrote, call
+    Threads and event loops can share a model. Copies and pickles contain the key; `dumpd` and `save` omit
+    key, headers, proxy and tokenizer. To load the output of `dumpd`, call
     `load(…, allowed_objects=[DataCrunchLLM], valid_namespaces=["langchain_datacrunch"])`.
     """
 
@@ -77,7 +76,7 @@ class DataCrunchLLM(RunPerPrompt):
     def __init__(self, **arguments: Unpack[DataCrunchLLMArguments]) -> None:
         super().__init__(**cast("dict[str, Any]", arguments))
 
-    if TYPE_CHECKING:  # LangChain's methods, with the arguments of calls listed
+    if TYPE_CHECKING:  # LangChain's methods, with their keyword arguments
 
         def invoke(  # type: ignore[override]  # noqa: D102
             self,

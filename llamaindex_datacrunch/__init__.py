@@ -1,6 +1,6 @@
-"""LlamaIndex on DataCrunch's (Verda's) endpoints and any other Text Generation Inference server.
+"""LlamaIndex LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-`DataCrunch` is an LLM for query engines, chat engines and agents, as `Settings.llm` or `llm=`.
+Use `DataCrunch` in query engines, chat engines and agents, as `Settings.llm` or `llm=`.
 """
 
 from datacrunch_tgi import __version__

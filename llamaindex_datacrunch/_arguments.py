@@ -29,11 +29,11 @@ class DataCrunchArguments(EndpointArguments, ChatArguments, total=False):
 
 
 class CompletionCall(CallArguments, ChatArguments, total=False):
-    """Keyword arguments of `complete` and its streamed and async twins."""
+    """Keyword arguments of `complete` and its streaming and async versions."""
 
 
 class ChatCall(CompletionCall, total=False):
-    """Keyword arguments of `chat` and its streamed and async twins."""
+    """Keyword arguments of `chat` and its streaming and async versions."""
 
     tools: Sequence[Mapping[str, Any]] | None
     tool_choice: str | Mapping[str, Any] | None

@@ -1,6 +1,6 @@
 """Events of a call, for LlamaIndex's callbacks and instrumentation, and its rate limiter.
 
-arguments ─▶ checked, habits dropped ─▶ start event ─▶ method ─▶ end event
+arguments ─▶ checked, ignored ones dropped ─▶ start event ─▶ method ─▶ end event
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ def chat_events(method: Method) -> Method:
 
 
 def _checked(method: Method, *, chat: bool) -> Method:
-    """Drop arguments that change nothing, and refuse wrong ones, before any event is reported."""
+    """Drop ignored arguments and refuse wrong ones, before any event is reported."""
     own = _OWN_ARGUMENTS | TOOL_ARGUMENTS if chat else _OWN_ARGUMENTS
 
     def check(model: Any, call: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,8 @@
                                  ├─▶ answer, or events ─┤
     messages ─▶ _for_chat ───────┘                      └─▶ ChatResponse
 
-Each method reports one start and one end event. So the eight are decorated and what they share is not:
-methods that call each other would count every token twice.
+Each method reports one start and one end event. So the eight are decorated and do not call each other,
+which would count every token twice.
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
@@ -56,25 +56,25 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         **arguments: Settings, parameters and options.
 
     Raises:
-        pydantic.ValidationError: An argument is unknown or breaks a rule; it names argument and rule.
+        pydantic.ValidationError: An argument is unknown or invalid. The error names it and the rule.
 
     Creating a model opens no connection. Calls accept parameters too, and settings that are not secret;
     they take precedence over the model's, except that stop strings and `extra_parameters` are added.
 
-    LlamaIndex packs documents into prompts by a window and a tokenizer that are not the model's. To make
-    every prompt fit, before you create any index or engine:
+    LlamaIndex packs documents into prompts by a context window and a tokenizer that may not be the model's.
+    To make every prompt fit, before you create an index or engine:
 
         llm = DataCrunch(model="llama-2-13b-chat", tokenizer="tokenizer.json").fetch_server_limits()
         llm.set_global_tokenizer()
         Settings.llm = llm
 
-    The last response of a stream holds the complete answer, with `raw`, `logprobs` and no further `delta`;
-    the `raw` of earlier ones is the server's event. Others have `raw["usage"]` and
-    `raw["finish_reason"]`. Leaving a stream ends the generation. Query engines replace the model's
-    callback manager by `Settings.callback_manager`, so set that one.
+    `raw["usage"]` and `raw["finish_reason"]` are in every response that was not streamed, and in the last
+    one of a stream, which has the complete answer and an empty `delta`; the `raw` of earlier ones is the
+    server's event. Leaving a stream stops the generation. Query engines replace the model's callback
+    manager by `Settings.callback_manager`, so set that one.
 
-    One model serves many threads and event loops. Copies and pickles hold the key; `to_dict` and `to_json`
-    hold no key, headers, proxy or functions: pass them again, or set the environment.
+    Threads and event loops can share a model. Copies and pickles contain the key; `to_dict` and `to_json`
+    omit key, headers, proxy and functions: pass them again, or set the environment variables.
     """
 
     @with_arguments(DataCrunchArguments, _DEFAULTS)
@@ -93,15 +93,15 @@ class DataCrunch(Metadata, Structured, CustomLLM):
 
     @classmethod
     def class_name(cls) -> str:
-        """Return the name in dumps and events."""
+        """Return the class name for dumps and events."""
         return "DataCrunch"
 
     def to_dict(self, **kwargs: Any) -> dict[str, Any]:
-        """Return the fields that are neither secrets nor functions, in plain JSON types."""
+        """Return the fields that are neither secrets nor functions, as JSON types."""
         return super().to_dict(**({"mode": "json"} | kwargs))
 
     def to_payload(self) -> dict[str, Any]:
-        """Return what events say about the model; instrumentors look for `model` and `temperature`."""
+        """Return the model's description in events; instrumentors look for `model` and `temperature`."""
         sampled = {"model": self.model, "temperature": self.temperature}
         return {"class_name": self.class_name(), **self.metadata.model_dump(), **sampled}
 
@@ -116,11 +116,11 @@ class DataCrunch(Metadata, Structured, CustomLLM):
 
         Args:
             prompt: The prompt.
-            formatted: Whether it is the result of `completion_to_prompt`.
+            formatted: Whether the prompt is the result of `completion_to_prompt`.
             **kwargs: Parameters and settings of this call.
 
         Raises:
-            datacrunch_tgi.DataCrunchError: There is no answer; its class says why.
+            datacrunch_tgi.DataCrunchError: The call failed.
         """
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
         return completion(model._complete_prompt(text))
@@ -169,12 +169,12 @@ class DataCrunch(Metadata, Structured, CustomLLM):
 
         Args:
             messages: The conversation. Its prompt comes from the chat template or `messages_to_prompt`.
-            **kwargs: Parameters and settings of this call; `tools` and `tool_choice` as from
+            **kwargs: Parameters and settings of this call; `tools` and `tool_choice` as in
                 `chat_with_tools`.
 
         Raises:
-            datacrunch_tgi.ArgumentError: A message holds what cannot be sent; the error says which.
-            datacrunch_tgi.DataCrunchError: There is no answer; its class says why.
+            datacrunch_tgi.ArgumentError: A message has unsupported content; the error names it.
+            datacrunch_tgi.DataCrunchError: The call failed.
         """
         model, text, request = self._for_chat(messages, kwargs)
         _, of_answer = model._responses(request, text, kwargs)
@@ -206,11 +206,11 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         return model._astream(text, *model._responses(request, text, kwargs))
 
     def close(self) -> None:
-        """Close the connections of threads; later calls raise ClientClosedError."""
+        """Close the client for threads; later calls raise ClientClosedError."""
         self.client.close()
 
     async def aclose(self) -> None:
-        """Close the connections of event loops; later calls raise ClientClosedError."""
+        """Close the client for event loops; later calls raise ClientClosedError."""
         await self.async_client.aclose()
 
     def _complete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
@@ -228,7 +228,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> tuple[
         Callable[[StreamEvent, str], ChatResponse], Callable[[Answer, str | None], ChatResponse]
     ]:
-        """Return the functions from an event, and from the answer, to a response."""
+        """Return the functions that convert an event, and the answer, to a response."""
         if request is None:
             return chat_chunk, chat
         responses = ToolResponses(request, prompt, self.stop or (), call.get("tool_names"))

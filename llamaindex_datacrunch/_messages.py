@@ -1,10 +1,10 @@
-"""From LlamaIndex's messages to the dictionaries that chat templates take.
+"""From LlamaIndex's messages to dicts for chat templates.
 
 TextBlock, CitableBlock, text documents ─▶ text
 ImageBlock ──────────────────────────────▶ image_url
 ToolCallBlock ───────────────────────────▶ tool_calls
-ThinkingBlock, CitationBlock, CachePoint ─▶ nothing: they are for the provider that wrote them
-audio, video, other documents ───────────▶ an error that says which message
+ThinkingBlock, CitationBlock, CachePoint ─▶ nothing: they are for their own provider
+audio, video, other documents ───────────▶ an error that names the message
 
 The network is not used: a server fetches the images that have a URL.
 """
@@ -25,19 +25,19 @@ _ROLES = {
     MessageRole.CHATBOT: "assistant",
     MessageRole.FUNCTION: "tool",
 }
-"""What chat templates call the roles of other providers' models."""
+"""Chat-template roles for the roles of other providers' models."""
 _DROPPED = {"thinking", "citation", "cache"}
 
 
 def to_dicts(messages: Sequence[ChatMessage], *, images: bool = False) -> list[Mapping[str, Any]]:
-    """Return messages in OpenAI's form.
+    """Convert messages to OpenAI's form.
 
     Args:
         messages: The conversation.
         images: Whether the model reads images.
 
     Raises:
-        ArgumentError: A message holds what cannot be sent; the error says which.
+        ArgumentError: A message has unsupported content; the error names it.
     """
     found = list[Mapping[str, Any]]()
     for place, message in enumerate(messages):
@@ -66,7 +66,7 @@ def _to_dict(message: ChatMessage, *, images: bool) -> dict[str, Any]:
 
 
 def _content(parts: Sequence[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """Join neighbouring texts by a new line, as LlamaIndex does."""
+    """Join adjacent texts with a line feed, as LlamaIndex does."""
     joined = list[dict[str, Any]]()
     for part in parts:
         if joined and joined[-1]["type"] == part["type"] == "text":
@@ -90,14 +90,14 @@ def _parts(block: Any) -> Iterator[dict[str, Any]]:
     elif kind == "image":
         yield {"type": "image_url", "image_url": {"url": _image_url(block)}}
     elif kind != "tool_call" and kind not in _DROPPED:
-        rule = "cannot be sent; a prompt holds text, and images for models that read them"
+        rule = "is not supported; only text is, and images for models that read them"
         raise ArgumentError("blocks", rule, value=f"{kind} block")
 
 
 def _document_text(block: Any) -> str:
     kind: str = block.document_mimetype or "text/plain"
     is_text = kind.startswith("text/") or kind in ("application/json", "application/xml")
-    rule = "cannot be sent as it is; pass its text in a TextBlock"
+    rule = "is not supported; pass its text in a TextBlock"
     if is_text and block.url is None:
         try:
             return cast("bytes", block.resolve_document().read()).decode()
@@ -129,7 +129,7 @@ def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
 
 
 def _foreign_call(call: Any) -> dict[str, Any]:
-    """Return a call from `additional_kwargs`, where it is an object of OpenAI's or a dictionary."""
+    """Return a call from `additional_kwargs`: an OpenAI object or a dict."""
     function: Any = _get(call, "function") or call
     return _call(_get(call, "id"), _get(function, "name"), _get(function, "arguments"))
 

@@ -1,4 +1,4 @@
-"""Limits and abilities of a model, by which LlamaIndex makes prompts, agents and programs."""
+"""Limits and capabilities of a model, which LlamaIndex uses for prompts, agents and programs."""
 
 from contextlib import suppress
 from typing import Any, Self
@@ -14,7 +14,7 @@ from llamaindex_datacrunch._tools import Tools
 from llamaindex_datacrunch._window import Window
 
 _SHORT = "a"
-"""A message's shortest text. It is counted too, which is on the safe side."""
+"""Shortest text of a message. It is counted too, which errs on the safe side."""
 
 _METADATA_FIELDS = (
     "chat_template",
@@ -27,17 +27,17 @@ _METADATA_FIELDS = (
     "tokenizer",
     "tool_format",
 )
-"""Fields from which `metadata` is derived by rendering a template and counting its tokens."""
+"""Fields on which `metadata` depends, which renders a template and counts its tokens."""
 
 
 class Metadata(Window, Prompts, Tools):
-    """An LLM that knows its limits and abilities."""
+    """An LLM with metadata about its limits and capabilities."""
 
     _derived: tuple[list[Any], bool, bool, int] | None = PrivateAttr(None)
-    """The fields that `metadata` depends on, and what follows from them: every call looks at it."""
+    """Cache of `metadata`, which every call reads: the fields it depends on, and the results."""
 
     def _within(self, info: Info) -> Self:
-        """Take the template and abilities of the server's model too, where this one's name says nothing."""
+        """Use the chat template and capabilities of the server's model if this one's name has none."""
         model = super()._within(info)
         named = info.model_id or ""
         if self.template or self._has_own_functions or not ChatTemplate.for_model(named):
@@ -47,17 +47,17 @@ class Metadata(Window, Prompts, Tools):
         return model.model_copy(update=own)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Leave out what is derived, so that a pickle does not change by use."""
+        """Leave out caches, so that a pickle does not depend on use."""
         state = super().__getstate__()
         derived = {"_derived": None, "_template_cache": None}
         return {**state, "__pydantic_private__": state["__pydantic_private__"] | derived}
 
     @property
     def metadata(self) -> LLMMetadata:
-        """Limits and abilities by which LlamaIndex makes prompts. No request is sent.
+        """Limits and capabilities of the model. No request is sent.
 
-        With a tokenizer, the window is smaller than `context_window` by the tokens that a template adds
-        to each prompt, because LlamaIndex does not count those.
+        With a tokenizer, the context window is reduced by the tokens that the chat template adds to each
+        prompt, because LlamaIndex does not count them.
         """
         values = vars(self)
         used = [values[name] for name in _METADATA_FIELDS]
@@ -80,10 +80,10 @@ class Metadata(Window, Prompts, Tools):
         return not ToolFormat.find(self.tool_format, template, self.model).in_words
 
     def _template_tokens(self) -> int:
-        """Return how many tokens a template adds to a prompt; 0 without a tokenizer."""
+        """Return the number of tokens that a template adds to a prompt; 0 without a tokenizer."""
         if self.tokenizer is None:
             return 0
-        with suppress(ArgumentError):  # the template may refuse such a message
+        with suppress(ArgumentError):  # the template may refuse this message
             if self._chats:
                 _, text, _ = self._for_chat([ChatMessage(content=_SHORT)], {})
             else:

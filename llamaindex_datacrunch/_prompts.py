@@ -4,7 +4,7 @@
     complete  prompt ───┬─▶ chat template, with `template_completions` ──▶ prompt
                         └─▶ else completion_to_prompt, unless formatted ─▶ prompt
 
-A chat template also adds the end of its turns to `stop`.
+A chat template also adds the strings that end its turns to `stop`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,15 +29,15 @@ class Prompts(ChatEndpoint, LLM):
     """An LLM behind an endpoint that makes its own prompts."""
 
     is_chat_model: bool | None = None
-    """Whether query engines and programs send messages instead of a prompt. Default: whether a chat
-    template is set or known by the model's name."""
+    """Whether query engines and programs send messages instead of a prompt. Default: whether there is a
+    chat template, set or by the model's name."""
     template_completions: bool = False
     """Whether `complete`, `stream_complete` and `predict` put the prompt into the chat template, as a
-    user's message."""
+    user message."""
 
     @property
     def template(self) -> ChatTemplate | None:
-        """The chat template in use; your own functions take precedence over one found by name."""
+        """The chat template in use. Your own prompt functions take precedence over one found by name."""
         if self.chat_template is None and self._has_own_functions:
             return None
         return super().template
@@ -71,7 +71,7 @@ class Prompts(ChatEndpoint, LLM):
     def _for_chat(
         self, messages: Sequence[ChatMessage], call: Mapping[str, Any]
     ) -> tuple[Self, str, ToolRequest | None]:
-        """Return the model with the call's parameters, the prompt, and the tools it offers."""
+        """Return the model with the call's parameters, the prompt, and the tools that are offered."""
         own = {name: value for name, value in call.items() if name not in TOOL_ARGUMENTS}
         model, request = self.with_overrides(own), None
         template = model.template
@@ -118,7 +118,7 @@ class Prompts(ChatEndpoint, LLM):
         return model, to_prompt(prompt) if to_prompt else prompt
 
     def _extend_prompt(self, formatted_prompt: str) -> str:
-        # `predict` calls this last, and passes the result to `complete` as formatted.
+        # `predict` calls this last, and passes the result to `complete` with formatted=True.
         extended = super()._extend_prompt(formatted_prompt)
         if not self.template_completions:
             return extended

@@ -1,12 +1,12 @@
-"""Responses of LlamaIndex, from the transport's answers and events. Pure.
+"""From answers and events of the transport to LlamaIndex's responses. Pure.
 
     Answer ──────┬─▶ completion ─▶ CompletionResponse
                  └─▶ chat       ─▶ ChatResponse
     StreamEvent ─┬─▶ chunk      ─▶ CompletionResponse
                  └─▶ chat_chunk ─▶ ChatResponse
 
-`additional_kwargs` stay empty, because LlamaIndex prints a message's into the next prompt. `raw` holds
-everything known about an answer, with usage where LlamaIndex's `TokenCountingHandler` looks for it.
+`additional_kwargs` stays empty, because LlamaIndex prints it into the next prompt. `raw` has everything
+known about an answer, with usage where LlamaIndex's `TokenCountingHandler` looks for it.
 """
 
 import math
@@ -51,14 +51,14 @@ def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
 
 
 def chunk(event: StreamEvent, text: str) -> CompletionResponse:
-    """Return the response for an event; `text` is all text so far, the event's included.
+    """Return the response for an event; `text` is the text so far, including the event's.
 
     Its `raw` is the event as the server sent it.
     """
     token = event.token
     if event.details or event.top_tokens or event.__pydantic_extra__ or token.__pydantic_extra__:
         raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
-    else:  # The fields of most events: copying them takes a fifth of the time of a dump.
+    else:  # The fields of most events; copying them takes a fifth of the time of a dump.
         raw = {
             "index": event.index,
             "token": vars(token).copy(),
@@ -71,12 +71,12 @@ def chunk(event: StreamEvent, text: str) -> CompletionResponse:
 
 
 def chat(answer: Answer, delta: str | None = None) -> ChatResponse:
-    """Return what `completion` does, as an assistant's message."""
+    """Return the result of `completion` as an assistant message."""
     return _message(completion(answer, delta))
 
 
 def chat_chunk(event: StreamEvent, text: str) -> ChatResponse:
-    """Return what `chunk` does, as an assistant's message."""
+    """Return the result of `chunk` as an assistant message."""
     return _message(chunk(event, text))
 
 

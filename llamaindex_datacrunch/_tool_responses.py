@@ -4,7 +4,7 @@
                               ├─▶ calls ─────────▶ ToolCallBlock
                               └─▶ invalid calls ─▶ raw["invalid_tool_calls"]
 
-The message of the last response is the one that agents keep, so it holds all text and all calls.
+Agents keep the message of the last response, so it has all text and all calls.
 """
 
 import json
@@ -33,10 +33,10 @@ class ToolResponses:
         """Start an answer.
 
         Args:
-            request: What was asked for.
+            request: The tools of the call.
             prompt: The prompt.
             stop: Stop strings of the request.
-            names: LlamaIndex's names of tools whose names were changed for the model.
+            names: Original names of tools that were renamed for the model.
         """
         self._request = request
         self._reader = request.reader(stop, prompt)
@@ -44,7 +44,7 @@ class ToolResponses:
         self._leading = " " if isinstance(prompt, ChatPrompt) else ""
 
     def chunk(self, event: StreamEvent, _: str) -> ChatResponse:
-        """Return the response for an event; it holds all text and all complete calls so far."""
+        """Return the response for an event, with all text and all complete calls so far."""
         before = len(self._text)
         self._reader.push(event.token)
         response = chat_chunk(event, self._text)
@@ -59,7 +59,7 @@ class ToolResponses:
         """Return the response for an answer, or with a `delta` the last response of a stream.
 
         Raises:
-            StructuredOutputError: A call was required, and none came.
+            StructuredOutputError: A call was required, but there is none.
         """
         details = answer.details
         finish_reason = details.finish_reason if details else None

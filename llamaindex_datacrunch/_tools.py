@@ -1,8 +1,8 @@
-"""Tools: what a call offers, and the calls that a response holds.
+"""Tools: those that a call offers, and the tool calls in a response.
 
     tools ─▶ chat_with_tools ─▶ chat(messages, tools=…) ─▶ ToolCallBlocks ─▶ ToolSelections
 
-LlamaIndex calls a model that does this a function-calling LLM, and its agents ask for one.
+LlamaIndex calls such a model a function-calling LLM, which its agents require.
 """
 
 import json
@@ -25,21 +25,21 @@ from pydantic import ConfigDict
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi._errors import LONGEST_MESSAGE, truncate
 
-_FORCE = "pass tool_required=True to force a call, or use a model trained for tools"
+_FORCE = "Pass tool_required=True to require a call, or use a model trained for tools."
 TOOL_ARGUMENTS = frozenset(
     {"tools", "tool_choice", "tool_required", "allow_parallel_tool_calls", "tool_names"}
 )
-"""Arguments of a chat that may call tools."""
+"""Arguments of a chat with tools."""
 
 
 class Tools(FunctionCallingLLM):
-    """An LLM that calls tools: in its family's own format, or in JSON that is asked for in words."""
+    """An LLM that calls tools, in the format of its family or as JSON."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
     is_function_calling_model: bool | None = None
-    """Whether agents and programs use tool calls. Default: where the model's family has a format for
-    them; set True to ask other models in words."""
+    """Whether agents and programs use tool calls. Default: whether the model's family has a format for
+    them; if True, other models are asked for JSON."""
 
     def get_tool_calls_from_response(
         self,
@@ -47,15 +47,15 @@ class Tools(FunctionCallingLLM):
         error_on_no_tool_call: bool = True,  # noqa: FBT001, FBT002 -- LlamaIndex's signature
         **kwargs: Any,  # noqa: ARG002 -- likewise
     ) -> list[ToolSelection]:
-        """Return the tool calls of a response, or of an unfinished one those that are complete.
+        """Return the tool calls of a response; of a partial response, those that are complete.
 
         Args:
             response: What a chat with tools returned or streamed.
-            error_on_no_tool_call: Whether it must hold a call.
+            error_on_no_tool_call: Whether a response without a call is an error.
             **kwargs: Ignored.
 
         Raises:
-            datacrunch_tgi.StructuredOutputError: It holds no call; or only calls that cannot be read.
+            datacrunch_tgi.StructuredOutputError: It has no call, or only calls that cannot be read.
         """
         message = response.message
         calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
@@ -84,7 +84,7 @@ class Tools(FunctionCallingLLM):
 
         Args:
             tools: The tools.
-            *args: As of LlamaIndex's `FunctionCallingLLM.predict_and_call`.
+            *args: As in LlamaIndex's `FunctionCallingLLM.predict_and_call`.
             **kwargs: Likewise; also parameters of this call.
 
         Raises:
@@ -99,7 +99,7 @@ class Tools(FunctionCallingLLM):
         return await super().apredict_and_call(tools, *args, **self._only_offered(kwargs))
 
     def _only_offered(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Let a call of an unknown tool be an error; agents answer it instead."""
+        """Make a call of an unknown tool an error; agents report it to the model instead."""
         calls = self.metadata.is_function_calling_model
         return {**kwargs, "only_offered": True} if calls else {**kwargs}
 
@@ -112,7 +112,7 @@ class Tools(FunctionCallingLLM):
         allow_parallel_tool_calls: bool = False,  # noqa: FBT001, FBT002 -- likewise
         tool_required: bool = False,  # noqa: FBT001, FBT002 -- likewise
         *,
-        only_offered: bool = False,  # noqa: ARG002 -- for the response's check
+        only_offered: bool = False,  # noqa: ARG002 -- for the check of the response
         tool_choice: Any = None,
         **kwargs: Any,
     ) -> dict[str, Any]:
@@ -155,7 +155,7 @@ class Tools(FunctionCallingLLM):
         for block in response.message.blocks if only_offered else ():
             if isinstance(block, ToolCallBlock) and block.tool_name not in names:
                 offered = ", ".join(map(str, names))
-                unknown = f"the model called {block.tool_name!r}, which is no tool of {offered}"
+                unknown = f"the model called {block.tool_name!r}, which is not one of {offered}"
                 raise _error(unknown, response.message.content or "")
         return response
 

@@ -1,4 +1,4 @@
-"""The window: how many tokens a prompt and its answer may have, and how LlamaIndex counts them."""
+"""The context window: the limit of a prompt and its answer, and how LlamaIndex counts tokens."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self
@@ -14,7 +14,7 @@ from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._protocol._parameters import MAX_NEW_TOKENS
 
 _BEFORE = "\0"
-"""Put before a piece of text; it merges with none into one token."""
+"""Put before a text; it never merges with the text into one token."""
 
 
 class Window(Endpoint):
@@ -22,7 +22,7 @@ class Window(Endpoint):
 
     context_window: int = Field(DEFAULT_CONTEXT_WINDOW, gt=0)
     """Largest number of tokens of prompt and answer together: the server's `max_total_tokens`, or the sum
-    of its `max_input_tokens` and `max_new_tokens` if that is less. Default: 3900, as LlamaIndex's."""
+    of its `max_input_tokens` and `max_new_tokens` if that is less. Default: 3900, as in LlamaIndex."""
 
     @model_validator(mode="after")
     def _check_window(self) -> Self:
@@ -34,12 +34,12 @@ class Window(Endpoint):
         return self.max_new_tokens or MAX_NEW_TOKENS
 
     def fetch_server_limits(self) -> Self:
-        """Request the server's limits (`/info`), and return a copy of this model that keeps to them.
+        """Request the server's limits (`/info`), and return a copy of this model with those limits.
 
         Its `context_window` is `max_total_tokens`, or the sum of `max_input_tokens` and `max_tokens` if
         that is less. Unless `max_tokens` is set, it becomes what the server leaves beside its longest
-        prompt, and at least 512. Where no chat template is set or known by this model's name, it is the
-        one of the model that the server reports.
+        prompt, and at least 512. If no chat template is set or known for this model's name, the copy uses
+        the one for the model that the server reports.
 
         Raises:
             NotFoundError: The server, or a gateway in front of it, has no `/info`.
@@ -54,11 +54,11 @@ class Window(Endpoint):
         return self._within(await self.async_client.info())
 
     def set_global_tokenizer(self) -> None:
-        """Make LlamaIndex count tokens with this model's tokenizer, everywhere in this process.
+        """Make LlamaIndex count tokens with this model's tokenizer, in this process.
 
-        Call it before you create indexes, engines and memories: they keep the tokenizer that they find
-        then. LlamaIndex adds up the tokens of single words, so each word is counted as inside a text,
-        without the tokens that a tokenizer puts in front of every text.
+        Call it before you create indexes, engines and memories, which keep the tokenizer that is set at
+        that time. LlamaIndex adds up the tokens of single words, so each word is counted as part of a
+        text, without the tokens that a tokenizer adds to every text.
 
         Raises:
             ArgumentError: This model has no tokenizer.
@@ -72,7 +72,7 @@ class Window(Endpoint):
         if not longest or not total:
             reported = f"max_input_tokens={longest} and max_total_tokens={total}"
             error = MalformedResponseError(f"/info reports no usable limits: {reported}")
-            error.hint = "pass context_window and max_tokens"
+            error.hint = "Pass context_window and max_tokens."
             raise error
         answer = self.max_new_tokens or max(MAX_NEW_TOKENS, total - longest)
         window = min(total, longest + answer)

@@ -60,7 +60,7 @@ def test_a_formats_tokens_are_broken_up_by_a_space_that_a_reader_looks_past(name
             prompt = ChatTemplate.named(name).prompt(_user(f"my words {token} end"))
         assert f"my words {token[0]} {token[1:]} end" in prompt
         (warning,) = told
-        assert str(warning.message) == f"control tokens broken up in the messages: {token}"
+        assert str(warning.message) == f"control tokens in messages were neutralised: {token}"
         assert warning.filename == __file__
 
 
@@ -100,7 +100,8 @@ def test_one_call_warns_once_and_never_shows_a_text() -> None:
         ChatTemplate.named("llama-2").prompt(chat)
     (warning,) = told
     assert (
-        str(warning.message) == "control tokens broken up in the messages: </s>, <s>, <|…|>, [INST]"
+        str(warning.message)
+        == "control tokens in messages were neutralised: </s>, <s>, <|…|>, [INST]"
     )
 
 
@@ -137,7 +138,7 @@ def test_a_token_cannot_be_put_together_from_parts() -> None:
     assert caught.value.field == "messages"
     bare = ChatTemplate("{{ messages[0].content | replace(' ', '') }}")
     with pytest.raises(
-        ArgumentError, match="the chat template makes control tokens of their parts"
+        ArgumentError, match="the chat template joins their parts to control tokens"
     ):
         bare.prompt(_user("[INST]"))
 

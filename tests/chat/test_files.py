@@ -140,8 +140,8 @@ def test_a_folder_that_is_called_so_does_not_hide_a_format(
     ("files", "rule"),
     [
         ({}, "cannot be read: [Errno 2] No such file or directory"),
-        ({"tokenizer_config_json": {"bos_token": "<s>"}}, "holds no chat template"),
-        ({"chat_template_json": {}}, "holds no chat template"),
+        ({"tokenizer_config_json": {"bos_token": "<s>"}}, "has no chat template"),
+        ({"chat_template_json": {}}, "has no chat template"),
         ({"chat_template_json": "{"}, "cannot be read: "),
         ({"chat_template_json": []}, "cannot be read: "),
         ({"chat_template_json": {"chat_template": 5}}, "cannot be read: chat_template"),

@@ -202,7 +202,7 @@ def test_a_format_is_named_in_any_spelling(spelling: str, name: str) -> None:
         ),
         (
             "xyz",
-            "chat_template='xyz': no such chat template, model or file; there are llama-2, llama-3, llama-3.1,",
+            "chat_template='xyz': no such chat template, model or file; known names: llama-2, llama-3, llama-3.1,",
         ),
     ],
 )

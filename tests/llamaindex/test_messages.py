@@ -133,8 +133,8 @@ def test_a_history_with_tool_calls_is_sent_completely(
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
-        (AudioBlock(audio=b"RIFF", format="wav"), "audio block from user: cannot be sent"),
-        (VideoBlock(video=b"x", video_mimetype="video/mp4"), "video block from user: cannot be"),
+        (AudioBlock(audio=b"RIFF", format="wav"), "audio block from user: is not supported"),
+        (VideoBlock(video=b"x", video_mimetype="video/mp4"), "video block from user: is not"),
         (
             DocumentBlock(data=b"%PDF-1.4", document_mimetype="application/pdf"),
             "document of type application/pdf from user: .*pass its text in a TextBlock",

@@ -406,7 +406,7 @@ async def test_a_model_calls_a_tool_itself(serve: Serve, method: str) -> None:
     assert await ask("Three.", error_on_no_tool_call=False) == "Three."
     with pytest.raises(StructuredOutputError, match=r"called no tool; it answered 'Three\.'"):
         await ask("Three.")
-    with pytest.raises(StructuredOutputError, match="called 'divide', which is no tool of add, no"):
+    with pytest.raises(StructuredOutputError, match="called 'divide', which is not one of add, no"):
         await ask(in_words(("divide", {})))
 
 

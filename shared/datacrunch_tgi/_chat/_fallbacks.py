@@ -1,7 +1,7 @@
-"""Forms of a conversation for templates that do not take it as it is, from the least change to the most. Pure.
+"""Variants of a conversation for templates that refuse it, from the smallest change to the largest. Pure.
 
-as it is ─▶ tool calls in other forms ─▶ neighbours merged ─▶ an empty user message first
-    ─▶ system messages as the user's ─▶ tool calls in words ─▶ everything in one user message
+unchanged ─▶ tool calls in other forms ─▶ neighbours merged ─▶ an empty user message first
+    ─▶ system messages as user messages ─▶ tool calls as text ─▶ everything in one user message
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ def check(name: str, given: object) -> None:
     """Check messages or tools.
 
     Raises:
-        ArgumentError: They are no list of dictionaries, or there is no message.
+        ArgumentError: It is not a list of dictionaries, or there is no message.
     """
     items = cast("Sequence[object]", given) if isinstance(given, Sequence) else [None]
     if not all(isinstance(item, Mapping) for item in items):
@@ -28,7 +28,7 @@ def check(name: str, given: object) -> None:
 
 
 def with_instructions(chat: Sequence[Message], instructions: str) -> Chat:
-    """Add instructions to the system message, or begin with one that has them."""
+    """Add instructions to the system message; insert one if there is none."""
     first = chat[0]
     if first.get("role") != "system":
         return [{"role": "system", "content": instructions}, *chat]
@@ -43,14 +43,14 @@ def with_instructions(chat: Sequence[Message], instructions: str) -> Chat:
 def fallbacks(
     chat: Sequence[Message], own_calls: Callable[[Sequence[Any]], str] | None = None
 ) -> Iterator[tuple[str, Chat]]:
-    """Yield a conversation as it is, and in forms that more templates take.
+    """Yield a conversation unchanged, and then variants that more templates accept.
 
     Args:
         chat: Messages whose content is text, or text blocks.
-        own_calls: Writes tool calls as the model does, for a template that writes only texts.
+        own_calls: Formats tool calls as the model does, for templates that render only text.
 
     Yields:
-        What was changed, "" for the first, and the messages.
+        A description of the change, "" for the first, and the messages.
     """
     seen = list[Chat]()
     for change, form in _all_forms(list(chat), own_calls):
@@ -85,7 +85,7 @@ def _joined(message: Message) -> Message:
 
 
 def merged(chat: Sequence[Message]) -> Chat:
-    """Merge neighbours that differ in their texts alone; their names are dropped."""
+    """Merge adjacent messages that differ only in their texts; names are dropped."""
     found = Chat()
     for message in chat:
         last = found[-1] if found else {}
@@ -100,7 +100,7 @@ def merged(chat: Sequence[Message]) -> Chat:
 
 
 def _user_first(chat: Chat) -> Chat:
-    """Put an empty user message before an assistant's that comes first, as after a greeting."""
+    """Insert an empty user message if the first message is the assistant's, such as a greeting."""
     place = 1 if chat[0].get("role") == "system" else 0
     role = chat[place].get("role") if place < len(chat) else "assistant"
     if role == "user":

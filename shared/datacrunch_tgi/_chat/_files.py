@@ -1,6 +1,6 @@
-"""Where chat templates come from: bundled ones by name, and a model's own files. It only reads.
+"""Sources of chat templates: bundled ones by name, and a model's own files.
 
-Functions return the arguments of a `ChatTemplate`.
+The functions return keyword arguments for `ChatTemplate`.
 """
 
 import json
@@ -20,7 +20,7 @@ _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
 def is_name(name: str) -> bool:
-    """Whether a bundled template has this name."""
+    """Return whether a bundled template has this name."""
     return _letters(name) in _names()
 
 
@@ -30,7 +30,7 @@ def names() -> tuple[str, ...]:
 
 
 def named(name: str) -> dict[str, Any]:
-    """Read the bundled template of this name, in any spelling.
+    """Read the bundled template of this name; case, spaces, dots and dashes are ignored.
 
     Raises:
         ArgumentError: There is none.
@@ -38,7 +38,7 @@ def named(name: str) -> dict[str, Any]:
     names, letters = _names(), _letters(name)
     if letters not in names:
         near = [names[known] for known in get_close_matches(letters, names, n=1)]
-        more = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_families())}"
+        more = f"did you mean {near[0]!r}?" if near else f"known names: {', '.join(_families())}"
         rule = f"no such chat template, model or file; {more}"
         raise ArgumentError("chat_template", rule, value=repr(name))
     family = _families()[names[letters]]
@@ -53,14 +53,14 @@ def named(name: str) -> dict[str, Any]:
 
 
 def name_for(model: str) -> str | None:
-    """Return the name of the bundled template for a model's name, None if none is known."""
+    """Return the name of the bundled template for a model's name; None if there is none."""
     dashed = _dashed(model)
     families = _families().items()
     return next((n for n, f in families if re.match(rf"({f['models']})(-|$)", dashed)), None)
 
 
 def reads_images(model: str) -> bool:
-    """Whether a model's name says that it reads images."""
+    """Return whether a model reads images, by its name."""
     return bool(re.search(_read_families()["images"], _dashed(model)))
 
 
@@ -104,7 +104,7 @@ class _Token(_Model):
 
 
 class _Config(_Model):
-    """The parts of tokenizer_config.json or chat_template.json that are about chats."""
+    """The parts of tokenizer_config.json or chat_template.json that matter for chats."""
 
     chat_template: str | list[_Named] | None = None
     bos_token: str | _Token | None = None
@@ -121,7 +121,7 @@ def read(path: Path) -> dict[str, Any]:
         path: The model's folder, or one of its files.
 
     Raises:
-        ArgumentError: It cannot be read, or holds no chat template.
+        ArgumentError: It cannot be read, or has no chat template.
     """
     beside = (path if path.is_dir() else path.parent) / _FILES[-1]
     if path.is_dir():
@@ -134,7 +134,7 @@ def read(path: Path) -> dict[str, Any]:
         others = (path.parent / "additional_chat_templates").glob("*.jinja")
         templates = {"default": _text(path), **{other.stem: _text(other) for other in others}}
     if not templates.get("default"):
-        raise ArgumentError("chat_template", "holds no chat template", value=repr(str(path)))
+        raise ArgumentError("chat_template", "has no chat template", value=repr(str(path)))
     config = _config(beside) if beside.is_file() else _Config()
     tokens = {
         name: token.content if isinstance(token, _Token) else token

@@ -1,4 +1,4 @@
-"""Images inside a prompt: Markdown, `![](URL)`, which TGI replaces by the image (2.0 and newer). Pure."""
+"""Images in a prompt, as Markdown `![](URL)`, which TGI (2.0 and newer) replaces by the image. Pure."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from datacrunch_tgi._chat._texts import Message
 from datacrunch_tgi._errors import ArgumentError
 
 MAX_IMAGE_BYTES = 1_400_000
-"""The most bytes of an image: in base64 it just fits into the body that TGI takes, 2 MB."""
+"""Largest image, in bytes: in base64 it just fits into TGI's largest body, 2 MB."""
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
@@ -21,7 +21,7 @@ _SIGNATURES = {
 _DATA_URL = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=_-]+)", re.ASCII)
 _WEB_URL = re.compile(r"https?://[^\s()<>\"]+")
 MARKDOWN = "![]("
-"""What makes a server fetch an address, in the texts of a conversation too."""
+"""What makes a server fetch a URL, also in the texts of a conversation."""
 
 
 def image_data_url(data: bytes) -> str:
@@ -31,32 +31,32 @@ def image_data_url(data: bytes) -> str:
         data: The bytes of a PNG, JPEG, GIF, WebP or BMP file, at most 1.4 MB.
 
     Raises:
-        ArgumentError: They are none of these, or too many.
+        ArgumentError: The image has another format, or is too large.
     """
     kind = media_type(data)
     if kind is None:
         raise ArgumentError("messages", "an image must be PNG, JPEG, GIF, WebP or BMP data")
     if len(data) > MAX_IMAGE_BYTES:
-        rule = f"an image may have {MAX_IMAGE_BYTES} bytes, as the server takes 2 MB; it has {len(data)}"
+        rule = f"an image must not exceed {MAX_IMAGE_BYTES} bytes (the server's limit is 2 MB), not {len(data)}"
         raise ArgumentError("messages", rule)
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def media_type(data: bytes) -> str | None:
-    """Return an image's media type by its first bytes, None if it is of no known kind."""
+    """Return an image's media type by its first bytes; None if the format is not supported."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
 
 
 def image_markdown(url: str) -> str:
-    """Return what to write into a prompt for an image.
+    """Return the Markdown for an image in a prompt.
 
     Args:
         url: An http or https URL, which the server fetches, or a data URL.
 
     Raises:
-        ArgumentError: It is neither, or its data is no image.
+        ArgumentError: The URL is neither, or its data is not an image.
     """
     if match := _DATA_URL.fullmatch(url):
         try:
@@ -65,25 +65,25 @@ def image_markdown(url: str) -> str:
             raise ArgumentError("messages", "an image's data URL must be base64") from None
         url = image_data_url(data)
     elif not _WEB_URL.fullmatch(url):
-        rule = "an image must have an http or https URL, without spaces and brackets, or a data URL"
+        rule = "an image must have an http or https URL without spaces and brackets, or a data URL"
         raise ArgumentError("messages", rule)
     return f"{MARKDOWN}{url})"
 
 
 class Inserts:
-    """Texts that are put into a prompt when it is ready: no template and no check sees them."""
+    """Texts that are inserted into the final prompt, so that no template and no check sees them."""
 
     def __init__(self) -> None:
         self._key = secrets.token_hex(8)
         self._texts = list[str]()
 
     def add(self, text: str) -> str:
-        """Take a text; return what is replaced by it."""
+        """Add a text; return the placeholder for it."""
         self._texts.append(text)
         return f"insert-{self._key}-{len(self._texts) - 1};"
 
     def fill(self, prompt: str) -> str:
-        """Put the texts into a prompt."""
+        """Replace the placeholders in a prompt."""
         if not self._texts:
             return prompt
         pattern = rf"insert-{self._key}-(\d+);"
@@ -94,7 +94,7 @@ def with_images(message: Message, inserts: Inserts, *, supported: bool) -> Messa
     """Replace image blocks by text blocks.
 
     Raises:
-        ArgumentError: The content is neither text nor such blocks, or the model reads no images.
+        ArgumentError: A block is neither text nor an image, or the model reads no images.
     """
     content = message.get("content")
     if not isinstance(content, list):

@@ -1,6 +1,6 @@
-"""A conversation put through a Jinja text, as transformers' `apply_chat_template` does it (5.24). Pure.
+"""Rendering of chat templates, as transformers' `apply_chat_template` does it (5.24). Pure.
 
-Imported when the first template is used: it is the only module that knows jinja2.
+Imported on first use, because it is the only module that imports jinja2.
 """
 
 import json
@@ -22,29 +22,29 @@ from datacrunch_tgi._errors import ArgumentError
 
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 _END = "8614097352 "
-"""Ends a text that is to be continued; the space in it tells whether the template strips texts."""
-_MOST_WORDS = 300  # characters of a template's own words in an error
+"""Marks the end of a text to continue; its space shows whether the template strips texts."""
+_MOST_WORDS = 300  # characters of a template's own message in an error
 
 
 class RefusalError(TemplateError):
-    """The template refuses the messages by its own `raise_exception`, or they cannot be continued."""
+    """The template refused the messages by `raise_exception`, or they cannot be continued."""
 
 
 def rendered(
     template: str, messages: Any, tools: Any, variables: Mapping[str, Any], *, continued: bool
 ) -> str:
-    """Render a template, which sees nothing but plain data.
+    """Render a template, which gets only plain data.
 
     Args:
         template: The Jinja text.
         messages: Dictionaries.
         tools: Dictionaries, or None.
-        variables: What else the template is given.
-        continued: Whether to end the text where the last message does.
+        variables: Other variables of the template.
+        continued: Whether to end the text at the end of the last message.
 
     Raises:
-        ArgumentError: Names `messages` where the template refuses them, and `chat_template` where it
-            is no Jinja, asks for what is not there, or reaches out of the sandbox.
+        ArgumentError: Names `messages` if the template refuses them, and `chat_template` if it is not
+            valid Jinja, uses undefined variables, or violates the sandbox.
     """
 
     def filled(messages: Any, tools: Any) -> str:
@@ -53,11 +53,11 @@ def rendered(
 
     try:
         return filled(messages, tools)
-    except Exception as error:  # noqa: BLE001 -- a template is a program, which fails as it likes
+    except Exception as error:  # noqa: BLE001 -- a template is a program and may raise anything
         refused = isinstance(error, RefusalError)
-        words = f"{type(error).__name__} for what a text says"
+        words = f"{type(error).__name__} because of the content of a message"
     numbers = Placeholders()
-    try:  # once more without the conversation's texts, which no error shows
+    try:  # again without the conversation's texts, which no error may show
         filled(numbers.put(messages), numbers.put(tools))
     except Exception as error:  # noqa: BLE001 -- likewise
         words = shorten("…".join(numbers.around(str(error))), _MOST_WORDS, placeholder="…")
@@ -67,7 +67,7 @@ def rendered(
 
 
 def _filled(template: str, variables: dict[str, Any], *, continued: bool) -> str:
-    messages = variables["messages"] = [_told(message) for message in variables["messages"]]
+    messages = variables["messages"] = [_prepared(message) for message in variables["messages"]]
     words = _opened(messages[-1]) if continued else ""
     text = _compiled(template).render(variables)
     if not continued:
@@ -78,8 +78,8 @@ def _filled(template: str, variables: dict[str, Any], *, continued: bool) -> str
     return text[:end] if text.startswith(_END, end) else text[:end].rstrip()
 
 
-def _told(message: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what is None; tell an assistant's reasoning under each name that templates ask for."""
+def _prepared(message: dict[str, Any]) -> dict[str, Any]:
+    """Drop None values; add an assistant's reasoning under each name that templates use."""
     message = {name: value for name, value in message.items() if value is not None}
     reasoning = next((message[name] for name in _REASONING if name in message), None)
     if reasoning is None:
@@ -88,7 +88,7 @@ def _told(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _opened(message: dict[str, Any]) -> str:
-    """Put the end behind a message's last text; return that text."""
+    """Append the end mark to a message's last text; return that text."""
     content = message.get("content")
     blocks = [message] if isinstance(content, str) else content or ()
     name = "content" if isinstance(content, str) else "text"
@@ -101,7 +101,7 @@ def _opened(message: dict[str, Any]) -> str:
 
 
 class _Generation(Extension):
-    """`{% generation %}…{% endgeneration %}`, which marks an assistant's words for training."""
+    """`{% generation %}…{% endgeneration %}`, which marks an assistant's text for training."""
 
     tags = {"generation"}  # noqa: RUF012 -- jinja2's own declaration
 
@@ -115,7 +115,7 @@ class _Generation(Extension):
 
 
 class _Namespace(Namespace):
-    """Holds no name of Python's own, by which an object could deceive the sandbox."""
+    """Has no dunder attributes, by which an object could deceive the sandbox."""
 
     def __init__(*args: Any, **kwargs: Any) -> None:  # a template may have a variable `self`
         Namespace.__init__(args[0])
@@ -133,7 +133,7 @@ def _dict(*args: Any, **kwargs: Any) -> dict[Any, Any]:
 
 
 def _now(form: str) -> str:
-    return datetime.now().strftime(form)  # noqa: DTZ005 -- the date where the user is
+    return datetime.now().strftime(form)  # noqa: DTZ005 -- the user's local date
 
 
 def _raise_exception(message: object) -> NoReturn:
@@ -143,11 +143,11 @@ def _raise_exception(message: object) -> NoReturn:
 def _tojson(value: Any, ensure_ascii: bool = False, **options: Any) -> str:  # noqa: FBT001, FBT002 -- by place too
     return json.dumps(
         value, ensure_ascii=ensure_ascii, **options
-    )  # unlike jinja2's it escapes no HTML
+    )  # unlike jinja2's, it does not escape HTML
 
 
 def _plain(value: Any) -> Any:
-    """A copy in JSON's types; of anything else a template sees but the name of its type."""
+    """Return a copy in JSON types; any other object becomes the name of its type."""
     if isinstance(value, Mapping):
         named = cast("Mapping[str, Any]", value)
         return {_plain(name): _plain(item) for name, item in named.items()}

@@ -1,7 +1,7 @@
 """Chat templates: from a conversation to the prompt of a model. Pure, except for reading a named file.
 
 `ChatTemplate.render` returns what transformers' `apply_chat_template` returns. `ChatTemplate.prompt`
-returns what to send: no message is lost, and no text of a message becomes a control token.
+returns the prompt to send, without losing messages and without control tokens from their texts.
 """
 
 import logging
@@ -38,20 +38,20 @@ from datacrunch_tgi._tools import WORDS, ToolFormat, ToolRequest
 LOGGER = logging.getLogger("datacrunch_tgi")
 
 _BEGIN = r"<s>|<bos>|<\|begin_of_text\|>"
-"""What begins a prompt if a template writes out its `bos_token`."""
+"""First token of a prompt, for templates that write it out instead of using `bos_token`."""
 
 
 class ControlTokenWarning(UserWarning):
-    """Warns that control tokens in the texts of a conversation were defused."""
+    """Control tokens in the texts of a conversation were neutralised."""
 
 
 @dataclass(frozen=True, repr=False)
 class ChatTemplate:
-    """A model's chat format.
+    """A model's chat template.
 
     Attributes:
         template: Jinja text.
-        bos_token: Text of the token that begins a prompt; None if the model has none.
+        bos_token: Text of the first token of a prompt; None if the model has none.
         eos_token: Text of the token that ends an answer; None if the model has none.
         tool_template: Jinja text for conversations with tools; None if it is the same.
         control_tokens: Other control tokens of the model's tokenizer.
@@ -72,7 +72,7 @@ class ChatTemplate:
         return f"ChatTemplate({self.template[:40]!r}, sha256={sha256(values.encode()).hexdigest()[:16]})"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without what it has learned of itself: a pickle does not change by use.
+        # Without cached properties, so that a pickle does not depend on use.
         return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @classmethod
@@ -83,18 +83,18 @@ class ChatTemplate:
             given: A chat template, its name, a model's name, a file or folder, or Jinja text.
 
         Raises:
-            ArgumentError: It is none of these.
+            ArgumentError: The argument is none of these.
         """
         if isinstance(given, ChatTemplate):
             return given
-        if not isinstance(given, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] -- people err
+        if not isinstance(given, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] -- not everybody uses a type checker
             rule = "must be a ChatTemplate, a name, a path or a Jinja text"
             raise ArgumentError("chat_template", rule, value=repr(given))
         if isinstance(given, str) and ("{{" in given or "{%" in given):
             return cls(given)
         if isinstance(given, str) and _files.is_name(given):
             return cls.named(given)
-        if not isinstance(given, str) or os.path.exists(given):  # noqa: PTH110 -- any text will do
+        if not isinstance(given, str) or os.path.exists(given):  # noqa: PTH110 -- it may be any text
             return cls.from_file(given)
         return cls.for_model(given) or cls.named(given)
 
@@ -103,11 +103,10 @@ class ChatTemplate:
         """Return the chat template of a family of models.
 
         Args:
-            name: llama-2, llama-3, mistral or mixtral, mistral-v3, chatml or qwen, zephyr, gemma,
-                phi-3 or vicuna, in any spelling.
+            name: One of `names()`; case, spaces, dots and dashes are ignored.
 
         Raises:
-            ArgumentError: There is none of that name.
+            ArgumentError: There is no such template.
         """
         return cls(**_files.named(name))
 
@@ -118,7 +117,7 @@ class ChatTemplate:
 
     @classmethod
     def for_model(cls, model: str) -> "ChatTemplate | None":
-        """Return the chat template for a model's name; None if none is known, as for base models."""
+        """Return the chat template for a model's name; None if there is none, as for base models."""
         name = _files.name_for(model)
         return cls.named(name) if name else None
 
@@ -128,11 +127,11 @@ class ChatTemplate:
 
         Args:
             path: The model's folder, or in it chat_template.jinja, chat_template.json or
-                tokenizer_config.json; the first found is used. The special tokens come from the
+                tokenizer_config.json; in a folder, the first that exists. Special tokens come from the
                 tokenizer_config.json in the same folder.
 
         Raises:
-            ArgumentError: It cannot be read, or holds no chat template.
+            ArgumentError: The file cannot be read, or has no chat template.
         """
         return cls(**_files.read(Path(path)))
 
@@ -148,7 +147,7 @@ class ChatTemplate:
 
     @property
     def takes_tools(self) -> bool:
-        """Whether the template has a place for tools; if not, the prompt describes them in words."""
+        """Whether the template has a place for tools; if not, the prompt describes them as text."""
         return self._place_for_tools is not None
 
     @cached_property
@@ -166,9 +165,9 @@ class ChatTemplate:
 
     @cached_property
     def puts_space(self) -> bool:
-        """Whether a space separates the assistant's text from what begins its turn.
+        """Whether the template puts a space before the assistant's text.
 
-        A model then begins its answers with one, which is no part of the text.
+        The model then starts its answers with a space, which is not part of the text.
         """
         asked, answered = {"role": "user", "content": "user"}, {"role": "assistant", "content": "x"}
         with suppress(ArgumentError):
@@ -190,13 +189,13 @@ class ChatTemplate:
 
         Args:
             messages: Dictionaries with `role` and `content`.
-            add_generation_prompt: Begin the assistant's next turn, unless the last one is continued.
+            add_generation_prompt: Start the assistant's next turn, unless the last one is continued.
             tools: JSON schemas of tools.
             continue_final_message: Leave the last message open, for the model to continue.
             variables: Other variables of the template, such as `documents` or `unk_token`.
 
         Raises:
-            ArgumentError: The template refuses the messages, or is faulty; with the template's words.
+            ArgumentError: The template refuses the messages, or is faulty; with the template's message.
         """
         check("messages", messages)
         check("tools", tools or ())
@@ -227,22 +226,23 @@ class ChatTemplate:
     ) -> str:
         """Render a conversation for a server, which adds `bos_token` itself.
 
-        A last message of the assistant is continued, as by TGI's own chat route (3.0). A conversation that
-        the template refuses, or writes only in part, is changed as little as it takes: see `_fallbacks`.
-        What was changed is logged (DEBUG).
+        If the last message is the assistant's, it is continued, as by TGI's own chat route (3.0). A
+        conversation that the template refuses, or renders only in part, is changed as little as possible:
+        see `_fallbacks`. The change is logged (DEBUG).
 
         Args:
-            messages: Dictionaries with `role` and `content`: a text, or a list of blocks, `text` or
-                `image_url`. Tool calls and results have OpenAI's form.
-            tools: Tools in OpenAI's form; described in words if the template has no place for them.
-            instructions: What the system message says beside its text.
+            messages: Dictionaries with `role` and `content`: text, or a list of `text` and `image_url`
+                blocks. Tool calls and results have OpenAI's form.
+            tools: Tools in OpenAI's form; described as text if the template has no place for them.
+            instructions: Text to append to the system message.
             images: Whether the model reads images.
-            allow_control_tokens: Leave control tokens, and what would make the server fetch an image, in
-                the conversation's texts. Else a space defuses them (`[ INST]`), with one
-                `ControlTokenWarning`.
+            allow_control_tokens: Leave control tokens, and Markdown that would make the server fetch an
+                image, in the conversation's texts. By default they are neutralised by a space
+                (`[ INST]`), with one `ControlTokenWarning`.
 
         Raises:
-            ArgumentError: The template takes the conversation in no form, or a block is not supported.
+            ArgumentError: The template accepts no variant of the conversation, or a block is not
+                supported.
         """
         check("messages", messages)
         check("tools", tools or ())
@@ -261,7 +261,7 @@ class ChatTemplate:
             defused = set[str]()
             allowed = None if allow_control_tokens else defused
             try:
-                prompt = template._prompt(  # noqa: SLF001 -- of its own class
+                prompt = template._prompt(  # noqa: SLF001 -- of the same class
                     form, tools or None, allowed, images=images
                 )
             except ArgumentError as error:
@@ -270,7 +270,9 @@ class ChatTemplate:
             if change:
                 LOGGER.debug("messages changed for the chat template: %s", change)
             if defused:
-                warning = f"control tokens broken up in the messages: {', '.join(sorted(defused))}"
+                warning = (
+                    f"control tokens in messages were neutralised: {', '.join(sorted(defused))}"
+                )
                 warnings.warn(warning, ControlTokenWarning, stacklevel=2)
             return inserts.fill(prompt)
         raise refused or ArgumentError("messages", "must not be empty")
@@ -291,7 +293,7 @@ class ChatTemplate:
             chat, tools = defuse((chat, tools), tokens, defused)
         text = self.render(chat, tools=tools, continue_final_message=continued)
         if defused is not None and has_injected_tokens(text, harmless, tokens):
-            raise ArgumentError("messages", "the chat template makes control tokens of their parts")
+            raise ArgumentError("messages", "the chat template joins their parts to control tokens")
         begin = re.match(re.escape(self.bos_token) if self.bos_token else _BEGIN, harmless)
         return text.removeprefix(begin[0]) if begin else text
 
@@ -304,7 +306,7 @@ class ChatTemplate:
 
     @cached_property
     def _around_roles(self) -> list[str]:
-        """What the template writes around a message of each role it knows."""
+        """Text that the template puts around a message of each role."""
         return [*self._around("user", "assistant"), *self._around("system", "user")]
 
     def _around(self, *roles: str) -> list[str]:

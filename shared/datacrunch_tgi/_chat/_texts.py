@@ -1,8 +1,8 @@
 """Control tokens in the texts of a conversation, and placeholders for those texts. Pure.
 
-A prompt is one text. A user who writes `[INST]` or `<|im_start|>` would speak in another's name: neither
-tokenizer nor model can tell such a control token from the template's own. So a space is put after its
-first character, which a reader looks past.
+A prompt is one text. A user who writes `[INST]` or `<|im_start|>` could start another role's turn: neither
+tokenizer nor model can distinguish such a control token from the template's own. So a space is inserted
+after its first character.
 """
 
 import re
@@ -18,21 +18,21 @@ _KNOWN = (
     r"|<\|(?:im_start|im_end|system|user|assistant|end|endoftext|begin_of_text|end_of_text"
     r"|start_header_id|end_header_id|eot_id)\|>"
 )
-"""Control tokens of the families that have a name here: they count for every template."""
+"""Control tokens of the bundled templates' families; they count for every template."""
 _BARRED = r"<[|\uff5c][^<>|\uff5c\s]+[|\uff5c]>"
-"""The form of most other models' tokens, with DeepSeek's wide bars, and hardly of anything else."""
+"""Form of most other models' control tokens, including DeepSeek's wide bars."""
 _OWN = re.compile(rf"{_BARRED}|<</?\w+>>|</?(?!think>)\w+>|\[\|\w+\|\]|\[/?[A-Z][A-Z_]+\]")
-"""The forms of a token in a template's own text, but for those around a model's reasoning."""
+"""Forms of control tokens in a template's own text, except for those around reasoning."""
 _LABEL = re.compile(r"(?:#+ *[^\n#:]+|\b[A-Z]\w*):\s*$")
-"""What a template without control tokens writes before a message, such as `USER: `."""
+"""What a template without control tokens puts before a message, such as `USER: `."""
 
 
 def control_tokens(template: str, around: Iterable[str], more: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern of control tokens: those of all families, of a template, and `more`.
+    """Return a pattern for control tokens: those of all families, of a template, and `more`.
 
     Args:
         template: The Jinja text.
-        around: What it writes around the texts of a conversation.
+        around: What it puts around the texts of a conversation.
         more: Other control tokens of the model's tokenizer.
     """
     tokens = {*_OWN.findall(template), *more}
@@ -44,14 +44,14 @@ def control_tokens(template: str, around: Iterable[str], more: Iterable[str]) ->
 
 
 def defuse(value: Any, tokens: re.Pattern[str], names: set[str]) -> Any:
-    """Put a space into each control token in every text; add the tokens to `names`."""
+    """Insert a space into each control token in every text; add the tokens to `names`."""
 
     def apart(token: re.Match[str]) -> str:
         names.add("<|…|>" if token["other"] else token[0])
         return f"{token[0][0]} {token[0][1:]}"
 
     def change(text: str, *_: str) -> str:
-        while tokens.search(text):  # a defused token may hold another
+        while tokens.search(text):  # a neutralised token may contain another
             text = tokens.sub(apart, text)
         return text
 
@@ -59,30 +59,30 @@ def defuse(value: Any, tokens: re.Pattern[str], names: set[str]) -> Any:
 
 
 def has_injected_tokens(text: str, harmless: str, tokens: re.Pattern[str]) -> bool:
-    """Whether a prompt has control tokens that it has not with placeholders for texts."""
+    """Return whether a prompt has control tokens that it lacks with placeholders for texts."""
     ours, theirs = (Counter(token[0] for token in tokens.finditer(one)) for one in (harmless, text))
     return bool(theirs - ours)
 
 
 class Placeholders:
-    """Numbers instead of texts, to see what a template does with each.
+    """Numbers instead of texts, to see what a template does with each text.
 
-    The same text has the same number, since templates compare. Blank texts stay, and those that
-    templates decide by.
+    The same text has the same number, because templates compare texts. Blank texts, and those that
+    templates branch on, are kept.
     """
 
     _KEPT = frozenset(("role", "type", "id", "tool_call_id"))
     _NEEDED = (("content",), ("content", "text"), ("arguments",), ("function", "name"))
-    _MARK = re.compile(r"7310592864\d{6}")  # no template has this number of its own
+    _MARK = re.compile(r"7310592864\d{6}")  # no template contains this number
     _SHOWN = re.compile(rf"(?<!'text': ')(?<!\"text\": \")(?<!\"text\":\"){_MARK.pattern}")
-    """A placeholder by itself, not in a list of blocks that a template printed as a text."""
+    """A placeholder by itself, not in a list of blocks that a template printed as text."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, str] = {}
         self._needed: Counter[str] = Counter()
 
     def put(self, value: Any, *path: str) -> Any:
-        """Replace the texts of messages, or of what is found under such names."""
+        """Replace the texts of messages, or of a value that is found at this path."""
         return _changed(value, self._number, *path)
 
     def _number(self, text: str, *path: str) -> str:
@@ -95,16 +95,16 @@ class Placeholders:
         return number
 
     def lost(self, text: str) -> Counter[str]:
-        """Return the placeholders that a template has not written, of what the model has to read."""
+        """Return the required placeholders that a template has not rendered."""
         return self._needed - Counter(self._SHOWN.findall(text))
 
     def around(self, text: str) -> list[str]:
-        """Return what is before, between and after the placeholders."""
+        """Return the text before, between and after the placeholders."""
         return self._MARK.split(text)
 
 
 def _changed(value: Any, change: Callable[..., str], *path: str) -> Any:
-    """Copy a value with every text changed by a function of the text and the names that lead to it."""
+    """Copy a value with every text changed by a function of the text and its path."""
     if isinstance(value, str):
         return change(value, *path)
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Tool calls and results in the forms that templates take. Pure.
+"""Tool calls and results in the forms that templates accept. Pure.
 
 Messages have OpenAI's form: `tool_calls` with `function.name` and `function.arguments`, and results of
 the role `tool` with `tool_call_id`.
@@ -22,9 +22,9 @@ _ID_LENGTH = 9
 
 
 def in_call_order(chat: Sequence[Message]) -> Chat:
-    """Put results into the order of their calls, and make objects of arguments that are JSON texts.
+    """Sort results by their calls, and parse arguments that are JSON texts.
 
-    Some templates number results by place, and most would write a text as a JSON string.
+    Some templates match results by position, and most would render a text as a JSON string.
     """
     ordered = Chat()
     places = dict[str, int]()
@@ -49,7 +49,7 @@ def _comes_after(message: Message, place: int, places: dict[str, int]) -> bool:
 
 
 def place_for_tools(render: Callable[..., str]) -> str | None:
-    """Return where a template takes tools: as a variable, or in the system message as Phi-4-mini's does."""
+    """Return where a template takes tools: `variable`, or `system` for a system message with tools."""
     function = {"name": "name", "description": "text", "parameters": {"type": "object"}}
     tools, user = [{"type": "function", "function": function}], {"role": "user", "content": "user"}
     for place in ("variable", "system"):
@@ -67,7 +67,7 @@ def place_for_tools(render: Callable[..., str]) -> str | None:
 
 
 def with_system_tools(chat: Sequence[Message], tools: Sequence[Any]) -> Chat:
-    """Put tools into the system message, as a JSON text."""
+    """Put tools into the system message, as JSON text."""
     has_system = chat[0].get("role") == "system"
     first = chat[0] if has_system else {"role": "system", "content": ""}
     listed = json.dumps(tools, ensure_ascii=False)
@@ -77,14 +77,14 @@ def with_system_tools(chat: Sequence[Message], tools: Sequence[Any]) -> Chat:
 def variants(
     chat: Chat, own_calls: Callable[[Sequence[Any]], str] | None
 ) -> Iterator[tuple[str, Chat]]:
-    """Yield a conversation as it is, and with its tool messages in other forms.
+    """Yield a conversation unchanged, and with its tool messages in other forms.
 
     Args:
         chat: Messages with texts.
-        own_calls: Writes calls as the model does, for a template that writes only texts.
+        own_calls: Formats tool calls as the model does, for templates that render only text.
 
     Yields:
-        What was changed, and the messages.
+        A description of the change, and the messages.
     """
     yield "", chat
     if not any(_calls(message) or message.get("role") == "tool" for message in chat):
@@ -104,7 +104,7 @@ def variants(
 
 
 def in_words(chat: Chat) -> Chat:
-    """Write tool calls as the assistant's text, and results as the user's."""
+    """Return the conversation with tool calls as assistant text and results as user text."""
     found = Chat()
     for message in _complete(chat):
         role = message.get("role")
@@ -141,7 +141,7 @@ def _with_calls(message: Message, change: Callable[[dict[str, Any]], dict[str, A
 
 
 def _complete(chat: Chat) -> Chat:
-    """Fill in what some template needs: types, texts, arguments, names of results."""
+    """Fill in what some templates need: types, texts, arguments, names of results."""
     names = {call.get("id"): call["function"]["name"] for one in chat for call in _calls(one)}
     unanswered, found = list[str](), Chat()
     for message in chat:
@@ -180,7 +180,7 @@ def _text_arguments(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short_ids(chat: Chat) -> Chat:
-    """Give calls and results ids of nine letters and digits, the same for the same id."""
+    """Set ids of nine letters and digits, the same for the same original id."""
     found, last, results = Chat(), list[str](), 0
     for place, message in enumerate(chat):
         if calls := _calls(message):
@@ -211,7 +211,7 @@ def _short(call_id: str) -> str:
 
 
 def _apart(chat: Chat) -> Chat:
-    """Give each call a message of its own, followed by its result; a text beside it likewise."""
+    """Put each call into its own message, followed by its result; text next to calls likewise."""
     results = {
         message["tool_call_id"]: message
         for message in chat
@@ -245,11 +245,11 @@ def _written(message: Message, own_calls: Callable[[Sequence[Any]], str]) -> Mes
 
 
 def own_calls(template: str, inserts: Inserts) -> Callable[[Sequence[Any]], str] | None:
-    """Return what writes tool calls as the model does, for a template that writes only texts.
+    """Return a function that formats tool calls as the model does, for templates that render only text.
 
     Args:
         template: The Jinja text.
-        inserts: Takes the markers, which no text may contain.
+        inserts: Collects the markers, which no text may contain.
     """
     form = ToolFormat.for_template(template)
     if form is None or form.name not in ("granite", "phi-4"):

@@ -69,7 +69,7 @@ class _Conversation:
             self._answer(text)
 
     def _answer(self, text: str) -> None:
-        """Print an answer as it comes; keep what was printed, however the answer ends."""
+        """Print an answer as it is generated; keep what was printed, however the answer ends."""
         self._messages.append({"role": "user", "content": text})
         printed = ""
         try:
@@ -82,7 +82,7 @@ class _Conversation:
             ):
                 for event in events:
                     status.stop()
-                    printed += event.text  # first: nothing that was shown is missing from it
+                    printed += event.text  # first, so that it includes everything that was shown
                     show(event.text, end="")
         finally:
             if printed:

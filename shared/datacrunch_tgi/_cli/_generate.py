@@ -55,7 +55,7 @@ def generate(prompt: Sequence[str], *, as_json: bool, **options: Any) -> None:
     help="Print each event as a line of JSON; the last line also has finish_reason and usage.",
 )
 def stream(prompt: Sequence[str], *, as_json: bool, **options: Any) -> None:
-    """Generate an answer to PROMPT and print each token as it comes.
+    """Generate an answer to PROMPT and print each token as it is generated.
 
     Without PROMPT, or if it is "-", the prompt is read from standard input; one line end at the end
     is dropped. Ctrl-C also stops the server.

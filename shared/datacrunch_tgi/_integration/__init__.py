@@ -1,1 +1,1 @@
-"""What the LangChain and LlamaIndex packages share. No framework is imported here."""
+"""Code that both adapters share. Imports neither framework."""

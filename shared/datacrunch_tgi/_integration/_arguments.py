@@ -1,4 +1,4 @@
-"""Arguments of the models of both frameworks and of their calls, as type checkers and editors see them."""
+"""Keyword arguments of both frameworks' models and calls, as type checkers and editors see them."""
 
 import os
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class EndpointArguments(SettingsArguments, Parameters, total=False):
 
 
 class CallArguments(Parameters, total=False):
-    """Keyword arguments of every call: parameters, and the settings that are no secret."""
+    """Keyword arguments of every call: parameters, and the settings that are not secret."""
 
     extra_parameters: Mapping[str, Any]
     base_url: str | None
@@ -39,7 +39,7 @@ class CallArguments(Parameters, total=False):
 
 
 class ChatArguments(TypedDict, total=False):
-    """Keyword arguments of chat models and of their calls, beside those of every model."""
+    """Keyword arguments of chat models and their calls, in addition to those of every model."""
 
     chat_template: ChatTemplate | str | os.PathLike[str] | None
     allow_control_tokens: bool

@@ -1,4 +1,4 @@
-"""What the chat models of both frameworks have in common: their chat template, and the prompt it makes."""
+"""Base of both frameworks' chat models: the chat template and the prompt."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,18 +27,18 @@ def _as_text(given: Any) -> Any:
 
 
 class ChatEndpoint(Endpoint):
-    """A model behind an endpoint that is told a conversation."""
+    """A chat model behind an endpoint."""
 
     chat_template: Annotated[ChatTemplate | str | None, BeforeValidator(_as_text)] = None
     """Chat template: a name (`llama-2`, `chatml`, …), the path of a file or of the model's folder, Jinja
     text, or a ChatTemplate. Default: by the model's name."""
     allow_control_tokens: bool = False
-    """Whether control tokens in the text of messages are sent as they are, instead of being defused."""
+    """Whether control tokens in messages are sent unchanged, instead of being neutralised."""
     tool_format: str | None = None
     """Format of tool calls: a family's (`llama-3`, `mistral`, `qwen`, …), or `words`, which asks for JSON
-    in words. Default: by the chat template or the model's name."""
+    by prompt. Default: by the chat template or the model's name."""
     supports_images: bool | None = None
-    """Whether the model reads images. Default: whether its name says so (llava, pixtral, …-vl, …)."""
+    """Whether the model reads images. Default: by its name (llava, pixtral, …-vl, …)."""
     call_arguments: ClassVar = Endpoint.call_arguments | {
         "chat_template",
         "allow_control_tokens",
@@ -49,21 +49,21 @@ class ChatEndpoint(Endpoint):
     _template_cache: tuple[ChatTemplate | str | None, str, ChatTemplate | None] | None = (
         PrivateAttr(None)
     )
-    """What `chat_template` and `model` led to: it is looked for once, and keeps what it learns of itself."""
+    """The template for `chat_template` and `model`; it caches what it learns about itself."""
 
     _served_models: ServedModels = PrivateAttr(default_factory=ServedModels)
 
     @model_validator(mode="after")
     def _check_template(self) -> Self:
-        _ = self.template  # before it is copied for each call
+        _ = self.template  # raises now, and is cached before the model is copied for each call
         return self
 
     @property
     def template(self) -> ChatTemplate | None:
-        """The chat template in use; None where none is given and the model's name tells none.
+        """The chat template in use; None if none is set and none is known for the model's name.
 
         Raises:
-            ArgumentError: What is given is no chat template.
+            ArgumentError: `chat_template` is invalid.
         """
         given, model = self.chat_template, self.model
         if self._template_cache is None or self._template_cache[:2] != (given, model):
@@ -71,10 +71,10 @@ class ChatEndpoint(Endpoint):
             self._template_cache = (given, model, named)
         return self._template_cache[2]
 
-    # A name such as "tgi" says nothing: then the server is asked, once, by calls that need a template.
+    # For a name such as "tgi", calls that need a template ask the server, once.
 
     def _find_template(self) -> ChatTemplate | None:
-        """Return the chat template in use, if need be by the name that the server has for its model."""
+        """Return the chat template in use, if necessary by the model name that the server reports."""
         if self.template or self.chat_template is not None:
             return self.template
         ask = self.client.with_settings(**ASK_ONCE).info
@@ -118,10 +118,10 @@ class ChatEndpoint(Endpoint):
         parallel: bool = True,
         response_schema: Mapping[str, Any] | None = None,
     ) -> tuple[Self, ToolRequest]:
-        """Return a copy for an answer that may call tools, and what makes its prompt and reads it.
+        """Return a copy of the model for a call with tools, and the tool request.
 
         Raises:
-            ArgumentError: As of `ToolRequest.of`; or `tool_format` is not known.
+            ArgumentError: As for `ToolRequest.of`; or `tool_format` is unknown.
         """
         text = template.tool_text if template else None
         tool_format = ToolFormat.find(self.tool_format, text, self.model)

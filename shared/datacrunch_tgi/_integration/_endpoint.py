@@ -1,6 +1,6 @@
-"""The base of the models of both frameworks: their fields, their clients, their parameters.
+"""Base of both frameworks' models: fields, clients and parameters.
 
-No framework is imported here. A model inherits from `Endpoint` and then from its framework's class.
+Imports neither framework. A model inherits from `Endpoint` and then from its framework's class.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -42,14 +42,14 @@ from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._validation import refuse_unknown
 
 SECRET = {"api_key", "client_certificate", "headers", "proxy"}
-"""Settings that no call can have, because frameworks show a call's arguments to tracers."""
+"""Settings that calls do not accept, because frameworks pass a call's arguments to tracers."""
 
 
 def refuse_secrets(names: Iterable[str]) -> None:
-    """Refuse arguments that a call must not have, since tracers record them.
+    """Refuse secrets as arguments of a call, because tracers record those.
 
     Raises:
-        ArgumentError: One is a secret.
+        ArgumentError: An argument is a secret.
     """
     for name in SECRET.intersection(names):
         raise ArgumentError(
@@ -58,13 +58,13 @@ def refuse_secrets(names: Iterable[str]) -> None:
 
 
 def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """Validate a model; a refusal holds nothing of what was given, which may be the key."""
+    """Validate a model; the ValidationError does not contain the input, which may have the key."""
     try:
         return validate(given)
     except ValidationError as error:
         refused = [
             InitErrorDetails(
-                # The words are filled in last: as a template, pydantic would fill in their own braces.
+                # As a template itself, the message's own braces would be filled in.
                 type=PydanticCustomError(
                     each["type"],  # pyright: ignore[reportArgumentType]  # it wants literals; these are pydantic's own
                     "{message}",
@@ -80,7 +80,7 @@ def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
 
 
 class Endpoint(SettingsFields, ParameterFields):
-    """A model behind an endpoint: every setting and every parameter is a field.
+    """A model behind an endpoint, with every setting and parameter as a field.
 
     Parameters of a call take precedence over those of the model.
     """
@@ -95,25 +95,25 @@ class Endpoint(SettingsFields, ParameterFields):
     call_arguments: ClassVar[frozenset[str]] = frozenset(
         {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - SECRET
     )
-    """Arguments that a call may have of its own."""
+    """Arguments that calls accept."""
 
     extra_parameters: dict[str, Any] = Field(default_factory=dict)
-    """Sent unchecked beside the parameters, for what a newer server understands."""
+    """More parameters, for newer servers; sent unchecked."""
 
     _settings: Settings | None = PrivateAttr(default=None)
     _clients: tuple[Client, AsyncClient] | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
-        """Let the framework's class do what it does there: pydantic's own would end with this one."""
+        """Call the framework's own `model_post_init`, which pydantic's would not."""
         super().model_post_init(context)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
-        """Show what is set."""
+        """Show only fields that are set."""
         for name, value in super().__repr_args__():
             if value not in (None, {}, []):
                 yield name, value
 
-    if not TYPE_CHECKING:  # type checkers would take it as leave to assign to any name
+    if not TYPE_CHECKING:  # type checkers would then allow assignment to any name
 
         def __setattr__(self, name: str, value: Any) -> None:
             super().__setattr__(
@@ -124,7 +124,7 @@ class Endpoint(SettingsFields, ParameterFields):
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: GetCoreSchemaHandler, /
     ) -> CoreSchema:
-        # Around the validators of every subclass too, and wherever a model is validated.
+        # Wraps the validators of every subclass too, wherever a model is validated.
         return no_info_wrap_validator_function(_validated, handler(source))
 
     @model_validator(mode="before")
@@ -150,7 +150,7 @@ class Endpoint(SettingsFields, ParameterFields):
         return self._show_settings()
 
     def _show_settings(self) -> Self:
-        """Let the settings read back as the clients have them."""
+        """Set the fields to the resolved settings of the clients."""
         vars(self).update({name: getattr(self._settings, name) for name in SETTINGS})
         return self
 
@@ -168,14 +168,14 @@ class Endpoint(SettingsFields, ParameterFields):
     def parameters(self) -> Parameters:
         """This model's parameters, as the API spells them.
 
-        `details` is on unless it is turned off, because usage and finish reason come from it.
+        `details` is on by default, because usage and finish reason come from it.
         """
         given = {name: getattr(self, name) for name in PARAMETERS} | {"stop": self.stop}
         return cast("Parameters", {"details": True, **to_parameters(given)})
 
     @property
     def max_tokens(self) -> int | None:
-        """Another name of `max_new_tokens`."""
+        """Alias of `max_new_tokens`."""
         return self.max_new_tokens
 
     @max_tokens.setter
@@ -184,7 +184,7 @@ class Endpoint(SettingsFields, ParameterFields):
 
     @property
     def timeout(self) -> float:
-        """Another name of `first_token_timeout`, in seconds."""
+        """Alias of `first_token_timeout`, in seconds."""
         return self.first_token_timeout
 
     @timeout.setter
@@ -215,13 +215,13 @@ class Endpoint(SettingsFields, ParameterFields):
         """Copy this model with the arguments of one call.
 
         They take precedence over the model's; stop strings and extra parameters are added. The copy
-        shares connections, unless an argument leads its requests elsewhere.
+        shares connections, unless an argument affects where requests are sent.
 
         Raises:
-            ArgumentError: An argument is unknown, is a secret, or breaks its rule.
+            ArgumentError: An argument is unknown, a secret, or invalid.
         """
         given = resolve_aliases(self.check_kwargs(call))
-        self._get_clients()  # before it is copied, so that every copy has the same clients
+        self._get_clients()  # before the copy, so that all copies share the clients
         for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
             given[name] = self._checked_field(name, given[name])
         extra: Any = given.get("extra_parameters") or {}
@@ -242,24 +242,24 @@ class Endpoint(SettingsFields, ParameterFields):
         """Copy the model.
 
         Args:
-            update: Fields to change, in any spelling.
+            update: Fields to change, by name or alias.
             deep: Whether to copy the values of fields too.
 
         Raises:
-            ArgumentError: A field is unknown, or its value breaks a rule.
+            ArgumentError: A field is unknown, or its value is invalid.
         """
         given = resolve_aliases(update or {})
         refuse_unknown(given, [*type(self).model_fields, *type(self).__private_attributes__])
         with spelled_as_given(update or {}):
             parameters = {name: given[name] for name in PARAMETERS if name in given}
             check_parameters({"details": True, **parameters}, streaming=False)
-        self._get_clients()  # before it is copied, so that the copy shares them
+        self._get_clients()  # before the copy, so that it shares them
         copy = super().model_copy(update=given, deep=deep)
         copy._get_clients()
         return copy
 
     def __getstate__(self) -> dict[Any, Any]:
-        """Leave out what is made by use, so that a pickle does not change by it."""
+        """Leave out the clients, so that a pickle does not depend on use."""
         state = super().__getstate__()
         unused = {"_clients": None}
         return {**state, "__pydantic_private__": {**state["__pydantic_private__"], **unused}}
@@ -274,7 +274,7 @@ class Endpoint(SettingsFields, ParameterFields):
         raise ArgumentError(name, first["msg"], value=repr(value))
 
     def _get_clients(self) -> tuple[Client, AsyncClient]:
-        """Return the clients; make them again if a field has changed."""
+        """Return the clients, recreated if a field has changed."""
         settings, values = self._settings, vars(self)
         changed = {
             name: values[name]
@@ -292,7 +292,7 @@ class Endpoint(SettingsFields, ParameterFields):
             self._show_settings()
         return self._clients
 
-    # What both frameworks' methods come to; a call's `on_retry` is told each error that is tried again.
+    # Both frameworks' methods end here. `on_retry` is called with each error that leads to a retry.
 
     def _complete_prompt(self, prompt: str, on_retry: OnRetry | None = None) -> Answer:
         return self.client.generate(prompt, **self._request_kwargs(on_retry))

@@ -1,4 +1,4 @@
-"""Why an answer ended, in the word that both frameworks' users know, and in TGI's."""
+"""Finish reasons as both frameworks spell them, and TGI's own."""
 
 from datacrunch_tgi._protocol._schema import Answer
 
@@ -7,8 +7,8 @@ def finish_reasons(answer: Answer, *, called: bool = False) -> dict[str, str]:
     """Return `finish_reason` (`stop`, `length` or `tool_calls`) and TGI's `tgi_finish_reason`.
 
     Args:
-        answer: The answer. Nothing is returned if its server does not report why it ended.
-        called: Whether it calls tools.
+        answer: The answer. Without a finish reason the result is empty.
+        called: Whether the answer calls tools.
     """
     reason = answer.finish_reason
     if reason is None:

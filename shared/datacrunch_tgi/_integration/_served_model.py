@@ -1,4 +1,4 @@
-"""The name of the model that a server has, as `/info` reports it."""
+"""Name of the model that a server reports (`/info`)."""
 
 import asyncio
 import threading
@@ -12,13 +12,13 @@ from datacrunch_tgi._protocol._schema import Info
 from datacrunch_tgi._settings import SettingsArguments
 
 ASK_ONCE: SettingsArguments = {"max_retries": 0, "connect_timeout": 3.0, "deadline": 3.0}
-"""Settings for the question: no call waits long for a name that it may do without."""
+"""Settings of the request: no call should wait long for a name that it may not need."""
 
 
 class ServedModels:
-    """Asks each address once, and keeps what it answered; a failure is kept as None.
+    """Cache of model names by base URL; each server is asked once, and a failure is cached as None.
 
-    Copies of a model share it, a pickle is empty.
+    Copies of a model share it; a pickle of it is empty.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class ServedModels:
         self._locks = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 
     def find(self, base_url: str, ask: Callable[[], Info]) -> str | None:
-        """Return the name of the model at an address; None if the server does not report it."""
+        """Return the name of the model at a base URL; None if the server does not report it."""
         with self._lock:
             if base_url not in self._names:
                 self._names[base_url] = None
@@ -36,7 +36,7 @@ class ServedModels:
         return self._names[base_url]
 
     async def afind(self, base_url: str, ask: Callable[[], Awaitable[Info]]) -> str | None:
-        """Return the name of the model at an address: see `find`."""
+        """Return the name of the model at a base URL: see `find`."""
         async with self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
             if base_url not in self._names:
                 name = None

@@ -1,4 +1,4 @@
-"""What the log says once, at WARNING."""
+"""Warnings that are logged once."""
 
 import logging
 from functools import lru_cache
@@ -10,12 +10,12 @@ LOGGER = logging.getLogger("datacrunch_tgi")
 
 @lru_cache(maxsize=1000)
 def warn_once(message: str) -> None:
-    """Log a warning, unless this process has logged it already."""
+    """Log a warning, once per process."""
     LOGGER.warning(message)
 
 
 def warn_without_usage(answer: Answer, base_url: str) -> None:
-    """Log once for each server that it does not report the prompt's tokens, and what to do."""
+    """Log once for each server that it does not report prompt tokens, and what to do."""
     if answer.usage.prompt_tokens is None:
         warn_once(
             f"{base_url} does not report prompt tokens, so usage is incomplete: pass `tokenizer` "
