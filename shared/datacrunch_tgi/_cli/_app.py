@@ -2,6 +2,7 @@
 
 import click
 
+from datacrunch_tgi._cli._batch import batch
 from datacrunch_tgi._cli._chat import chat
 from datacrunch_tgi._cli._check import check
 from datacrunch_tgi._cli._command import Group
@@ -20,7 +21,7 @@ Shell completion: add the line for your shell to its start-up file.
 @click.group(
     cls=Group,
     epilog=f"{COMPLETION}\n\n{EXIT_CODES}",
-    commands=[chat, check, generate, stream, serve],
+    commands=[batch, chat, check, generate, stream, serve],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="datacrunch-tgi")

@@ -15,6 +15,7 @@ from datacrunch_tgi._errors import (
 
 CANNOT_RUN = 1
 USAGE = 2
+ROWS_FAILED = 8
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
 """128 + SIGPIPE, as shells report it."""
@@ -38,6 +39,7 @@ _MEANINGS = {
     5: "the server refused the request, or does not have the route",
     6: "the server failed or is overloaded: try again later",
     7: "the answer timed out, broke off, or is not from a TGI server",
+    ROWS_FAILED: "batch: some rows have no answer",
     INTERRUPTED: "interrupted by Ctrl-C",
     OUTPUT_CLOSED: "the reader closed the output",
 }
@@ -47,7 +49,8 @@ EXIT_CODES = "\n".join(
 )
 """Text for the end of each help page."""
 
-_NAMES = (*PARAMETERS, *SETTINGS, "chat_template")
+_BATCH = ("columns", "concurrency", "output", "patience", "retry_failed")
+_NAMES = (*PARAMETERS, *SETTINGS, *_BATCH, "chat_template")
 _NAME = re.compile(rf"\b({'|'.join(_NAMES)})\b(?:(=)(\w+)?)?")
 
 

@@ -24,11 +24,12 @@ SETTINGS = tuple(name for name in SettingsFields.model_fields if name not in NOT
 _WITH_VARIABLE = ("base_url", "model")
 """Settings whose default comes from an environment variable, if it is set."""
 
-_SINGULAR = {"headers": "header", "answers": "answer"}
+_SINGULAR = {"headers": "header", "answers": "answer", "columns": "column"}
 """An option that may be repeated is named after one of its values."""
 _ONLY_HERE = {
     "api_key": "Prefer the variable: other users can see this option in the process list.",
     "client_certificate": "Repeat the option for several files.",
+    "columns": "May be repeated.",
     "headers": "May be repeated.",
     "proxy": "Prefer the variable if the URL contains a password.",
     "stop": "May be repeated.",
@@ -85,7 +86,9 @@ def parameter_options() -> Iterator[Option]:
     """Make an option for each generation parameter, and one for those of newer servers."""
     hints = get_type_hints(Parameters)
     for name, field in ParameterFields.model_fields.items():
-        yield listed_option(name, hints[name], section="Parameters", description=_help(name, field))
+        yield listed_option(
+            name, hints[name], section="Parameters", description=described(name, field)
+        )
     yield listed_option(
         "extra_parameters",
         Mapping[str, Any] | None,
@@ -115,7 +118,7 @@ def setting_options() -> Iterator[Option]:
             name,
             hints[name],
             section="Settings",
-            description=_help(name, field),
+            description=described(name, field),
             default=None if name in _WITH_VARIABLE else field.default,
         )
 
@@ -125,7 +128,8 @@ def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: options[name] for name in names if options[name] is not None}
 
 
-def _help(name: str, about: FieldInfo) -> str:
+def described(name: str, about: FieldInfo) -> str:
+    """Return the help of an option: what its field says, and what only users of a terminal need."""
     description = " ".join((about.description or "").split())
     return " ".join(filter(None, (description, _ONLY_HERE.get(name))))
 

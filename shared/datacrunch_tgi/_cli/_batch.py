@@ -1,0 +1,168 @@
+"""`batch`: answers for a file of rows."""
+
+import asyncio
+import signal
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_type_hints
+
+import click
+
+from datacrunch_tgi import AsyncClient, ControlTokenWarning
+from datacrunch_tgi._cli._command import command
+from datacrunch_tgi._cli._failures import ROWS_FAILED
+from datacrunch_tgi._cli._options import (
+    PARAMETERS,
+    SETTINGS,
+    Option,
+    chat_flag,
+    chat_options,
+    described,
+    given,
+    listed_option,
+    parameter_options,
+    setting_options,
+)
+from datacrunch_tgi._cli._progress import View
+from datacrunch_tgi._cli._terminal import note
+from datacrunch_tgi.batch import BatchFields, BatchOptions, Summary
+from datacrunch_tgi.batch._file_run import FileRun
+from datacrunch_tgi.batch._options import Checked
+from datacrunch_tgi.batch._run import serve
+
+_OWN = ("prompt", "columns", "concurrency", "patience")
+_CHAT = ("chat", "system", "chat_template")
+
+
+def _batch_options() -> Iterator[Option]:
+    hints = get_type_hints(BatchOptions)
+    for name in _OWN:
+        field = BatchFields.model_fields[name]
+        yield listed_option(
+            name,
+            hints[name],
+            section="Batch",
+            description=described(name, field),
+            default=field.default,
+        )
+
+
+@command(
+    "batch",
+    (
+        *_batch_options(),
+        chat_flag(),
+        *chat_options(),
+        *parameter_options(),
+        *setting_options(),
+    ),
+)
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write: .jsonl, .csv or .parquet. A journal stands beside it.",
+)
+@click.option("--ordered", is_flag=True, help="Write the rows in the order of SOURCE, at the end.")
+@click.option("--retry-failed", is_flag=True, help="Ask the rows again that failed.")
+@click.option("--strict", is_flag=True, help="Refuse bad rows before the first request.")
+@click.option(
+    "--replica",
+    "replicas",
+    multiple=True,
+    metavar="URL",
+    help="Another base URL of the same model, used evenly. May be repeated.",
+)
+@click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
+def batch(
+    *, source: Path, output: Path, replicas: Sequence[str], quiet: bool, **options: Any
+) -> None:
+    """Generate an answer for each row of SOURCE.
+
+    SOURCE is a .jsonl or .csv file, or .parquet where pyarrow is installed. A row has a column `inputs`
+    or `messages`, or --prompt makes its prompt of others; it may have `parameters` of its own. All
+    columns come out again, with `text`, `finish_reason`, `usage` and `seed`, or with `error`.
+
+    Whatever stops it, the same command goes on where it stopped. Ctrl-C waits for the requests that are
+    open; a second Ctrl-C does not.
+    """
+    view = View(quiet=quiet)
+    with _control_tokens_noted():
+        try:
+            summary = asyncio.run(_run(source, output, replicas, options, view))
+        except OSError as error:
+            raise click.ClickException(f"{error.strerror}: {error.filename or output}") from None
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+    if summary.interrupted:
+        raise KeyboardInterrupt
+    if summary.failed:
+        click.get_current_context().exit(ROWS_FAILED)
+
+
+async def _run(
+    source: Path,
+    output: Path,
+    replicas: Sequence[str],
+    options: Mapping[str, Any],
+    view: View,
+) -> Summary:
+    parameters: Any = given(options, PARAMETERS)
+    extra = parameters.pop("extra_parameters", None)
+    chosen = given(options, (*_OWN, *_CHAT))
+    checked = Checked(parameters=parameters, extra_parameters=extra, **chosen)
+    settings = given(options, SETTINGS)
+    urls = [{}, *({"base_url": url} for url in replicas)]
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(AsyncClient(**(settings | url))) for url in urls]
+        server = await stack.enter_async_context(serve(clients, checked))
+        run = FileRun(source, output, server, checked, ordered=options["ordered"])
+        stack.enter_context(_interruptible(run))
+        try:
+            with view.watch(run.summary):
+                return await run.run(retry_failed=options["retry_failed"], strict=options["strict"])
+        finally:
+            view.report(run.summary)
+
+
+@contextmanager
+def _interruptible(run: FileRun) -> Generator[None]:
+    """Let the first Ctrl-C end the run in order, and the second at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    is_ending = False
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        nonlocal is_ending
+        if task and is_ending:
+            loop.call_soon_threadsafe(task.cancel)
+            return
+        is_ending = True
+        loop.call_soon_threadsafe(run.stop)
+        note("\nWaiting for open requests. Ctrl-C again stops at once.")
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        with suppress(TypeError):  # it was not set by Python
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _control_tokens_noted() -> Generator[None]:
+    """Note each warning of control tokens once, in place of a line of code."""
+    noted = set[str]()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if (text := str(message)) not in noted:
+            noted.add(text)
+            note(text)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ControlTokenWarning)
+        warnings.showwarning = show
+        yield
