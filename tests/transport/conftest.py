@@ -359,8 +359,8 @@ ALL_WAYS = [("httpx", "http"), ("fast", "https"), ("httpx", "https"), ("fast", "
 TWO_WAYS = ALL_WAYS[:2]
 """Both engines and both schemes, for tests in which one does not depend on the other."""
 DEPENDENT = ("test_framing", "test_leaving", "test_time_limits", "test_connections", "test_early")
-OF_ONE_SCHEME = ("tls", "proxies")
-"""Folders of tests that have a scheme of their own."""
+OF_ONE_SCHEME = ("tls", "proxies", "test_framing_fuzz")
+"""Folders and modules of tests that have a scheme of their own."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -369,7 +369,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     module = metafunc.module.__name__.rpartition(".")[2]
     ways = ALL_WAYS if module in DEPENDENT else TWO_WAYS
-    if metafunc.definition.path.parent.name in OF_ONE_SCHEME:
+    if {module, metafunc.definition.path.parent.name} & {*OF_ONE_SCHEME}:
         ways = [("httpx", "http"), ("fast", "http")]
     ids = [f"{engine}-{scheme}" for engine, scheme in ways]
     metafunc.parametrize("_way", ways, ids=ids, indirect=True)

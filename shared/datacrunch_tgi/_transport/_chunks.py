@@ -6,12 +6,14 @@ may cut it anew (RFC 9112, section 7.1).
 """
 
 import re
-from typing import Literal
 
+from datacrunch_tgi._transport._surplus import LastChunk, Length, Reader
+
+_END_OF_HEAD = re.compile(rb"\n\r?\n")  # as h11 finds it
+_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 200 .*\r\n\r\n", re.DOTALL)
+"""A response whose body depends on its headers alone."""
 _CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
-_END = b"\r\n0\r\n\r\n"
-"""The end of the last chunk but one, and the last chunk, without trailers."""
 _BORDER = re.compile(rb"\r\n([1-9a-fA-F][0-9a-fA-F]{0,7})\r\n")
 """The end of a chunk and the size of the next; not the last one's, which is 0, nor what is rare."""
 _PART_OF_BORDER = re.compile(rb"(\r(\n([1-9a-fA-F][0-9a-fA-F]{0,7}\r?)?)?)?")
@@ -25,51 +27,42 @@ class ChunkMerger:
     """
 
     def __init__(self) -> None:
-        self._reading: Literal["head", "chunks", "rest"] = "head"
-        self._held = b""  # the head so far; then the part of a border
+        self._head = bytearray()
+        self._is_chunked = False
+        self._held = b"\r\n"  # the part of a border; so the first size looks like the others
         self._left = 0  # bytes of a chunk that are still to come
         self._is_first = True
-        self._left_of_body = -1  # bytes, where the head has their number
-        self._tail = b""  # the beginning of what is not merged
+        self._rest: Length | LastChunk | Reader | None = None  # of the response: it is not merged
 
     @property
     def has_surplus(self) -> bool:
         """Whether more has come than the response: the connection cannot be used again."""
-        if self._reading == "chunks":
-            return False
-        return self._left_of_body < -1 or (
-            self._tail.startswith(_END) and len(self._tail) > len(_END)
-        )
+        return self._rest is not None and self._rest.has_surplus
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes; return those that stand for them, b"" while there are none."""
-        if self._reading == "head":
-            return self._head(data)
-        if self._reading == "chunks":
-            return self._chunks(data)
-        self._pass_on(data)
+        if self._rest:
+            self._rest.feed(data)
+            return data
+        return self._chunks(data) if self._is_chunked else self._begin(data)
+
+    def _begin(self, data: bytes) -> bytes:
+        searched = max(len(self._head) - 2, 0)
+        self._head += data
+        if not (end := _END_OF_HEAD.search(self._head, searched)):
+            return data
+        head, body = bytes(self._head[: end.end()]), bytes(self._head[end.end() :])
+        is_plain = _PLAIN_HEAD.fullmatch(head)
+        if is_plain and _CHUNKED.search(head):
+            self._is_chunked = True
+            return data[: len(data) - len(body)] + self._chunks(body)
+        if is_plain and (length := _LENGTH.search(head)):
+            self._rest = Length(int(length[1]))
+            self._rest.feed(body)
+        else:
+            self._rest = Reader()
+            self._rest.feed(head + body)
         return data
-
-    def _pass_on(self, data: bytes) -> None:
-        self._tail += data[: len(_END) + 1 - len(self._tail)]
-        if self._left_of_body >= 0:
-            left = self._left_of_body - len(data)
-            self._left_of_body = left if left >= 0 else -2
-
-    def _head(self, data: bytes) -> bytes:
-        head, end, body = (self._held + data).partition(b"\r\n\r\n")
-        if not end:
-            self._held = head
-            return data
-        if not _CHUNKED.search(head + end):
-            self._reading, self._held = "rest", b""
-            if length := _LENGTH.search(head + end):
-                self._left_of_body = int(length[1])
-                self._pass_on(body)
-                self._tail = b""
-            return data
-        self._reading, self._held = "chunks", b"\r\n"  # so the first size looks like the others
-        return data[: len(data) - len(body)] + self._chunks(body)
 
     def _chunks(self, data: bytes) -> bytes:
         data = self._held + data
@@ -87,9 +80,8 @@ class ChunkMerger:
         passed = b"\r\n%x\r\n%b" % (len(merged), merged) if merged else b""
         if not _PART_OF_BORDER.fullmatch(self._held):
             passed += self._held
-            self._reading = "rest"
-            self._pass_on(self._held)
-            self._held = b""
+            self._rest = LastChunk()
+            self._rest.feed(self._held.removeprefix(b"\r\n"))
         if passed and self._is_first:
             self._is_first, passed = False, passed[2:]
         return passed

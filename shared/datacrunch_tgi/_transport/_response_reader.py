@@ -1,4 +1,9 @@
-"""A response out of bytes, for the fast engine: llhttp's parser, and what it leaves to others. Pure."""
+"""A response out of bytes, for the fast engine: llhttp's parser, and what it leaves to others. Pure.
+
+llhttp refuses what httpx's parser lets pass: two lengths or a length beside chunks, folded headers, bare
+line feeds, blanks around a chunk's size, HTTP versions other than 1.0 and 1.1.
+It lets pass zeros in front of a chunk's size, and skips line ends behind a response.
+"""
 
 import httptools
 
@@ -20,6 +25,7 @@ class ResponseReader:
         self._headers: dict[str, str] = {}
         self._is_interim = self._has_surplus = self._is_kept = False
         self._body: list[bytes] = []
+        self._failure: ConnectionError | None = None
         self.head: Head | None = None
         self.is_complete = False
 
@@ -33,6 +39,7 @@ class ResponseReader:
 
         Raises:
             ConnectionError: They are not HTTP, or the connection ended in the midst of the response.
+                Bytes of the body that came before are taken first.
         """
         if self.is_complete:
             self._has_surplus = self._has_surplus or bool(data)
@@ -48,7 +55,13 @@ class ResponseReader:
                 raise ConnectionError(f"the head has more than {LARGEST_HEAD} bytes")
 
     def take(self) -> bytes:
-        """Return the bytes of the body that have come, and forget them."""
+        """Return the bytes of the body that have come, and forget them.
+
+        Raises:
+            ConnectionError: What came behind them is not HTTP.
+        """
+        if self._failure and not self._body:
+            raise self._failure
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         return body
@@ -65,9 +78,12 @@ class ResponseReader:
             failure = ConnectionError(f"the response is not HTTP: {error}")
         else:
             return
-        if not (isinstance(failure, _Surplus) or self.is_complete):
+        if isinstance(failure, _Surplus) or self.is_complete:
+            self._has_surplus = True
+        elif self._body and isinstance(failure, ConnectionError):
+            self._failure = failure
+        else:
             raise failure
-        self._has_surplus = True
 
     def _check_begin(self, data: bytes) -> None:
         if len(self._begin) < len(_PREFIX):
@@ -98,6 +114,8 @@ class ResponseReader:
         self._is_interim = status in _INTERIM
         if self._is_interim:
             self._headers.clear()
+        elif self._headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+            raise ConnectionError("the server uses a transfer coding that is not supported")
         else:
             self.head = Head(status, self._headers)
 
