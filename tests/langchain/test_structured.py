@@ -192,7 +192,7 @@ def test_an_argument_that_there_is_not_is_refused(
 
 
 def test_a_schema_that_is_no_objects_is_refused(chat: Callable[..., ChatDataCrunch]) -> None:
-    with pytest.raises(ArgumentError, match="must be an object's with properties"):
+    with pytest.raises(ArgumentError, match="must be an object with properties"):
         chat("").with_structured_output({"title": "Names", "description": "", "type": "array"})
 
 

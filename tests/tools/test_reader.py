@@ -153,7 +153,7 @@ def test_a_cut_call_without_a_marker_is_invalid_too(cut: int) -> None:
     [
         ("{a: 1}", "cannot be read"),
         ('{"a": 1,}', "cannot be read"),
-        ('{"a": NaN}', "not valid"),
+        ('{"a": NaN}', "invalid"),
         ('{"a": 1e999}', "too large"),
         ('{"a": "\\ud83d"}', "surrogate"),
         ("[1]", "not a JSON object"),

@@ -67,7 +67,7 @@ async def test_the_log_says_once_that_requests_wait(
     await close(client)
     (record,) = caplog.records
     assert record.getMessage() == (
-        "requests wait for a free connection: all 1 are in use; raise max_connections"
+        "requests are waiting for a free connection: all 1 are in use; raise max_connections"
     )
 
 

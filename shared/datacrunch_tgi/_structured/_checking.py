@@ -1,4 +1,4 @@
-"""The full schema: in words for the prompt, and as a check of what came. Pure."""
+"""The full schema: as instructions for the prompt, and as a validator of answers. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from datacrunch_tgi._structured._references import check_references
 
 
 def instructions(schema: Mapping[str, Any]) -> str:
-    """Return a paragraph for the prompt that asks for JSON which matches a schema."""
+    """Return a paragraph for the prompt that asks for JSON matching a schema."""
     return (
         "Answer with one JSON object and nothing else, no words before or after it. "
         f"It has to match this JSON schema:\n{json.dumps(schema, ensure_ascii=False)}"
@@ -18,14 +18,14 @@ def instructions(schema: Mapping[str, Any]) -> str:
 
 
 def check_schema(schema: Any) -> Any:
-    """Return the jsonschema validator of a schema: of the version that it names, else of 2020-12.
+    """Return the jsonschema validator of a schema, for the draft that it names, else for 2020-12.
 
-    A schema that is valid by draft 4 alone (`"exclusiveMinimum": true`) is read as such.
+    A schema that is valid only in draft 4 (`"exclusiveMinimum": true`) is read as draft 4.
 
     Raises:
-        ArgumentError: It is no JSON schema, or refers to what is not in it.
+        ArgumentError: It is not a JSON schema, or has a reference to something that is not in it.
     """
-    # Both adapters' extras have it; importing it takes 60 ms.
+    # Both adapters' extras include it; importing it takes 60 ms.
     from jsonschema import Draft4Validator, Draft202012Validator, SchemaError  # noqa: PLC0415
     from jsonschema.validators import validator_for  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
@@ -47,10 +47,10 @@ def check_schema(schema: Any) -> Any:
 
 
 def validator(schema: Mapping[str, Any]) -> Callable[[str], Any]:
-    """Return a function that parses JSON and checks it against a schema; it raises a ValueError.
+    """Return a function that parses JSON and validates it against a schema; it raises ValueError.
 
     Raises:
-        ArgumentError: It is no JSON schema.
+        ArgumentError: It is not a JSON schema.
     """
     check = check_schema(schema)
 

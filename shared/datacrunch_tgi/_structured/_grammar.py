@@ -1,20 +1,19 @@
-"""A grammar out of a JSON schema: one that every server takes, and compiles in seconds at most. Pure.
+"""From a JSON schema to a grammar that every server accepts and compiles in seconds at most. Pure.
 
-TGI 1.4.1 to 3.3.7 make a regular expression of a schema, and a table over the vocabulary of that. While
-the table is made, the server answers nobody: `maxLength` 2000 takes minutes. A schema that refers to
-itself ends the router's process. So what is sent is a simplification, and answers are checked against
-the schema itself:
+TGI 1.4.1 to 3.3.7 convert a schema to a regular expression, and that to a table over the vocabulary. While
+the table is built, the server answers no requests: `maxLength` 2000 takes minutes. A recursive schema
+crashes the router. So the grammar is a simplification, and answers are validated against the schema:
 
-    a reference, `allOf`           what it refers to, merged with its siblings
+    a reference, `allOf`           its target, merged with its siblings
     a reference to itself          refused: a regular expression has no recursion
     bounds of lengths and lists    dropped, largest first, until the expression is short enough
     `{}`, a free object or list    scalars, an object or list of scalars
     a list of types                a union
     other formats, `not`, `if`, …  dropped
-    what nothing matches           left out; refused where it is required
+    what nothing matches           left out; refused if it is required
 
-Property order is kept. Of a schema TGI reads one keyword alone (`properties` before `anyOf` before
-`enum` before `const` before `type`), so each part of a grammar has one.
+Property order is kept. TGI reads only one keyword of a schema (`properties`, else `anyOf`, `enum`, `const`,
+`type`), so each part of a grammar has one.
 """
 
 import math
@@ -41,13 +40,13 @@ Schema = Mapping[str, Any]
 Grammar = dict[str, Any]
 
 CHEAP: Final = 5_000
-"""Characters of a regular expression, repetitions written out, that bounds may fill: about 2 seconds
-for a vocabulary of 1200 tokens, as measured on TGI 3.3.7."""
+"""Largest regular expression with bounds, in characters with repetitions expanded: about 2 seconds for a
+vocabulary of 1200 tokens, measured on TGI 3.3.7."""
 LONGEST: Final = 50_000
-"""Characters of one without any bounds; a longer one is refused."""
+"""Largest regular expression without bounds; a longer one is refused."""
 _MOST_PARTS = 2_000
 _DEEPEST = 50
-"""TGI's parsers end at some 120 levels of JSON, two for each level of a schema."""
+"""TGI's parsers fail at about 120 levels of JSON, two for each level of a schema."""
 
 _FAR_BELOW, _FAR_ABOVE = -(1 << 62), 1 << 62
 _SCALARS = ("string", "number", "boolean", "null")
@@ -75,14 +74,14 @@ _LEVELS = (Limits(100, 8, 200), Limits(40, 4, 50), Limits(12, 2, 20), Limits(0, 
 
 
 def grammar_of(schema: Schema, *, hint: str = "") -> Grammar:
-    """Return the parameter `grammar` for a JSON schema, in the form that TGI 1.4.1 to 3.3.7 take.
+    """Return the parameter `grammar` for a JSON schema, as TGI 1.4.1 to 3.3.7 accept it.
 
     Args:
-        schema: Of an object that has properties.
+        schema: JSON schema of an object with properties.
         hint: What to do instead, for the error.
 
     Raises:
-        ArgumentError: No grammar can be made of it: it is no object's, refers to itself, is too
+        ArgumentError: The schema has no grammar: it is not that of an object, is recursive, is too
             large, or nothing matches it.
     """
     try:
@@ -96,9 +95,9 @@ def _simplified(schema: Schema) -> Grammar:
     for limits in _LEVELS:
         value = _Simplifier(schema, limits).simplify(schema)
         if value is None:
-            raise ArgumentError("schema", "must not be one that nothing matches")
+            raise ArgumentError("schema", "must not be a schema that nothing matches")
         if "properties" not in value:
-            raise ArgumentError("schema", "must be an object's with properties for a grammar")
+            raise ArgumentError("schema", "must be an object with properties for a grammar")
         if regex_size(value) <= (LONGEST if limits == _LEVELS[-1] else CHEAP):
             return value
     raise ArgumentError("schema", "is too large for a grammar")
@@ -107,10 +106,10 @@ def _simplified(schema: Schema) -> Grammar:
 @dataclass
 class _Simplifier:
     root: Schema
-    """The schema, or the innermost part of it that has definitions of its own, such as a tool's."""
+    """The schema, or the innermost part with its own definitions, such as a tool's."""
     limits: Limits
     within: tuple[str, ...] = ("#",)
-    """The references that lead to where it is."""
+    """References that lead to the current part."""
     depth: int = 0
     parts: int = field(default=0, init=False)
 
@@ -162,7 +161,7 @@ class _Simplifier:
         return _any()
 
     def _resolved(self, schema: Schema) -> dict[str, Any]:
-        """Put in what references and `allOf` mean."""
+        """Inline references and `allOf`."""
         found, here = dict(schema), list[str]()
         while "$ref" in found or "allOf" in found:
             reference, every = found.pop("$ref", None), found.pop("allOf", None)
@@ -182,7 +181,7 @@ class _Simplifier:
         return found
 
     def _merged(self, first: Any, second: Any) -> dict[str, Any]:
-        """Join two schemas that both have to match, as far as a grammar goes."""
+        """Merge two schemas that both must match, as far as a grammar can."""
         if first is False or second is False:
             return {"enum": []}
         schemas = [cast("Schema", one) for one in (first, second) if isinstance(one, Mapping)]
@@ -215,7 +214,7 @@ class _Simplifier:
         return found[0] if len(found) == 1 else {"anyOf": found} if found else None
 
     def _values(self, values: list[Any]) -> Grammar | None:
-        """Of scalars an `enum`; TGI refuses one of objects and lists."""
+        """Return an `enum` of scalars; TGI refuses one with objects or lists."""
         scalars = [value for value in values if is_scalar(value)]
         if len(scalars) > self.limits.values:
             return self._union({"type": kind} for kind in map(type_of, scalars))
@@ -243,7 +242,7 @@ class _Simplifier:
         return {"properties": simple, **({"required": kept} if kept else {})}
 
     def _map(self, schema: Schema) -> Grammar:
-        """An object of any names."""
+        """Return an object with arbitrary names."""
         allowed = schema.get("additionalProperties", True)
         value = None if allowed is False else self.simplify(allowed)
         if value is None:
@@ -272,7 +271,7 @@ class _Simplifier:
         }
 
     def _integer(self, schema: Schema) -> Grammar:
-        """TGI ignores bounds of numbers: integers between two close ones are an `enum`."""
+        """Return an integer type, or an `enum` if its bounds are close, because TGI ignores bounds."""
         least = max(
             math.ceil(bound(schema, "minimum", _FAR_BELOW)),
             math.floor(bound(schema, "exclusiveMinimum", _FAR_BELOW)) + 1,
@@ -287,5 +286,5 @@ class _Simplifier:
 
 
 def _any() -> Grammar:
-    """What stands for any value: a grammar of any objects and lists takes minutes to compile."""
+    """Return a stand-in for any value; a grammar with arbitrary objects and lists compiles for minutes."""
     return {"anyOf": [{"type": kind} for kind in _SCALARS]}

@@ -1,4 +1,4 @@
-"""What a JSON schema has under its keywords, whatever its author wrote there. Pure."""
+"""Tolerant access to the keywords of a JSON schema. Pure."""
 
 import json
 import math
@@ -15,14 +15,14 @@ def as_items(given: Any) -> list[Any]:
 
 
 def kept_bounds(schema: Mapping[str, Any], names: tuple[str, str], longest: int) -> dict[str, Any]:
-    """Return the bounds that are not beyond a limit; none if they exclude each other."""
+    """Return the bounds within a limit; none if they exclude each other."""
     least, most = bound(schema, names[0], 0), bound(schema, names[1], math.inf)
     bounds = zip(names, (least, most), strict=True)
     return {name: kept for name, kept in bounds if 0 < kept <= longest and least <= most}
 
 
 def constant_schema(value: Any) -> Mapping[str, Any]:
-    """Return the schema of an object or list of these very values."""
+    """Return the schema of an object or list with exactly these values."""
     if isinstance(value, dict):
         named = cast("dict[str, Any]", value)
         constants = {name: {"const": item} for name, item in named.items()}
@@ -31,7 +31,7 @@ def constant_schema(value: Any) -> Mapping[str, Any]:
 
 
 def bound(schema: Mapping[str, Any], name: str, default: float) -> float:
-    """Return a number of a schema; draft 4 has booleans in some of these places."""
+    """Return a number of a schema; in draft 4 some of these are booleans."""
     given = schema.get(name)
     if isinstance(given, bool) or not isinstance(given, int | float):
         return default
@@ -53,5 +53,5 @@ def type_of(value: Any) -> str:
 
 
 def is_plain_name(name: str) -> bool:
-    """Whether a property has this name in JSON as it is: TGI does not escape it."""
+    """Return whether a name needs no escaping in JSON, which TGI does not do."""
     return json.dumps(name, ensure_ascii=False) == f'"{name}"'

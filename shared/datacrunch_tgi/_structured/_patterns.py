@@ -1,4 +1,4 @@
-"""Regular expressions within a schema, as far as a server takes them and an answer stays JSON. Pure."""
+"""Regular expressions in a schema, as far as servers accept them and answers stay valid JSON. Pure."""
 
 import math
 import re
@@ -15,7 +15,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CLASSES = {r"\d": "0-9", r"\w": "A-Za-z0-9_", r"\s": " "}
-"""ASCII alone, which is far cheaper, and of white space what a string of JSON holds as it is."""
+"""ASCII only, which is far cheaper, and the white space that JSON strings allow unescaped."""
 _NOT_IN_STRINGS = '"\\' + "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 
 
@@ -23,13 +23,13 @@ _NOT_IN_STRINGS = '"\\' + "".join(map(chr, [*range(0x20), *range(0x7F, 0xA0)]))
 def cheap_pattern(pattern: Any, longest: int) -> str | None:
     r"""Return a pattern in a form that a server compiles quickly; None if it has to be dropped.
 
-    Kept are characters, classes, groups, alternatives and repetitions that match no quotation mark,
-    backslash or control character: TGI puts the pattern between quotation marks as it is. `.` is read
-    as any other character. Anchors are dropped: TGI matches a string from end to end.
+    Characters, classes, groups, alternatives and repetitions are kept if they match no quotation mark,
+    backslash or control character, because TGI puts the pattern between quotation marks unchanged. `.`
+    becomes any other character. Anchors are dropped: TGI matches a string from end to end.
 
     Args:
-        pattern: What a schema has.
-        longest: The most repetitions, nested ones multiplied.
+        pattern: Value of the keyword `pattern`.
+        longest: Largest number of repetitions, nested ones multiplied.
     """
     if not isinstance(pattern, str):
         return None
@@ -54,7 +54,7 @@ def cheap_pattern(pattern: Any, longest: int) -> str | None:
 
 
 def repetitions(pattern: str) -> int:
-    """Return how often the most repeated part of a pattern is written out, nested ones multiplied."""
+    """Return the largest number of repetitions in a pattern, nested ones multiplied."""
     counts = re.findall(r"\{(\d+)(?:,(\d*))?\}", pattern)
     return math.prod(max(1, int(most or least)) for least, most in counts)
 

@@ -1,9 +1,9 @@
-"""Find the JSON in an answer, and read it. Pure.
+"""Finds the JSON in an answer and parses it. Pure.
 
-<think>Maybe {"name": "X"}?</think>      not searched: a draft
-Filled in {name} and {capital}:          no JSON
-{"name": "Helsinki", "capital": true}    the first value that the caller's check accepts
-{"name": "Espoo", "capital": false}      not needed any more
+<think>Maybe {"name": "X"}?</think>      skipped
+Filled in {name} and {capital}:          not JSON
+{"name": "Helsinki", "capital": true}    the first valid value
+{"name": "Espoo", "capital": false}      ignored
 """
 
 import json
@@ -19,11 +19,11 @@ from datacrunch_tgi._errors import LONGEST_MESSAGE, StructuredOutputError, trunc
 Value = TypeVar("Value")
 
 MAX_DEPTH = 100
-"""Levels of nesting. Parsers, validators and `repr` all end in a RecursionError at some depth."""
+"""Levels of nesting. Parsers, validators and `repr` all raise RecursionError at some depth."""
 
 _OPEN = re.compile(r"[{\[]")
 _STARTED = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"\s*:')
-"""The beginning of an object. What is inside one that cannot be read is not the answer."""
+"""Start of an object. The content of an invalid object is never the answer."""
 _BRACES = re.compile(r'"(?:[^"\\]|\\.)*"|[{}]', re.DOTALL)
 
 
@@ -34,16 +34,16 @@ def read(
     finish_reason: str | None = None,
     hint: str = "",
 ) -> Value:
-    """Return the first JSON value in an answer that a check accepts.
+    """Return the first valid JSON value in an answer.
 
     Args:
-        text: The answer. Thoughts (`<think>…</think>`), fences and remarks are skipped.
-        validate: From JSON to the value; raises a ValueError for one that does not match.
-        finish_reason: Why the answer ended, as far as known.
-        hint: What to do about an answer without such a value.
+        text: The answer. Reasoning (`<think>…</think>`), fences and other text are skipped.
+        validate: Converts JSON to the value; raises ValueError if it does not match.
+        finish_reason: Finish reason of the answer, if known.
+        hint: What to do if there is no valid value.
 
     Raises:
-        StructuredOutputError: There is none; the error has the text and shows it.
+        StructuredOutputError: There is no valid value; `text` is the answer.
     """
     rule = ""
     for candidate in _candidates(text):
@@ -54,11 +54,11 @@ def read(
             rule = rule or _describe(broken)
         except ValueError as broken:
             rule = rule or str(broken)
-        except RecursionError:  # of a schema that refers to itself and nothing else
-            rule = rule or "the schema has no end"
+        except RecursionError:  # a schema that only refers to itself
+            rule = rule or "the schema refers only to itself"
     error = StructuredOutputError(
         "the answer is not the requested JSON: "
-        f"{truncate(rule or 'there is no JSON in it', LONGEST_MESSAGE)}; "
+        f"{truncate(rule or 'it contains no JSON', LONGEST_MESSAGE)}; "
         f"it is {truncate(text, LONGEST_MESSAGE)!r}"
     )
     error.text = text
@@ -69,11 +69,11 @@ def read(
 
 
 def parse(text: str) -> Any:
-    """Parse JSON, strictly.
+    """Parse JSON strictly.
 
     Raises:
-        ValueError: It is not JSON; or has a key twice in one object, a lone surrogate, a number beyond
-            double precision, or more than 100 levels.
+        ValueError: It is not JSON, or has a duplicate key, a lone surrogate, a number beyond double
+            precision, or more than 100 levels.
     """
     try:
         value = json.loads(
@@ -98,7 +98,7 @@ def parse(text: str) -> Any:
 
 
 def partial_text(text: str) -> str:
-    """Return what a stream has shown so far of its first JSON object, "" if nothing."""
+    """Return the part of the first JSON object that has arrived in a stream; "" if none."""
     text = _after_thought(text)
     start = _STARTED.search(text)
     return text[start.start() : _closed(text, start.start()) or None] if start else ""
@@ -109,7 +109,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in made if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} is there twice")
+        raise ValueError(f"duplicate key {twice!r}")
     return made
 
 
@@ -119,18 +119,18 @@ def _number(digits: str) -> float:
 
 
 def _refuse(number: str) -> NoReturn:
-    raise ValueError(f"{truncate(number, 30)} is not a number of JSON")
+    raise ValueError(f"{truncate(number, 30)} is not a JSON number")
 
 
 def _check_surrogates(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("a text has half a surrogate pair (\\ud800 to \\udfff)") from None
+        raise ValueError("a string has a lone surrogate (\\ud800 to \\udfff)") from None
 
 
 def _describe(broken: ValidationError) -> str:
-    """Say what Pydantic refuses, without its addresses."""
+    """Return Pydantic's message without its URLs."""
     errors = broken.errors(include_url=False, include_input=False, include_context=False)
     places = (".".join(map(str, error["loc"])) for error in errors)
     return "; ".join(
@@ -140,7 +140,7 @@ def _describe(broken: ValidationError) -> str:
 
 
 def _after_thought(text: str) -> str:
-    """Cut off thoughts; one that has no end is no answer. An answer that begins with JSON has none."""
+    """Remove reasoning; text after an unclosed `<think>` is dropped. JSON first means no reasoning."""
     while not _OPEN.match(text.lstrip()):
         thought, ended, answer = text.partition("</think>")
         if not ended:
@@ -150,7 +150,7 @@ def _after_thought(text: str) -> str:
 
 
 def _candidates(text: str) -> Iterator[str]:
-    """The parts of an answer that may be JSON, from left to right; none is inside an object."""
+    """Yield the parts of an answer that may be JSON, from left to right; none is inside an object."""
     text = _after_thought(text).strip()
     if text and not _OPEN.search(text):
         yield text  # a number or a string
@@ -168,12 +168,12 @@ def _candidates(text: str) -> Iterator[str]:
         elif not end:
             yield text[first:]
             return
-        # The items of a list are candidates too, if the list is none.
+        # The items of a list are candidates too, if the list is not valid.
         place = end if text[first] == "{" else first + 1
 
 
 def _closed(text: str, start: int) -> int:
-    """Return where the object ends that begins at `start`; 0 if it does not end."""
+    """Return the end of the object that starts at `start`; 0 if it does not end."""
     depth = 0
     for part in _BRACES.finditer(text, start):
         depth += {"{": 1, "}": -1}.get(part[0], 0)

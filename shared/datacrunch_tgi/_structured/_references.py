@@ -1,4 +1,4 @@
-"""References within a JSON schema. Pure."""
+"""References in a JSON schema. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -12,7 +12,7 @@ _DATA = {"const", "default", "enum", "examples"}
 
 
 def resolve(schema: Mapping[str, Any], reference: str) -> Any:
-    """Return the part of a schema that a reference (`#/$defs/City`) means.
+    """Return the target of a reference (`#/$defs/City`).
 
     Raises:
         ArgumentError: The schema has no such part, or it is in another document.
@@ -29,15 +29,15 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
             found = False
             break
     if not found:
-        raise ArgumentError("schema", "must not refer to what is not in it", value=reference)
+        raise ArgumentError("schema", "must contain the target of each reference", value=reference)
     return part  # pyright: ignore[reportUnknownVariableType]  # JSON
 
 
 def check_references(schema: Mapping[str, Any]) -> None:
-    """Check that every reference leads to a part of the schema; anchors (`#name`) are left alone.
+    """Check that the target of every reference is in the schema; anchors (`#name`) are not checked.
 
     Raises:
-        ArgumentError: One leads nowhere, or to another document.
+        ArgumentError: A target does not exist, or is in another document.
     """
     parts: list[Any] = [schema]
     while parts:

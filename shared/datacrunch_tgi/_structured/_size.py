@@ -1,4 +1,4 @@
-"""How long the regular expression of a grammar is: what compiling it costs a server. Pure."""
+"""Length of a grammar's regular expression, which determines how long a server compiles it. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ _SIZES = {"string": 40, "integer": 20, "number": 50, "boolean": 12, "null": 4}
 """Characters that TGI writes for a type."""
 _FORMAT = 110
 _NAME = 15
-"""Characters around a name and its value."""
+"""Characters in addition to a name and its value."""
 
 
 def regex_size(part: Mapping[str, Any]) -> int:  # noqa: PLR0911 -- one for each kind
-    """Return the length of the expression that TGI makes of a grammar, repetitions written out."""
+    """Return the length of the expression that TGI builds from a grammar, with repetitions expanded."""
     if "properties" in part:
         return _object(part)
     if "anyOf" in part:
@@ -40,5 +40,5 @@ def _object(part: Mapping[str, Any]) -> int:
     sizes = [len(name) + _NAME + regex_size(item) for name, item in part["properties"].items()]
     if part.get("required"):
         return sum(sizes)
-    # Where nothing is required, TGI writes an alternative for each property that may come last.
+    # If nothing is required, TGI writes an alternative for each property that may be last.
     return sum(size * (len(sizes) - place) for place, size in enumerate(sizes))

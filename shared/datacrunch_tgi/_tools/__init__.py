@@ -1,12 +1,12 @@
 """Tool calls: the formats of model families, prompts that offer tools, and readers of calls. Pure.
 
     tools, tool_choice ──▶ ToolRequest ──┬─▶ template_tools, instructions ──▶ ChatTemplate.prompt
-                              ▲          ├─▶ grammar ──▶ the parameter `grammar`, where a call is forced
+                              ▲          ├─▶ grammar ──▶ the parameter `grammar`, if a call is required
     setting, template, model ─┘          └─▶ reader() ──▶ ToolCallReader ◀── tokens of the answer
             (ToolFormat.find)                                  │
                                             text, ToolCallDelta, ToolCall, InvalidToolCall
 
-A call of a model, by an adapter:
+How an adapter calls a model with tools:
 
     template = model.template
     form = ToolFormat.find(model.tool_format, template.tool_text, model.model)
@@ -16,7 +16,7 @@ A call of a model, by an adapter:
     for event in events:
         delta = reader.push(event.token)       # delta.text, delta.calls
     delta = reader.finish(finish_reason)       # what was held back
-    request.check(reader)                      # raises if a forced call did not come
+    request.check(reader)                      # raises if a required call is missing
     reader.text, reader.calls, reader.invalid_calls
 
 Without a stream: `reader.read(answer.details.tokens, finish_reason)`. `stop` includes `template.stop`.

@@ -15,16 +15,16 @@ def new_call_id() -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolCall:
-    """A tool call that could be read.
+    """A valid tool call.
 
-    Its name may be unknown and its arguments may break the tool's schema: an agent answers those with
-    an error that the model can react to.
+    Its name may be unknown and its arguments may violate the tool's schema: an agent reports such errors
+    to the model.
 
     Attributes:
-        index: Place among all calls of the answer, invalid ones included, from 0.
-        id: The model's own id where it is nine letters and digits, else a new one.
+        index: Index among all calls of the answer, including invalid ones, from 0.
+        id: The model's own id if it is nine letters and digits, else a new one.
         name: The tool's name.
-        arguments: The arguments, in JSON's types.
+        arguments: The arguments, as JSON types.
         text: The call as the model wrote it.
     """
 
@@ -37,15 +37,15 @@ class ToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class InvalidToolCall:
-    """A tool call that cannot be read: broken JSON, or cut by the token limit or a stop string.
+    """A tool call that cannot be read: broken JSON, or cut off by the token limit or a stop string.
 
     Attributes:
-        index: Place among all calls of the answer, from 0.
-        id: As of `ToolCall`.
-        name: The tool's name, None where it cannot be read.
-        arguments: The arguments as far as they are text, "" where there are none.
+        index: Index among all calls of the answer, from 0.
+        id: As in `ToolCall`.
+        name: The tool's name; None if it cannot be read.
+        arguments: The text of the arguments, as far as it goes; "" if there is none.
         text: The call as the model wrote it.
-        reason: What is wrong, and what can be done about it.
+        reason: What is wrong, and what to do.
     """
 
     index: int
@@ -58,13 +58,13 @@ class InvalidToolCall:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolCallDelta:
-    """What a piece of a stream adds to a call.
+    """What a part of a stream adds to a call.
 
     Attributes:
-        index: Place among all calls of the answer, from 0.
+        index: Index among all calls of the answer, from 0.
         id: The call's id; None if it has been sent or is not yet known.
         name: The tool's name, once for each call; None otherwise.
-        arguments: More of the arguments' JSON text; the sum over a valid call is its whole JSON.
+        arguments: More of the arguments' JSON text; the parts of a valid call add up to valid JSON.
     """
 
     index: int
@@ -75,11 +75,11 @@ class ToolCallDelta:
 
 @dataclass(frozen=True)
 class Delta:
-    """What a piece of an answer adds.
+    """What a part of an answer adds.
 
     Attributes:
         text: Text to show.
-        calls: Growth of tool calls, in order.
+        calls: Additions to tool calls, in order.
     """
 
     text: str = ""

@@ -1,4 +1,4 @@
-"""The tool-call formats of model families, and how one is found. Pure."""
+"""The tool-call formats of model families. Pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ class ToolFormat:
     Attributes:
         name: The value of the setting `tool_format`.
         syntax: How calls are read.
-        models: Pattern of model names: small letters, a dash for whatever is between words.
-        marks: Pattern of what a chat template of the family contains.
-        open: What begins calls.
-        close: What ends them, "" if nothing does.
-        special: Markers that are special tokens: as ordinary text they are text.
+        models: Pattern for model names in lower case, with a dash between words.
+        marks: Pattern for text in a chat template of the family.
+        open: Markers that start calls.
+        close: Marker that ends calls; "" if there is none.
+        special: Markers that are special tokens; as ordinary text they are text.
         drop: Markers around ordinary text, which is shown without them.
-        stop: Ends of a turn that a server may not know by itself.
+        stop: Strings that end a turn and that a server may not know.
     """
 
     name: str
@@ -38,7 +38,7 @@ class ToolFormat:
 
     @property
     def plain(self) -> tuple[str, ...]:
-        """Markers that are text for some tokenizers, and special tokens for others."""
+        """Markers that are text in some tokenizers and special tokens in others."""
         return (
             *self.open,
             self.close,
@@ -48,7 +48,7 @@ class ToolFormat:
 
     @property
     def in_words(self) -> bool:
-        """Whether the family has no format: calls are asked for in words, as JSON."""
+        """Whether the family has no format, so that the prompt asks for JSON."""
         return self is WORDS
 
     @classmethod
@@ -56,7 +56,7 @@ class ToolFormat:
         """Return the format of this name.
 
         Raises:
-            ArgumentError: There is none.
+            ArgumentError: There is no such format.
         """
         if name in FORMATS:
             return FORMATS[name]
@@ -66,12 +66,12 @@ class ToolFormat:
 
     @classmethod
     def for_template(cls, template: str) -> "ToolFormat | None":
-        """Return the format whose markers a chat template contains, None where it has none."""
+        """Return the format whose markers a chat template contains; None if it has none."""
         return next((one for one in FORMATS.values() if re.search(one.marks, template)), None)
 
     @classmethod
     def for_model(cls, model: str) -> "ToolFormat":
-        """Return the format that goes with a model's name; `words` where no family is known."""
+        """Return the format for a model's name; `words` if no family is known."""
         last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
         dashed = re.sub(r"[^a-z0-9]+", "-", last.lower())
         found = (one for one in FORMATS.values() if re.match(rf"({one.models})(-|$)", dashed))
@@ -104,7 +104,7 @@ DEEPSEEK = tuple(
     f"<\uff5ctool\u2581{name}\uff5c>"
     for name in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end", "calls\u2581end")
 )
-"""DeepSeek's markers: all calls, one call, name and arguments, and the ends of both."""
+"""DeepSeek's markers: start of calls, start of a call, separator, end of a call, end of calls."""
 _LISTED = (
     ToolFormat(
         name="llama-4",

@@ -18,14 +18,14 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 def read_calls(context: Context, *, marked: bool) -> Steps[Call | bool]:
-    """Read a list of calls; its bracket has been taken.
+    """Read a list of calls; its opening bracket has been read.
 
     Args:
-        context: As it is.
-        marked: Whether a marker says that it is one; if not, the first name has to be offered.
+        context: Source, output and tools.
+        marked: Whether a marker precedes it; if not, the first name must be that of an offered tool.
 
     Returns:
-        True where it was calls, False where it is text, or the call that is broken.
+        True if it was calls, False if it is text, or the call that is broken.
     """
     source = context.source
     while True:
@@ -56,7 +56,7 @@ def read_calls(context: Context, *, marked: bool) -> Steps[Call | bool]:
 
 
 def _read_arguments(source: Source) -> Steps[list[str] | None]:
-    """Take up to the bracket that ends a call; return the arguments' texts, None if it does not end."""
+    """Read up to the bracket that ends a call; return the arguments' texts, None if it does not end."""
     arguments, depth, quote = [""], 0, ""
     while character := (yield from source.peek()):
         source.take(1)
@@ -85,7 +85,7 @@ def _values(arguments: list[str]) -> dict[str, Any]:
     values = dict[str, Any]()
     for place, argument in enumerate(arguments):
         if not argument.strip() and place == len(arguments) - 1:
-            break  # a comma in the end
+            break  # a trailing comma
         match = _ARGUMENT.fullmatch(argument)
         if not match:
             raise ValueError("its arguments are not name=value")
@@ -98,7 +98,7 @@ def _value(text: str) -> Any:
     try:
         return _plain(ast.parse(f"({text.strip()}\n)", mode="eval").body)
     except (SyntaxError, RecursionError, MemoryError):
-        raise ValueError("an argument is no literal value") from None
+        raise ValueError("an argument is not a literal") from None
 
 
 def _plain(node: ast.expr) -> Any:
@@ -116,10 +116,10 @@ def _plain(node: ast.expr) -> Any:
         case ast.Dict(keys=keys, values=values):
             return {_key(key): _plain(value) for key, value in zip(keys, values, strict=True)}
         case _:
-            raise ValueError("an argument is no literal value")
+            raise ValueError("an argument is not a literal")
 
 
 def _key(node: ast.expr | None) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
-    raise ValueError("a key of an argument is no text")
+    raise ValueError("a key in an argument is not a string")

@@ -13,14 +13,14 @@ _PARAMETER, _END, _END_FUNCTION = "<parameter=", "</parameter>", "</function>"
 
 
 def read_function(context: Context, *, marked: bool) -> Steps[Call | bool]:
-    """Read one call; `<function=` has been taken.
+    """Read one call; `<function=` has been read.
 
     Args:
-        context: As it is.
-        marked: Whether a marker says that it is one; if not, its name has to be offered.
+        context: Source, output and tools.
+        marked: Whether a marker precedes it; if not, its name must be that of an offered tool.
 
     Returns:
-        True where it was a call, False where it is text, or the call that is broken.
+        True if it was a call, False if it is text, or the call that is broken.
     """
     source, call = context.source, Call(context.output)
     name = yield from source.until(">")
@@ -58,7 +58,7 @@ def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _typed(text: str, schema: Mapping[str, Any]) -> Any:
-    """Return an argument as its schema has it: a string stays text, anything else is JSON."""
+    """Convert an argument by its schema: a string stays text, anything else is parsed as JSON."""
     kinds = _kinds(schema)
     if "null" in kinds and text.strip().lower() in ("null", "none"):
         return None
@@ -69,7 +69,7 @@ def _typed(text: str, schema: Mapping[str, Any]) -> Any:
     try:
         return loads(text)
     except ValueError:
-        return text  # against the schema: the tool's own check says so
+        return text  # violates the schema; the tool's own validation reports it
 
 
 def _kinds(schema: Mapping[str, Any]) -> set[str]:

@@ -17,13 +17,13 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 @dataclass(frozen=True)
 class Context:
-    """What every parser needs.
+    """What all parsers need.
 
     Attributes:
         source: The answer.
-        output: Where text and calls go.
-        tools: Schema of the arguments by the name of each offered tool.
-        late_ids: Whether the family writes ids behind arguments.
+        output: Collects text and calls.
+        tools: Schema of the arguments for each offered tool, by name.
+        late_ids: Whether the family writes ids after arguments.
         final: Whether the answer may be an envelope with a final answer.
     """
 
@@ -38,12 +38,12 @@ def read_object(context: Context, *, marked: bool, key: str | None = None) -> St
     """Read one call.
 
     Args:
-        context: As it is.
-        marked: Whether a marker says that it is a call; if not, only an offered name makes it one.
-        key: Its first key, where that has been read with its colon.
+        context: Source, output and tools.
+        marked: Whether a marker precedes it; if not, it is a call only with the name of an offered tool.
+        key: Its first key, if that has been read with its colon.
 
     Returns:
-        The call, complete or broken; None where it is none, and then nothing was reported.
+        The call, complete or broken; None if it is not a call, and then nothing was reported.
     """
     source, call = context.source, Call(context.output)
     depth = 1
@@ -60,7 +60,7 @@ def read_object(context: Context, *, marked: bool, key: str | None = None) -> St
             key = yield from read_key(source)
         yield from source.space()
         if key == "function" and (yield from source.literal("{")):
-            depth += 1  # OpenAI's form
+            depth += 1  # as in OpenAI's API
         elif key in _ARGUMENTS:
             complete = yield from _read_arguments(context, call)
             if not complete:
@@ -81,9 +81,9 @@ def _read_field(context: Context, call: Call, key: str, *, marked: bool) -> Step
     complete = yield from context.source.value(parts.append)
     text = "".join(parts)
     if key in (*_NAMES, "function") and call.name is None:
-        if not complete:  # cut inside a name that was offered?
-            cut, begun = not context.source.rest, text.lstrip('"')
-            call.suspected = cut and any(name.startswith(begun) for name in context.tools)
+        if not complete:  # cut off inside the name of an offered tool?
+            cut, start = not context.source.rest, text.lstrip('"')
+            call.suspected = cut and any(name.startswith(start) for name in context.tools)
             return False
         call.name = _text(text)
         if marked and call.name:
@@ -117,7 +117,7 @@ def _text(json_text: str) -> str | None:
 
 
 def read_key(source: Source) -> Steps[str | None]:
-    """Read a key and its colon; None where none comes."""
+    """Read a key and its colon; return None if there is none."""
     parts = list[str]()
     if not (yield from source.string(parts.append)):
         return None
@@ -126,7 +126,7 @@ def read_key(source: Source) -> Steps[str | None]:
 
 
 def read_objects(context: Context) -> Steps[Call | bool]:
-    """Read one object or more, which a marker says are calls.
+    """Read one or more objects after a marker.
 
     Returns:
         True, or the call that is broken.
@@ -141,14 +141,14 @@ def read_objects(context: Context) -> Steps[Call | bool]:
 
 
 def read_list(context: Context, *, marked: bool) -> Steps[Call | bool]:
-    """Read a list of objects; its bracket has been taken.
+    """Read a list of objects; its opening bracket has been read.
 
     Args:
-        context: As it is.
-        marked: Whether a marker says that it is one; if not, the first name has to be offered.
+        context: Source, output and tools.
+        marked: Whether a marker precedes it; if not, the first name must be that of an offered tool.
 
     Returns:
-        True where it was calls, False where it is text, or the call that is broken.
+        True if it was calls, False if it is text, or the call that is broken.
     """
     source = context.source
     while True:
@@ -174,10 +174,10 @@ def _finished(context: Context, *, marked: bool, key: str | None = None) -> Step
 
 
 def read_unmarked(context: Context) -> Steps[Call | bool]:
-    """Read an object in an answer without markers: a call, or an envelope of calls or a final answer.
+    """Read an object without a marker: a call, or an envelope of calls or a final answer.
 
     Returns:
-        True where it was that, False where it is text, or the call that is broken.
+        True if it was one of these, False if it is text, or the call that is broken.
     """
     source = context.source
     source.take(1)
@@ -198,7 +198,7 @@ def read_unmarked(context: Context) -> Steps[Call | bool]:
         yield from source.space()
         found = yield from source.value(context.output.show)
         if not found:
-            return True  # cut: what came is shown
+            return True  # cut off: the part that arrived is shown
     elif closing == 1 and key in _KEYS:
         return (yield from _finished(context, marked=False, key=key))
     else:
@@ -216,6 +216,6 @@ def _next_key(source: Source) -> Steps[str | None]:
 
 
 def open_depth(text: str) -> int:
-    """Return how many objects and arrays of a JSON text are open at its end."""
+    """Return the number of objects and arrays that are open at the end of a JSON text."""
     bare = _STRING.sub("", text)
     return sum(map(bare.count, "{[")) - sum(map(bare.count, "}]"))

@@ -1,4 +1,4 @@
-"""What has been read of an answer: text, and calls as they grow. Pure."""
+"""The output of a parser: text, and calls as they grow. Pure."""
 
 import json
 import re
@@ -21,7 +21,7 @@ _CUT = {
 
 
 class Output:
-    """Gathers what a parser finds."""
+    """Collects text and calls."""
 
     def __init__(self, spelled: Mapping[int, str]) -> None:
         self._spelled = spelled  # markers, written out
@@ -40,30 +40,30 @@ class Output:
         return text.translate(self._spelled)
 
     def show(self, text: str) -> None:
-        """Show text; markers in it, which led to no call, are left out."""
+        """Add text to show; markers in it, which did not start a call, are left out."""
         text = text.translate(dict.fromkeys(self._spelled))
         if text:
             self._text.append(text)
             self.last = text[-1]
 
     def taken(self) -> Delta:
-        """Return what has come since the last time."""
+        """Return what was added since the last time."""
         delta = Delta("".join(self._text), tuple(self._deltas))
         self._text.clear()
         self._deltas.clear()
         return delta
 
     def next_index(self) -> int:
-        """Return the place of the next call."""
+        """Return the index of the next call."""
         self._count += 1
         return self._count - 1
 
     def grow(self, index: int, **added: Any) -> None:
-        """Report growth of a call."""
+        """Report an addition to a call."""
         self._deltas.append(ToolCallDelta(index=index, **added))
 
     def own_id(self, given: str | None) -> str:
-        """Return the model's id where it can be used, else a new one."""
+        """Return the model's id if it can be used, else a new one."""
         usable = given is not None and _OWN_ID.fullmatch(given) and given not in self._ids
         call_id = cast("str", given) if usable else new_call_id()
         self._ids.add(call_id)
@@ -71,32 +71,32 @@ class Output:
 
 
 class Call:
-    """One call while it is read. It leaves no trace before `start`, `finish` or `fail`."""
+    """One call while it is being read. Nothing is reported before `start`, `finish` or `fail`."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._index: int | None = None
         self._arguments: list[str] = []
-        self._reported = 0  # of the arguments' pieces
+        self._reported = 0  # number of pieces of the arguments
         self._sent_id: str | None = None
         self._named = False
         self.name: str | None = None
         self.id: str | None = None
         self.complete = False
-        """Whether its end has come."""
+        """Whether its end has been read."""
         self.suspected = False
-        """Whether the answer ended in what may be the name of a tool."""
+        """Whether the answer ended inside what may be the name of a tool."""
 
     @property
     def arguments(self) -> str:
-        """The JSON text of the arguments, as far as it has come."""
+        """JSON text of the arguments so far."""
         return "".join(self._arguments)
 
     def start(self, *, id_follows: bool = False) -> None:
-        """Report the name, which is known now, and the arguments.
+        """Report the name and the arguments so far.
 
         Args:
-            id_follows: Whether the model's id may still come.
+            id_follows: Whether the model's id may still follow.
         """
         if not self._named:
             self._named = True
@@ -106,7 +106,7 @@ class Call:
         self.add("")
 
     def add(self, text: str) -> None:
-        """Add to the arguments' JSON text; reported once the name is."""
+        """Add to the arguments' JSON text; reported after the name."""
         self._arguments.append(text)
         if self._named:
             added = "".join(self._arguments[self._reported :])
@@ -121,7 +121,7 @@ class Call:
         return self._index
 
     def finish(self, text: str) -> None:
-        """End a call that is complete.
+        """End a complete call.
 
         Args:
             text: The call as the model wrote it.
@@ -129,12 +129,12 @@ class Call:
         try:
             arguments = loads(self.arguments.strip() or "{}")
             if not isinstance(arguments, dict):
-                raise ValueError("the arguments are not a JSON object")  # noqa: TRY004, TRY301 -- of a text
+                raise ValueError("the arguments are not a JSON object")  # noqa: TRY004, TRY301 -- a parse error, not a wrong argument
         except ValueError as error:
             self.fail(text, f"the arguments cannot be read: {error}")
             return
         if not self.name:
-            self.fail(text, "it has no name of a tool")
+            self.fail(text, "it does not name a tool")
             return
         self.start()
         if not self.arguments.strip():
@@ -155,10 +155,10 @@ class Call:
 
         Args:
             text: The call as the model wrote it.
-            reason: What is wrong with it; if none, the answer ended inside.
+            reason: What is wrong with it; "" if the answer ended inside it.
         """
         reason = reason or _CUT.get(
-            self._output.finish_reason or "", "its JSON is not complete, or not valid"
+            self._output.finish_reason or "", "its JSON is incomplete or invalid"
         )
         self._output.invalid_calls.append(
             InvalidToolCall(
@@ -180,20 +180,20 @@ class Call:
 
 
 def loads(text: str) -> Any:
-    """Read JSON; line breaks inside strings, which models write, are accepted.
+    """Parse JSON; line breaks inside strings, which models write, are accepted.
 
     Raises:
-        ValueError: It is no JSON, holds NaN, Infinity or half a character, or nests too deeply.
+        ValueError: It is not JSON, has NaN, Infinity or a lone surrogate, or is nested too deeply.
     """
     try:
         value = json.loads(text, strict=False, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
-        raise ValueError("it nests too deeply") from None
+        raise ValueError("it is nested too deeply") from None
     if "\\u" in text:
         try:
             json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
-            raise ValueError("it holds half of a surrogate pair") from None
+            raise ValueError("it has a lone surrogate") from None
     return value
 
 
@@ -205,4 +205,4 @@ def _finite(text: str) -> float:
 
 
 def _refuse(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")

@@ -1,4 +1,4 @@
-"""Where calls begin in an answer, for each syntax. Pure."""
+"""Finds calls in an answer, for each syntax. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ _CALLS, _CALL, _SEP, _END_CALL, _END_CALLS = DEEPSEEK
 
 
 class Parser:
-    """Reads an answer: shows text, and takes calls out of it."""
+    """Parses an answer into text and calls."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Parser:
                 self._reasoning[begin] = forms
         self._bare = in_words or tool_format.syntax == "bare"
         self._gap = ""
-        """White space that is shown if text follows, and not if a call does."""
+        """White space that is shown only if text follows, not before a call."""
 
     def read(self, *, reasoning: bool) -> Steps[None]:
         """Read the whole answer.
@@ -80,7 +80,7 @@ class Parser:
             self._show(self._source.take(len(end)))
 
     def _text(self, openers: list[str] | tuple[str, ...]) -> Steps[str]:
-        """Show text up to an opener; return that, "" at the end."""
+        """Show text up to an opener; return the opener, "" at the end."""
         source = self._source
         pattern = re.compile("|".join(map(re.escape, openers)) or "(?!)")
         while True:
@@ -102,7 +102,7 @@ class Parser:
             self._gap = ""
 
     def _call(self, opener: str) -> Steps[bool]:
-        """Read what may be calls; show it where it is none."""
+        """Read what may be calls; show it as text if it is not."""
         source = self._source
         source.begin()
         if opener in ("{", "["):
@@ -119,7 +119,7 @@ class Parser:
             else:
                 found = yield from self._tagged(opener)
         if isinstance(found, Call):
-            reason = "its JSON is not valid" if source.rest else ""
+            reason = "its JSON is invalid" if source.rest else ""
             yield from source.until(*filter(None, [self._format.close]))
             found.fail(source.raw, reason)
         elif not found:
@@ -136,7 +136,7 @@ class Parser:
             yield from source.value(self._show, depth)
 
     def _unmarked(self, *, marked: bool = False) -> Steps[Call | bool]:
-        """Read what begins with a brace or a bracket."""
+        """Read what starts with a brace or a bracket."""
         source = self._source
         if not (yield from source.literal("[")):
             if marked:

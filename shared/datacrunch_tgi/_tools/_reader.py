@@ -16,11 +16,11 @@ from datacrunch_tgi._tools._source import Source, marker, without_markers
 class ToolCallReader:
     """Reads one answer, token by token.
 
-    The same tokens give the same text and calls, wherever a stream or a token is cut.
+    The result does not depend on how the text is split into tokens or chunks.
 
     Attributes:
-        text: The text shown so far, without calls.
-        raw_text: Everything that the model wrote, calls included, markers written out.
+        text: Text so far, without calls.
+        raw_text: Everything that the model wrote, including calls and markers.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class ToolCallReader:
 
         Args:
             tool_format: How the model writes calls.
-            tools: The tools that were offered, in OpenAI's form. If there are none, all is text.
-            stop: The request's stop strings: the answer ends before the first.
-            in_words: Whether calls may also come as plain JSON, since the prompt asked for it.
+            tools: The offered tools, in OpenAI's form. If there are none, everything is text.
+            stop: Stop strings of the request; the answer ends before the first.
+            in_words: Whether calls may also be plain JSON, because the prompt asked for it.
             final: Whether that JSON may also be a final answer.
             reasoning: Whether the prompt has begun the model's reasoning.
         """
@@ -63,12 +63,12 @@ class ToolCallReader:
 
     @property
     def calls(self) -> list[ToolCall]:
-        """The calls that could be read, so far."""
+        """Valid calls so far."""
         return self._output.calls
 
     @property
     def invalid_calls(self) -> list[InvalidToolCall]:
-        """The calls that could not be read, so far."""
+        """Invalid calls so far."""
         return self._output.invalid_calls
 
     @property
@@ -77,7 +77,7 @@ class ToolCallReader:
         return self._output.finish_reason
 
     def push(self, token: Token) -> Delta:
-        """Take the next token, special or not; return what can be shown now."""
+        """Add the next token, special or not; return what can be shown now."""
         if self._stop.found or self._ended:
             return Delta()
         plain = without_markers(token.text)
@@ -91,7 +91,7 @@ class ToolCallReader:
         return self._take(self._stop.flush() + plain) if plain in self._format.plain else Delta()
 
     def finish(self, finish_reason: str | None) -> Delta:
-        """End the answer; return what was held back. A call that is not complete becomes invalid.
+        """End the answer; return what was held back. An incomplete call becomes invalid.
 
         Args:
             finish_reason: TGI's: `length`, `eos_token` or `stop_sequence`; None if unknown.
@@ -102,7 +102,7 @@ class ToolCallReader:
         return self._take(rest)
 
     def read(self, tokens: Sequence[Token], finish_reason: str | None) -> None:
-        """Read a whole answer: the tokens of `details`."""
+        """Read a complete answer: the tokens of `details`."""
         for token in tokens:
             self.push(token)
         self.finish(finish_reason)

@@ -1,4 +1,4 @@
-"""What the tools of one call ask for: the prompt's words, the grammar, and what has to come. Pure."""
+"""The tools of one call: instructions for the prompt, the grammar, and a check of the answer. Pure."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from datacrunch_tgi._tools._reader import ToolCallReader
 ToolChoice = str | bool | Mapping[str, Any] | None
 
 MAX_CALLS = 4
-"""Most calls of one answer that a grammar allows: each one more makes it slower to compile."""
+"""Largest number of calls that a grammar allows; each one makes it slower to compile."""
 _NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}}
 _SPELLINGS: dict[Any, str] = {"required": "any", True: "any", False: "none", None: "auto"}
 
@@ -24,12 +24,12 @@ class ToolRequest:
     """The tools of one call.
 
     Attributes:
-        tools: In OpenAI's form, `parameters` always present.
+        tools: In OpenAI's form, always with `parameters`.
         choice: `auto`, `none`, `any`, or the name of the tool to call.
         format: How the model writes calls.
-        in_words: Whether the chat template has no place for tools, so that the prompt describes them.
+        in_words: Whether the prompt describes the tools, because the chat template has no place for them.
         parallel: Whether one answer may have several calls.
-        response_schema: JSON schema of the final answer, None for plain text.
+        response_schema: JSON schema of the final answer; None for plain text.
     """
 
     tools: tuple[dict[str, Any], ...]
@@ -59,18 +59,19 @@ class ToolRequest:
             tool_format: How the model writes calls.
             in_words: Whether the chat template has no place for tools (`not template.takes_tools`).
             parallel: Whether one answer may have several calls.
-            response_schema: JSON schema of the final answer, where the model may call or answer.
+            response_schema: JSON schema of the final answer, if the model may call or answer.
 
         Raises:
-            ArgumentError: A tool is no function with a schema, two have one name, `tool_choice` names
-                none of them, or forces a call where there are none or beside `response_schema`.
+            ArgumentError: A tool is not a function with a schema, two tools have the same name,
+                `tool_choice` names no tool, or requires a call without tools or with
+                `response_schema`.
         """
         checked = tuple(_tool(tool, place) for place, tool in enumerate(tools))
         names = [tool["function"]["name"] for tool in checked]
         for name in names:
             if names.count(name) > 1:
                 raise ArgumentError(
-                    "tools", "two tools have this name; rename one", value=repr(name)
+                    "tools", "two tools have this name: rename one", value=repr(name)
                 )
         choice = _choice(tool_choice, names)
         if response_schema is not None and choice not in ("auto", "none"):
@@ -94,17 +95,17 @@ class ToolRequest:
 
     @property
     def template_tools(self) -> list[dict[str, Any]] | None:
-        """The tools to pass to `ChatTemplate.prompt`; None where the prompt describes them in words."""
+        """Tools to pass to `ChatTemplate.prompt`; None if the prompt describes them."""
         return None if self.in_words or not self.offered else list(self.offered)
 
     @property
     def forced(self) -> bool:
-        """Whether a call has to come."""
+        """Whether a call is required."""
         return self.choice not in ("auto", "none")
 
     @property
     def schema(self) -> dict[str, Any] | None:
-        """JSON schema of the whole answer; None where the model answers freely."""
+        """JSON schema of the answer; None if the model answers freely."""
         if not self.offered:
             return None if self.response_schema is None else dict(self.response_schema)
         calls = _object(tool_calls=self._calls)
@@ -116,18 +117,18 @@ class ToolRequest:
 
     @cached_property
     def grammar(self) -> dict[str, Any] | None:
-        """The parameter `grammar`; None where the model answers freely, or where no grammar can say it."""
+        """The parameter `grammar`; None if the model answers freely, or if the schema has no grammar."""
         schema = self.schema
         if schema is None:
             return None
         try:
             return grammar_of(schema)
-        except ArgumentError:  # a schema refers to itself: words alone ask for it
+        except ArgumentError:  # a recursive schema: only the prompt asks for it
             return None
 
     @property
     def instructions(self) -> str:
-        """What the prompt says beside the chat template, of tools and of JSON; "" if nothing."""
+        """Instructions for the prompt, about tools and JSON; "" if none."""
         if not self.offered:
             return "" if self.response_schema is None else instructions(self.response_schema)
         shape = '{"tool_calls": [{"name": <tool name>, "arguments": <arguments object>}]}'
@@ -171,7 +172,7 @@ class ToolRequest:
         """Return a reader for one answer.
 
         Args:
-            stop: The stop strings of the request, which end the answer.
+            stop: Stop strings of the request, which end the answer.
             prompt: The prompt, which may begin the model's reasoning.
         """
         bare = self.in_words or self.schema is not None
@@ -185,10 +186,10 @@ class ToolRequest:
         )
 
     def check(self, reader: ToolCallReader) -> None:
-        """Check that a forced call came.
+        """Check that a required call is present.
 
         Raises:
-            StructuredOutputError: There is none, valid or invalid; `text` is the answer.
+            StructuredOutputError: There is no call, valid or invalid; `text` is the answer.
         """
         names = {tool["function"]["name"] for tool in self.offered}
         if not self.forced or reader.invalid_calls or any(c.name in names for c in reader.calls):

@@ -1,10 +1,10 @@
-"""The text of an answer, as far as it has come, for parsers that wait for more. Pure.
+"""The text of an answer so far, for parsers that wait for more. Pure.
 
-A parser is a generator: it takes what it needs, and `yield`s where the text ends for now. So it reads as
-if the whole text were there, and gives the same wherever a stream is cut.
+A parser is a generator that reads what it needs and `yield`s at the end of the text so far. So it is written
+as if the complete text were there, and its result does not depend on how a stream is cut.
 
-Markers that are special tokens are single characters from a range that no text has (lone surrogates):
-letters that spell a marker can never be taken for one.
+Markers that are special tokens are single characters that no text contains (lone surrogates), so that
+ordinary text cannot be mistaken for a marker.
 """
 
 import re
@@ -29,7 +29,7 @@ def marker(place: int) -> str:
 
 
 def without_markers(text: str) -> str:
-    """Replace what could pass for a marker, which no valid text has."""
+    """Replace characters that could be mistaken for a marker."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
@@ -41,7 +41,7 @@ class Source:
         self._place = 0
         self._raw: list[str] = []
         self.ended = False
-        """Whether nothing more comes."""
+        """Whether no more text follows."""
 
     def push(self, text: str) -> None:
         """Add text."""
@@ -50,20 +50,20 @@ class Source:
 
     @property
     def rest(self) -> str:
-        """What has come and is not taken."""
+        """Text that has arrived and was not read."""
         return self._buffer[self._place :]
 
     def begin(self) -> None:
-        """Record from here what is taken."""
+        """Start recording what is read."""
         self._raw = []
 
     @property
     def raw(self) -> str:
-        """What has been taken since `begin`."""
+        """Text that was read since `begin`."""
         return "".join(self._raw)
 
     def take(self, count: int) -> str:
-        """Take so many characters, which have come."""
+        """Read a number of characters that have arrived."""
         piece = self._buffer[self._place : self._place + count]
         self._place += len(piece)
         self._raw.append(piece)
@@ -84,7 +84,7 @@ class Source:
         return self._buffer[self._place]
 
     def span(self, pattern: re.Pattern[str]) -> Steps[str]:
-        """Take what a pattern of repeated characters matches."""
+        """Read what a pattern of repeated characters matches."""
         parts = list[str]()
         while True:
             match = pattern.match(self._buffer, self._place)
@@ -93,11 +93,11 @@ class Source:
                 return "".join(parts)
 
     def space(self) -> Steps[str]:
-        """Take white space."""
+        """Read white space."""
         return (yield from self.span(_SPACE))
 
     def literal(self, text: str) -> Steps[bool]:
-        """Take this text if it comes next."""
+        """Read this text if it is next."""
         while True:
             come = self._buffer[self._place : self._place + len(text)]
             if come == text:
@@ -107,10 +107,10 @@ class Source:
                 return False
 
     def until(self, *ends: str) -> Steps[str | None]:
-        """Take up to the first of some texts, and that one; None if the answer ends before.
+        """Read up to and including the first of some texts.
 
         Returns:
-            What is before it.
+            The text before it; None if the answer ends first.
         """
         parts = list[str]()
         while True:
@@ -127,7 +127,7 @@ class Source:
                 return None
 
     def string(self, emit: Callable[[str], None]) -> Steps[bool]:
-        """Take a JSON string with its quotes, and hand on its text as it comes.
+        """Read a JSON string with its quotes, and emit its text as it arrives.
 
         Returns:
             Whether it is complete.
@@ -152,14 +152,14 @@ class Source:
                 return False
 
     def value(self, emit: Callable[[str], None], depth: int = 0) -> Steps[bool]:
-        """Take a JSON value, and hand on its text as it comes.
+        """Read a JSON value, and emit its text as it arrives.
 
         Args:
-            emit: Takes each piece.
-            depth: How many objects and arrays are open already.
+            emit: Called with each piece.
+            depth: Number of objects and arrays that are already open.
 
         Returns:
-            Whether it is complete; False where something comes that JSON has not, or the answer ends.
+            Whether it is complete; False if it is not valid JSON, or the answer ends.
         """
         while True:
             character = yield from self.peek()
@@ -187,7 +187,7 @@ class Source:
 
 
 def begins_at(text: str, wanted: Sequence[str]) -> int:
-    """Return the first place from which a text may be the beginning of one of others."""
+    """Return the first position from which a text may be the start of one of some texts."""
     longest = max(map(len, wanted), default=1)
     for place in range(max(0, len(text) - longest + 1), len(text)):
         if any(one.startswith(text[place:]) for one in wanted):

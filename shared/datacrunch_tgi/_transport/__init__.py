@@ -1,10 +1,10 @@
-"""Everything that does I/O: sessions, pools, limiters, connections, engines.
+"""All I/O: sessions, pools, limiters, connections, engines.
 
 Client.generate, Client.stream          what to do: a Call, a generator of steps (_protocol)
-  └─ Session       _session.py          what a client has running; closing ends it
-      └─ Driver    _driver.py           carries the steps out, one after the other
+  └─ Session       _session.py          a client's running calls; closing ends them
+      └─ Driver    _driver.py           performs the steps, one after the other
           ├─ Limiter     _limiter.py    waits until a connection is free
-          ├─ Pool        _pool.py       takes an idle connection, or makes one
+          ├─ Pool        _pool.py       takes an idle connection, or creates one
           └─ Connection  _connections.py
 """
 

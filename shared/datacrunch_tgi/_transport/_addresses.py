@@ -1,7 +1,7 @@
-"""Addresses of a host, in the order in which they are tried. Pure.
+"""Addresses of a host, in the order of attempts. Pure.
 
-RFC 8305: the next address is tried after a quarter of a second, or when one has failed, and IPv6 and IPv4
-take turns. All attempts share one time limit.
+Happy Eyeballs (RFC 8305): the next address is tried after a quarter of a second, or when one has failed;
+IPv6 and IPv4 alternate. All attempts share one time limit.
 """
 
 import socket
@@ -12,12 +12,12 @@ from itertools import chain, zip_longest
 from typing import Any
 
 STAGGER = 0.25
-"""Seconds after which the next address is tried beside the ones before it."""
+"""Seconds after which the next address is tried in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a socket is made and connected with."""
+    """Arguments for creating and connecting a socket."""
 
     family: int
     kind: int
@@ -25,10 +25,10 @@ class Address:
     sockaddr: Any
 
     def open(self) -> socket.socket:
-        """Make a socket that does not block."""
+        """Create a non-blocking socket."""
         made = socket.socket(self.family, self.kind, self.protocol)
         try:
-            made.setblocking(False)  # noqa: FBT003 -- the socket's own
+            made.setblocking(False)  # noqa: FBT003 -- the socket's API
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except BaseException:
             made.close()
@@ -37,7 +37,7 @@ class Address:
 
 
 def literal(host: str, port: int) -> list[Address]:
-    """Return the address of a host that is an address; otherwise none."""
+    """Return the address of a host that is an IP address; otherwise none."""
     try:
         version = ip_address(host).version
     except ValueError:
@@ -47,7 +47,7 @@ def literal(host: str, port: int) -> list[Address]:
 
 
 def in_order(found: Sequence[tuple[Any, Any, int, str, Any]]) -> list[Address]:
-    """Return the addresses that getaddrinfo found, the kind of the first one first, then in turns."""
+    """Return the addresses from getaddrinfo with alternating families, starting with the first one's."""
     addresses = [Address(family, kind, proto, where) for family, kind, proto, _, where in found]
     first = [each for each in addresses if each.family == addresses[0].family]
     others = [each for each in addresses if each.family != addresses[0].family]

@@ -1,4 +1,4 @@
-"""A connection's bytes for event loops: an asyncio protocol that wakes its reader once for each read."""
+"""Byte stream of a connection for event loops: an asyncio protocol that wakes its reader once per read."""
 
 import asyncio
 import socket
@@ -10,14 +10,14 @@ from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, lit
 from datacrunch_tgi._transport._socket_stream import is_readable
 
 PAUSE_AT = 256 * 1024
-"""Bytes that may wait to be read before the other side is slowed down."""
+"""Unread bytes at which reading is paused."""
 
 
 async def connect(host: str, port: int, end: float) -> "AsyncioStream":
     """Connect to a host: see `_socket_stream.connect`.
 
-    asyncio's own `create_connection` leaks a socket when it is cancelled at certain moments, so each
-    socket has an owner here from the moment it is made.
+    asyncio's own `create_connection` leaks a socket if it is cancelled at certain points, so each socket
+    has an owner here from its creation.
     """
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(end - time.monotonic()):
@@ -78,7 +78,7 @@ async def _first_connected(addresses: list[Address]) -> socket.socket:
 
 
 class AsyncioStream(asyncio.Protocol):
-    """The bytes of one connection. Time limits are moments on the monotonic clock."""
+    """Byte stream of one connection. Time limits are times on the monotonic clock."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -93,11 +93,11 @@ class AsyncioStream(asyncio.Protocol):
 
     @property
     def transport(self) -> asyncio.Transport:
-        """Asyncio's transport."""
+        """The asyncio transport."""
         return self._transport
 
     async def start_tls(self, context: ssl.SSLContext, hostname: str | None, end: float) -> None:
-        """Secure the connection.
+        """Start TLS on the connection.
 
         Raises:
             OSError: The handshake failed or timed out.
@@ -114,10 +114,10 @@ class AsyncioStream(asyncio.Protocol):
         self._transport, self._is_paused = secure, False
 
     async def read(self, end: float) -> bytes:
-        """Return the bytes that have come, at least one; b"" at the end of the connection.
+        """Return the bytes that have arrived, at least one; b"" at the end of the connection.
 
         Raises:
-            OSError: The connection broke; a TimeoutError if the time is over.
+            OSError: The connection broke; TimeoutError if not in time.
         """
         if time.monotonic() >= end:
             raise TimeoutError("timed out")
@@ -134,10 +134,10 @@ class AsyncioStream(asyncio.Protocol):
         return data
 
     async def write(self, data: bytes, end: float) -> bool:
-        """Send bytes; return whether all were sent, or the other side spoke first.
+        """Send bytes; return whether all were sent; False if the server answered first.
 
         Raises:
-            OSError: The connection broke; a TimeoutError if the time is over.
+            OSError: The connection broke; TimeoutError if not in time.
         """
         if self._is_ended:
             raise self._failure or ConnectionResetError("the connection was closed")
@@ -151,29 +151,29 @@ class AsyncioStream(asyncio.Protocol):
 
     @property
     def has_news(self) -> bool:
-        """Whether bytes or the end have come, as far as the loop has looked, or can be read."""
+        """Whether bytes or the end of the stream have arrived, or can be read now."""
         if self._chunks or self._is_ended or self._transport.is_closing():
             return True
         return is_readable(self._transport.get_extra_info("socket"))
 
     async def is_usable(self) -> bool:
-        """Return whether nothing has happened to a connection that is waiting for its next request."""
+        """Return whether an idle connection is still open and silent."""
         if self.has_news:
-            for _ in range(2):  # the loop has not looked at it yet; of TLS it may be no data
+            for _ in range(2):  # let the loop process it; with TLS it may not be data
                 await asyncio.sleep(0)
         return not (self._chunks or self._is_ended or self._transport.is_closing())
 
     def abort(self) -> None:
-        """Close the connection at once; whoever waits for it sees its end."""
+        """Close the connection at once, for whoever is waiting for it."""
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport. It reads when it is asked to: TLS may have to see the first bytes."""
+        """Keep the transport, paused: TLS may have to read the first bytes."""
         self._transport = cast("asyncio.Transport", transport)
         self._pause()
 
     def data_received(self, data: bytes) -> None:
-        """Keep the bytes, and wake the reader."""
+        """Store the bytes, and wake the reader."""
         self._chunks.append(data)
         self._size += len(data)
         if self._size > PAUSE_AT:
@@ -193,11 +193,11 @@ class AsyncioStream(asyncio.Protocol):
         self._wake()
 
     def pause_writing(self) -> None:
-        """Wait before more is sent."""
+        """Pause writing."""
         self._is_congested = True
 
     def resume_writing(self) -> None:
-        """Go on sending."""
+        """Resume writing."""
         self._is_congested = False
         self._wake()
 
@@ -218,7 +218,7 @@ class AsyncioStream(asyncio.Protocol):
     async def _wait(self, end: float) -> None:
         self._waiter = self._loop.create_future()
         self._end = self._loop.time() + end - time.monotonic()
-        # One timer serves many waits: a timer for each would cost more than a token does.
+        # One timer serves many waits, because a timer for each would cost more than a token.
         if self._timer is None or self._timer.when() > self._end:
             self._set_timer()
         try:
@@ -241,5 +241,5 @@ class AsyncioStream(asyncio.Protocol):
             self._waiter.set_exception(TimeoutError("timed out"))
 
     def get_extra_info(self, name: str) -> Any:
-        """Return what the transport knows of the connection."""
+        """Return extra information of the transport."""
         return self._transport.get_extra_info(name)

@@ -1,8 +1,8 @@
-"""An HTTP response in fewer chunks: those that come together become one. Pure: bytes in, bytes out.
+"""Merges the chunks of an HTTP response that arrive together. Pure: bytes in, bytes out.
 
-TGI sends each event in a chunk of its own, and an HTTP library takes longer to read a chunk than all of
-this package takes for an event. Where a body is cut into chunks means nothing, and whoever passes it on
-may cut it anew (RFC 9112, section 7.1).
+TGI sends each event in its own chunk, and an HTTP library takes longer to read a chunk than this package
+takes for an event. Chunk boundaries have no meaning, and recipients may re-chunk a body (RFC 9112, section
+7.1).
 """
 
 import re
@@ -15,15 +15,15 @@ _PLAIN_HEAD = re.compile(rb"HTTP/1\.1 200 .*\r\n\r\n", re.DOTALL)
 _CHUNKED = re.compile(rb"(?i)\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _LENGTH = re.compile(rb"(?i)\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n")
 _BORDER = re.compile(rb"\r\n([1-9a-fA-F][0-9a-fA-F]{0,7})\r\n")
-"""The end of a chunk and the size of the next; not the last one's, which is 0, nor what is rare."""
+"""End of a chunk and size of the next; not of the last one, which is 0, nor of rare forms."""
 _PART_OF_BORDER = re.compile(rb"(\r(\n([1-9a-fA-F][0-9a-fA-F]{0,7}\r?)?)?)?")
 
 
 class ChunkMerger:
-    """Takes one response in whatever pieces it arrives, and gives one with the same head and body.
+    """Takes the bytes of one response, and returns a response with the same head and body.
 
-    What is not a plain chunk is passed on as it is, and all that follows: so whatever is wrong with a
-    response is still wrong with it.
+    Anything that is not a plain chunk is passed on unchanged, with all that follows, so that an invalid
+    response stays invalid.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class ChunkMerger:
 
     @property
     def has_surplus(self) -> bool:
-        """Whether more has come than the response: the connection cannot be used again."""
+        """Whether there is data after the response, so that the connection cannot be reused."""
         return self._rest is not None and self._rest.has_surplus
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes; return those that stand for them, b"" while there are none."""
+        """Feed the next bytes; return the bytes to pass on, b"" if there are none yet."""
         if self._rest:
             self._rest.feed(data)
             return data

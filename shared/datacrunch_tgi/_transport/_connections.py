@@ -1,7 +1,7 @@
-"""Connections: what the steps of a call mean, whichever engine carries them out.
+"""Connections: they perform the steps of calls, with either engine.
 
-Errors of libraries and of the system become this package's here, and what a gateway compressed is
-decompressed. Nothing of an engine leaves this package.
+Errors of libraries and the operating system become this package's here, and compressed bodies are
+decompressed.
 """
 
 from importlib import import_module
@@ -16,7 +16,7 @@ from datacrunch_tgi._transport._target import Target
 
 
 def _engine(target: Target) -> Any:
-    """Return the module of the engine: through a proxy httpx is used in any case."""
+    """Return the module of the engine; through a proxy it is always httpx."""
     is_fast = target.engine == "fast" and target.proxy is None
     return import_module(f"datacrunch_tgi._transport.{'_fast' if is_fast else '_httpx'}")
 
@@ -25,7 +25,7 @@ class _Connection:
     """What both kinds of connection share."""
 
     is_aborted = False
-    """Whether the connection is not to be used again."""
+    """Whether the connection must not be used again."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -41,7 +41,7 @@ class _Connection:
 
 
 class SyncConnection(_Connection):
-    """A connection that carries out the steps of calls in a thread."""
+    """A connection for threads."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
@@ -49,7 +49,7 @@ class SyncConnection(_Connection):
         self._wire = engine.SyncWire(target)
 
     def perform(self, step: Step) -> Any:
-        """Carry out a step; return what came of it.
+        """Perform a step; return its result.
 
         Raises:
             TransportError: It failed.
@@ -67,7 +67,7 @@ class SyncConnection(_Connection):
             failure: BaseException = to_error(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
-        raise failure  # Not in the handler: a context would keep frames that hold the key.
+        raise failure  # outside the handler: its context would keep frames that hold the key
 
     def _read(self, step: Read) -> bytes:
         if not (decompressor := self._decompressor):
@@ -88,7 +88,7 @@ class SyncConnection(_Connection):
             self._has_response = False
 
     def abort(self) -> None:
-        """Let whoever waits for this connection see its end, from any thread."""
+        """End the connection for whoever is waiting for it, from any thread."""
         self.is_aborted = True
         self._wire.abort()
 
@@ -102,7 +102,7 @@ class SyncConnection(_Connection):
 
 
 class AsyncConnection(_Connection):
-    """A connection that carries out the steps of calls in an event loop."""
+    """A connection for event loops."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
@@ -110,7 +110,7 @@ class AsyncConnection(_Connection):
         self._wire = engine.AsyncWire(target)
 
     async def perform(self, step: Step) -> Any:
-        """Carry out a step: see `SyncConnection.perform`."""
+        """Perform a step: see `SyncConnection.perform`."""
         try:
             match step:
                 case Open():
@@ -124,7 +124,7 @@ class AsyncConnection(_Connection):
             failure: BaseException = to_error(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
-        raise failure  # as there
+        raise failure  # outside the handler, likewise
 
     async def _read(self, step: Read) -> bytes:
         if not (decompressor := self._decompressor):
@@ -145,7 +145,7 @@ class AsyncConnection(_Connection):
             self._has_response = False
 
     def abort(self) -> None:
-        """Close the connection at once; whoever waits for it sees its end."""
+        """Close the connection at once, for whoever is waiting for it."""
         self.is_aborted = True
         self._wire.abort()
 

@@ -1,4 +1,4 @@
-"""The body of a response that a gateway compressed. Pure."""
+"""Decompression of response bodies. Pure."""
 
 import zlib
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from datacrunch_tgi._errors import MalformedResponseError
 
 PIECE = 1024 * 1024
-"""Bytes that are decompressed at a time, so that a small body cannot fill this process's memory."""
+"""Bytes that are decompressed at a time, so that a small body cannot exhaust memory."""
 
 
 class Decompressor:
     """Decompresses a body piece by piece.
 
     Raises:
-        MalformedResponseError: The coding is not supported. Several codings on each other are not.
+        MalformedResponseError: The coding is not supported; combinations of codings are not.
     """
 
     def __init__(self, coding: str) -> None:
@@ -26,17 +26,17 @@ class Decompressor:
         self._pending = b""
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body.
+        """Feed the next bytes of the body.
 
         Raises:
-            MalformedResponseError: There are more than the body.
+            MalformedResponseError: There is data after the end of the body.
         """
         if data and self._stream.eof:
             raise MalformedResponseError("the answer cannot be decompressed: it has two parts")
         self._pending += data
 
     def take(self) -> bytes:
-        """Return the next piece; b"" if more has to be fed before.
+        """Return the next piece; b"" if more bytes are needed.
 
         Raises:
             MalformedResponseError: The body is broken.
@@ -48,7 +48,7 @@ class Decompressor:
                 if not self._may_be_bare:
                     message = f"the answer cannot be decompressed: {error}"
                     raise MalformedResponseError(message) from None
-                self._may_be_bare = False  # some send deflate without its header
+                self._may_be_bare = False  # some servers send deflate without its header
                 self._stream = zlib.decompressobj(-15)
                 continue
             self._may_be_bare = False

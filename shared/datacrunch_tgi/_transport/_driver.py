@@ -1,11 +1,11 @@
-"""Drivers: one call of `_protocol._call` carried out on one connection, by a thread or an event loop.
+"""Drivers: one call of `_protocol._call` performed on one connection, by a thread or an event loop.
 
     call.steps() ──step──▶ driver ──perform──▶ connection
                  ◀─result─        ◀──────────
                  ──events─▶ driver.next_event ──▶ caller
 
-A driver ends when its call does, when it is closed, from wherever that is, or when it is dropped. It
-holds a place of the limiter and a connection from its first step to its end.
+A driver ends when its call ends, when it is closed, from any thread, or when it is dropped. It holds a slot
+of the limiter and a connection from its first step to its end.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 
 class _Driver(Generic[Result]):
-    """The state of a call that is being carried out."""
+    """State of a running call."""
 
     def __init__(self, call: Call[Result], pool_timeout: float) -> None:
         self._call, self._pool_timeout = call, pool_timeout
@@ -33,10 +33,10 @@ class _Driver(Generic[Result]):
         self._is_stopped = self._is_finished = False
         self._stop_error: DataCrunchError | None = None
         self.events: deque[StreamEvent] = deque()
-        """Events that have arrived and were not handed out yet."""
+        """Events that have arrived and were not read yet."""
 
     def _next_step(self, came: Any = None, failure: DataCrunchError | None = None) -> Step | None:
-        """Go on to the call's next step; None if events have arrived or it has ended."""
+        """Advance to the call's next step; return None if events have arrived or it has ended."""
         try:
             step = self._steps.throw(failure) if failure else self._steps.send(came)
         except StopIteration:
@@ -62,13 +62,13 @@ class _Driver(Generic[Result]):
 
 
 class SyncDriver(_Driver[Result]):
-    """Carries out a call in a thread."""
+    """Performs a call in a thread."""
 
     def __init__(self, call: Call[Result], pool: SyncPool, pool_timeout: float) -> None:
         super().__init__(call, pool_timeout)
         self._pool = pool
         self._connection: SyncConnection | None = None
-        self._lock = threading.Lock()  # held by the thread that is in the midst of a step
+        self._lock = threading.Lock()  # held by the thread that is performing a step
         self._wakeup: threading.Event | None = None
 
     def __del__(self) -> None:
@@ -88,21 +88,21 @@ class SyncDriver(_Driver[Result]):
         return self.events.popleft()
 
     def result(self) -> Result:
-        """Carry out the call to its end; return its result."""
+        """Perform the call to its end; return its result."""
         while not self._is_finished:
             self._run()
             self.events.clear()
         return self._result()
 
     def close(self, error: DataCrunchError | None = None) -> None:
-        """End the call, from any thread; a thread in the midst of it gets `error`, or the end."""
+        """End the call, from any thread; a thread that is performing it gets `error`, or the end."""
         self._stop(error)
         if self._lock.acquire(blocking=False):
             try:
                 self._finish()
             finally:
                 self._lock.release()
-        else:  # that thread looks whether the call is stopped when it has released the lock
+        else:  # that thread checks whether the call is stopped after it has released the lock
             self._pool.limiter.wake()
             if wakeup := self._wakeup:
                 wakeup.set()
@@ -110,7 +110,7 @@ class SyncDriver(_Driver[Result]):
                 connection.abort()
 
     def _run(self) -> None:
-        """Carry out steps until events have arrived or the call has ended."""
+        """Perform steps until events have arrived or the call has ended."""
         try:
             with self._lock:
                 self._drive()
@@ -136,7 +136,7 @@ class SyncDriver(_Driver[Result]):
                     failure = error
                 step = self._next_step(came, failure)
         finally:
-            failure = None  # whose traceback holds this frame
+            failure = None  # its traceback holds this frame
 
     def _perform(self, step: Step, connection: SyncConnection) -> Any:
         match step:
@@ -168,7 +168,7 @@ class SyncDriver(_Driver[Result]):
 
 
 class AsyncDriver(_Driver[Result]):
-    """Carries out a call in an event loop."""
+    """Performs a call in an event loop."""
 
     def __init__(self, call: Call[Result], pool: AsyncPool, pool_timeout: float) -> None:
         super().__init__(call, pool_timeout)
@@ -191,14 +191,14 @@ class AsyncDriver(_Driver[Result]):
         return self.events.popleft()
 
     async def result(self) -> Result:
-        """Carry out the call to its end; return its result."""
+        """Perform the call to its end; return its result."""
         while not self._is_finished:
             await self._run()
             self.events.clear()
         return self._result()
 
     async def close(self, error: DataCrunchError | None = None) -> None:
-        """End the call, from any event loop; a task in the midst of it gets `error`, or the end."""
+        """End the call, from any event loop; a task that is performing it gets `error`, or the end."""
         self._stop(error)
         if self._pool is None or self._is_finished:
             self._is_finished = True
@@ -213,7 +213,7 @@ class AsyncDriver(_Driver[Result]):
             await self._finish(self._pool)
 
     def _interrupt(self) -> None:
-        """Let a task in the midst of the call end it; where there is none, end it here."""
+        """Make the task that is performing the call end it; without one, end it here."""
         if not self._is_running:
             self.abandon()
         elif self._pool:
@@ -224,7 +224,7 @@ class AsyncDriver(_Driver[Result]):
                 self._connection.abort()
 
     def abandon(self) -> None:
-        """End the call without a task that could wait for it, from any thread."""
+        """End the call from any thread, without waiting."""
         if self._is_finished:
             return
         self._stop(None)
@@ -234,7 +234,7 @@ class AsyncDriver(_Driver[Result]):
             self._pool.abandon(self._connection, id(self))
 
     async def _run(self) -> None:
-        """Carry out steps until events have arrived or the call has ended."""
+        """Perform steps until events have arrived or the call has ended."""
         if self._is_running:
             raise RuntimeError("another task is reading this stream")
         self._is_running = True
@@ -268,7 +268,7 @@ class AsyncDriver(_Driver[Result]):
                     failure = error
                 step = self._next_step(came, failure)
         finally:
-            failure = None  # whose traceback holds this frame
+            failure = None  # its traceback holds this frame
 
     async def _perform(self, step: Step, connection: AsyncConnection) -> Any:
         match step:

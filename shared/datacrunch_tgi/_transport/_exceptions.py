@@ -1,4 +1,4 @@
-"""What an error of a library or of the system is about, and what of it may be kept. Pure."""
+"""Inspection of exceptions of libraries and the operating system. Pure."""
 
 import os
 import socket
@@ -9,10 +9,10 @@ from typing import cast
 
 
 def strip_traceback(error: BaseException) -> BaseException:
-    """Take what holds the key and the prompt from an exception that is not about I/O.
+    """Remove the key and the prompt from an exception that is not an I/O error.
 
-    Its traceback still shows every place that it came through, without their local variables; the frame
-    of the caller, whose variables are in use, is left out. What led to it may hold anything, and goes.
+    The traceback keeps all frames but without their local variables; the caller's frame, whose variables
+    are in use, is left out. Context and cause, which may hold anything, are removed.
     """
     error.__context__ = error.__cause__ = None
     below = error.__traceback__ and error.__traceback__.tb_next
@@ -21,7 +21,7 @@ def strip_traceback(error: BaseException) -> BaseException:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what led to it."""
+    """Yield an exception and its causes."""
     while error:
         yield error
         group = cast("tuple[BaseException, ...]", getattr(error, "exceptions", ()))
@@ -29,7 +29,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def is_about_tls(error: BaseException) -> bool:
-    """Whether TLS failed, and not just the connection that it ran on."""
+    """Return whether TLS failed, and not only its connection."""
     return any(
         isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
         for cause in causes(error)
@@ -37,10 +37,10 @@ def is_about_tls(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """What the operating system says, else what the nearest library says."""
+    """Return the operating system's message, else the library's."""
     words = str(error) or type(error).__name__
     for cause in causes(error):
-        if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not the system's
+        if isinstance(cause, ssl.SSLError | socket.gaierror):  # their numbers are not errno values
             words = cause.strerror or words
         elif isinstance(cause, OSError) and cause.errno:
             words = os.strerror(cause.errno)

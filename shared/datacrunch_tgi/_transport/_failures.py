@@ -1,4 +1,4 @@
-"""The error of this package for one of a library or of the system, whose words alone are kept."""
+"""Maps errors of libraries and the operating system to this package's; only their text is kept."""
 
 import ssl
 from urllib.parse import urlsplit
@@ -21,16 +21,16 @@ from datacrunch_tgi._transport._socks import SocksError
 from datacrunch_tgi._transport._target import Target
 
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
-"""What I/O fails with: some of the system's errors pass through httpx as they are (an asyncio timeout,
-a TLS alert after the handshake, a name that cannot be looked up)."""
+"""Exceptions of I/O. Some of the operating system's errors pass through httpx unchanged: an asyncio
+timeout, a TLS alert after the handshake, a name that cannot be resolved."""
 PROXY_LOGIN = 407
-"""The HTTP status of a proxy that refuses user and password."""
+"""HTTP status of a proxy that refuses user and password."""
 _OTHER_NAME = (62, 64)
-"""OpenSSL's codes of a certificate for another host name or IP address."""
+"""OpenSSL's codes for a certificate of another host name or IP address."""
 
 
 def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0911 -- one for each kind
-    """Return the error of this package for one of I/O."""
+    """Return this package's error for an I/O error."""
     if isinstance(error, DataCrunchError):
         return error
     words = describe(error)
@@ -54,7 +54,7 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
 
 
 def login_error(target: Target, words: str = "") -> AuthenticationError:
-    """Return the error of a proxy that wants another user and password."""
+    """Return the error for a proxy that refuses user and password."""
     error = AuthenticationError(
         f"the proxy {_proxy_name(target)} refused user and password (407)",
         server_message=words,
@@ -83,6 +83,6 @@ def _is_login_refused(error: Exception) -> bool:
 
 
 def _proxy_name(target: Target) -> str:
-    """Return the proxy's address without user and password; "" without a proxy."""
+    """Return the proxy's URL without user and password; "" without a proxy."""
     parts = urlsplit(reveal(target.proxy) or "")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

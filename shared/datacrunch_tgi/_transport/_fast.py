@@ -1,7 +1,7 @@
 """The fast engine: direct connections, read with llhttp (httptools).
 
-How a request is sent and a response is read is described once, as generators of operations on a stream;
-a thread or an event loop carries the operations out.
+Sending a request and reading a response are written once, as generators of operations on a stream, which a
+thread or an event loop performs.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Generator
@@ -31,7 +31,7 @@ _OF_A_BODY = ("content-type", "content-length")
 
 
 class _Fast(Generic[Link, ByteStream]):
-    """A connection and what is done with it, whoever carries it out."""
+    """A connection and the operations on it."""
 
     def __init__(self, target: Target, link: Link) -> None:
         self._target = target
@@ -56,7 +56,7 @@ class _Fast(Generic[Link, ByteStream]):
         reader = self._reader = ResponseReader()
         stream: Any = self._stream
         message = self._message(step.request)
-        with suppress(ConnectionError):  # the answer may be there all the same
+        with suppress(ConnectionError):  # the server may have answered anyway
             self._is_sent = yield partial(stream.write, message, limits.end)
         while reader.head is None:
             reader.feed((yield partial(stream.read, limits.end)))
@@ -134,14 +134,14 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
         self._carry_out(self._end_response())
 
     def abort(self) -> None:
-        """Let whoever waits for the connection see its end, from any thread."""
+        """End the connection for whoever is waiting for it, from any thread."""
         self._link.abort()
 
     def close(self) -> None:
         """Close the connection."""
         self._disconnect()
 
-    close_after_fork = close  # a socket that is closed says nothing to the other side
+    close_after_fork = close  # closing a socket sends nothing while the parent has it open
 
     def _disconnect(self) -> None:
         self._stream = None
@@ -182,7 +182,7 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
         await self._carry_out(self._end_response())
 
     def abort(self) -> None:
-        """Close the connection at once; whoever waits for it sees its end."""
+        """Close the connection at once, for whoever is waiting for it."""
         self._link.abort()
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
-"""The default engine: httpx, one connection each, with httpcore's network backend of `_network`.
+"""The default engine: httpx with one connection, on the network backend of `_network`.
 
-vcrpy and its like see this engine: they hook `httpx.HTTPTransport.handle_request`.
+vcrpy and similar tools work with this engine: they hook `httpx.HTTPTransport.handle_request`.
 """
 
 import ssl
@@ -20,12 +20,12 @@ from datacrunch_tgi._transport._network import AsyncBackend, Network, SyncBacken
 from datacrunch_tgi._transport._target import Target
 
 KEEPALIVE = 15.0
-"""How long httpcore keeps a connection, in seconds; the pool asks for no longer."""
+"""How long httpcore keeps an idle connection, in seconds; the same as the pool."""
 
 
 class _SyncTransport(httpx.HTTPTransport):
     def __init__(self, target: Target, backend: SyncBackend) -> None:
-        # httpx has no setting for the backend; `_pool` is all that it makes of its settings.
+        # httpx has no setting for the backend; its settings only create `_pool`.
         self._pool = _pool(httpcore.ConnectionPool, httpcore.HTTPProxy, target, backend)
 
 
@@ -67,7 +67,7 @@ class SyncWire:
                 self.close()
 
     def abort(self) -> None:
-        """Let whoever waits for the connection see its end, from any thread."""
+        """End the connection for whoever is waiting for it, from any thread."""
         self._link.abort()
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class SyncWire:
         self._transport.close()
         self._link.close()
 
-    close_after_fork = close  # a socket that is closed says nothing to the other side
+    close_after_fork = close  # closing a socket sends nothing while the parent has it open
 
 
 class AsyncWire:
@@ -108,8 +108,8 @@ class AsyncWire:
     async def drop_response(self) -> None:
         """End the response; the connection is kept only if it was read to its end."""
         if not self._is_whole:
-            # First, since this waits for nothing: httpx's way to end a response does, and a task that is
-            # cancelled once more would leave the socket open.
+            # First, because this does not wait: httpx's own way to end a response does, and a second
+            # cancellation would leave the socket open.
             self._is_whole = True
             self._link.close()
             await self._transport.aclose()
@@ -120,7 +120,7 @@ class AsyncWire:
                 await self.close()
 
     def abort(self) -> None:
-        """Close the connection at once; whoever waits for it sees its end."""
+        """Close the connection at once, for whoever is waiting for it."""
         self._link.abort()
 
     async def close(self) -> None:
@@ -130,10 +130,10 @@ class AsyncWire:
 
 
 def _pool(direct: Any, through_proxy: Any, target: Target, backend: Any) -> Any:
-    """Make httpcore's pool of one connection; no address of a proxy is in a variable here."""
+    """Create httpcore's pool of one connection."""
     is_secure = target.base_url.startswith("https:")
     options: dict[str, Any] = {
-        # httpcore reads certificates where it is given no context, also for http.
+        # Without a context httpcore reads certificates, even for http.
         "ssl_context": target.tls.context()
         if is_secure
         else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -142,7 +142,7 @@ def _pool(direct: Any, through_proxy: Any, target: Target, backend: Any) -> Any:
         "network_backend": backend,
     }
     scheme = urlsplit(reveal(target.proxy) or "").scheme
-    if scheme not in {"http", "https"} or target.proxy is None:  # SOCKS is the link's to speak
+    if scheme not in {"http", "https"} or target.proxy is None:  # the link speaks SOCKS
         return direct(**options)
     if scheme == "https":
         options["proxy_ssl_context"] = target.tls.context()

@@ -1,10 +1,10 @@
-"""Limiters: at most so many requests at a time, the others wait for a free connection. No I/O.
+"""Limiters: a maximum number of open requests; others wait for a free connection. No I/O.
 
-A limiter counts the calls that hold a connection by their identity. So nothing can be counted twice or
-released twice, and whatever ends a call, an interrupt included, only has to take it out of the set.
+A limiter keeps the identities of the calls that hold a connection. So nothing is counted or released twice,
+and whatever ends a call, including an interrupt, only has to remove it from the set.
 
-Waiting has no limit while other requests end: a batch of any size gets through. But where none ends for
-`timeout` seconds, none may ever, such as when a request is made within the only stream.
+Waiting has no limit while other requests end, so a batch of any size gets through. But if none ends for
+`timeout` seconds, none may ever end, for example if a request is made inside the only stream.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from datacrunch_tgi._errors import RequestTimeoutError
 logger = logging.getLogger("datacrunch_tgi")
 
 _RECHECK = 0.5
-"""Seconds after which a waiting thread looks again: an interrupt can take the signal that was its own."""
+"""Seconds after which a waiting thread checks again, because an interrupt can consume its signal."""
 
 
 class _Limiter:
-    """The calls that hold a connection, and what both limiters say of them."""
+    """What both limiters share: the calls that hold a connection."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -41,7 +41,7 @@ class _Limiter:
         if not self._has_logged:
             self._has_logged = True
             logger.info(
-                "requests wait for a free connection: all %d are in use; raise max_connections",
+                "requests are waiting for a free connection: all %d are in use; raise max_connections",
                 self._limit,
             )
 
@@ -58,8 +58,8 @@ class Limiter(_Limiter):
 
     def __init__(self, limit: int) -> None:
         super().__init__(limit)
-        # A queue and a set can be used in the midst of themselves, which the garbage collector does when
-        # it finds a stream that was dropped. The lock is never taken there.
+        # The queue and the set are reentrant: the garbage collector may release a dropped stream at any
+        # point. The lock is not taken there.
         self._signals: SimpleQueue[None] = SimpleQueue()
         self._waiting: set[int] = set()
         self._lock = threading.Lock()
@@ -70,10 +70,10 @@ class Limiter(_Limiter):
         Args:
             holder: Identity of the call.
             timeout: Longest wait during which no other call ends, in seconds.
-            is_stopped: Whether the call is not to go on.
+            is_stopped: Returns whether the call was stopped.
 
         Raises:
-            RequestTimeoutError: No other call has ended for so long.
+            RequestTimeoutError: No other call has ended for that long.
         """
         if self._take(holder):
             return
@@ -95,14 +95,14 @@ class Limiter(_Limiter):
                 self._signal()
 
     def release(self, holder: int) -> None:
-        """Let another call have the connection, if this one holds any."""
+        """Release the connection to another call, if this call holds one."""
         if holder in self._holders:
             self._holders.discard(holder)
             self._released += 1
             self._signal()
 
     def wake(self) -> None:
-        """Let the waiting calls see whether they are stopped."""
+        """Make waiting calls check whether they were stopped."""
         for _ in list(self._waiting):
             self._signals.put(None)
 
@@ -125,7 +125,7 @@ class AsyncLimiter(_Limiter):
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def acquire(self, holder: int, timeout: float, is_stopped: Callable[[], bool]) -> None:  # noqa: ASYNC109 -- it starts again with each call that ends
+    async def acquire(self, holder: int, timeout: float, is_stopped: Callable[[], bool]) -> None:  # noqa: ASYNC109 -- restarted by each call that ends
         """Wait until the call may have a connection: see `Limiter.acquire`."""
         if self._is_free and not self._waiting:
             self._holders.add(holder)
@@ -141,8 +141,8 @@ class AsyncLimiter(_Limiter):
         finally:
             self._wake_next()
 
-    async def _wait(self, timeout: float) -> bool:  # noqa: ASYNC109 -- it is a limit of one turn
-        """Wait in the line; return whether a connection is free."""
+    async def _wait(self, timeout: float) -> bool:  # noqa: ASYNC109 -- the limit of one wait
+        """Wait in line; return whether a connection is free."""
         turn: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(turn)
         try:
@@ -155,20 +155,20 @@ class AsyncLimiter(_Limiter):
         return self._is_free
 
     def release(self, holder: int) -> None:
-        """Let another call have the connection, if this one holds any; from any thread."""
+        """Release the connection to another call, if this call holds one; from any thread."""
         if holder not in self._holders:
             return
         self._holders.discard(holder)
         self._released += 1
         if not self._waiting:
             return
-        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 -- get_running_loop, but None where there is none
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 -- get_running_loop without the exception
             self._wake_next()
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._wake_next)
 
     def wake(self) -> None:
-        """Let the waiting calls see whether they are stopped."""
+        """Make waiting calls check whether they were stopped."""
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)

@@ -1,7 +1,7 @@
-"""Links: how a connection gets its bytes, whichever engine reads them.
+"""Links: the socket of a connection, for either engine.
 
-A link knows the time limits of the step that is being carried out, opens the connection, through a SOCKS
-proxy where one is in use, and can be aborted from outside at any moment.
+A link has the time limits of the current step, opens the connection, through a SOCKS proxy if one is used,
+and can be aborted from outside at any time.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from datacrunch_tgi._transport._target import Target
 
 
 class StepLimits:
-    """Moments on the monotonic clock by which a step has to be over, however many reads it takes."""
+    """Times on the monotonic clock by which a step must end, however many reads it takes."""
 
     def __init__(self) -> None:
         self.connect_by = self.end = 0.0
 
     def begin(self, step: Open | Read) -> None:
-        """Begin a step."""
+        """Start a step."""
         now = time.monotonic()
         self.end = now + step.timeout
         if isinstance(step, Open):
@@ -45,7 +45,7 @@ class _Link:
             raise ConnectionAbortedError("the call was ended")
 
     def _address(self, host: str, port: int) -> tuple[str, int]:
-        """Return the address to connect to: the proxy's, if there is one."""
+        """Return the address to connect to: the SOCKS proxy's, if there is one."""
         if self._socks is None:
             return host, port
         parts = urlsplit(self._socks.get_secret_value())
@@ -61,7 +61,7 @@ class SyncLink(_Link):
         """Open the connection.
 
         Raises:
-            OSError: It cannot be opened; a TimeoutError if the time is over.
+            OSError: It cannot be opened; TimeoutError if not in time.
         """
         end = self.limits.connect_by
         stream = self._stream = _socket_stream.connect(*self._address(host, port), end)
@@ -79,13 +79,13 @@ class SyncLink(_Link):
         return stream
 
     def abort(self) -> None:
-        """Let whoever waits for the connection see its end, from any thread."""
+        """End the connection for whoever is waiting for it, from any thread."""
         self._is_aborted = True
         if stream := self._stream:
             stream.abort()
 
     def close(self) -> None:
-        """Close the connection, also one that nobody has taken yet."""
+        """Close the connection, even if it is not in use yet."""
         if self._stream:
             self._stream.close()
 
@@ -127,7 +127,7 @@ class AsyncLink(_Link):
         return stream
 
     def abort(self) -> None:
-        """Close the connection at once; whoever waits for it sees its end."""
+        """Close the connection at once, for whoever is waiting for it."""
         self._is_aborted = True
         if self._opening:
             self._opening.cancel()

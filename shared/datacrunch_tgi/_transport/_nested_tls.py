@@ -1,4 +1,4 @@
-"""TLS within TLS, for a server behind a proxy that is spoken to by TLS itself."""
+"""TLS within TLS, for https servers behind an https proxy."""
 
 import socket
 import ssl
@@ -9,7 +9,7 @@ _SIZE = 64 * 1024
 
 
 class NestedTLS:
-    """A secure socket within a secure socket that does not block; it raises what such a socket does."""
+    """TLS over a non-blocking TLS socket; raises the same exceptions as such a socket."""
 
     def __init__(self, outer: socket.socket, context: ssl.SSLContext, hostname: str | None) -> None:
         self.outer = outer
@@ -18,7 +18,7 @@ class NestedTLS:
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
 
     def do_handshake(self) -> None:
-        """Go on with the handshake."""
+        """Continue the handshake."""
         self._run(self._tls.do_handshake)
 
     def recv(self, size: int) -> bytes:
@@ -33,7 +33,7 @@ class NestedTLS:
         return sent
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for."""
+        """Return the file descriptor to wait for."""
         return self.outer.fileno()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """httpcore's network backends: how httpx's connections are opened and read.
 
-httpcore takes a limit for each single operation, and has no setting for the chunks that it gets. Here a
-limit holds for a whole step, and the chunks that come together become one before httpcore sees them.
+httpcore has a limit for each single operation only. Here a limit covers a whole step, and chunks that
+arrive together are merged before httpcore sees them.
 """
 
 import ssl
@@ -18,7 +18,7 @@ from datacrunch_tgi._transport._socket_stream import SocketStream
 
 
 class Network:
-    """What the streams of one connection share: the step's limits, and the response that is read."""
+    """What the streams of one connection share: the step's limits, and the merger of the response."""
 
     def __init__(self, link: SyncLink | AsyncLink) -> None:
         self.link = link
@@ -26,7 +26,7 @@ class Network:
         self.merger = ChunkMerger()
 
     def begin_response(self) -> None:
-        """Begin to read another response."""
+        """Start reading another response."""
         self.merger = ChunkMerger()
 
 
@@ -70,7 +70,7 @@ class _SyncStream(httpcore.NetworkStream):
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 -- httpcore's
         with _errors(httpcore.WriteTimeout, httpcore.WriteError):
             if not self._stream.write(buffer, self._network.limits.end):
-                raise BrokenPipeError("the server answered before it had the whole request")
+                raise BrokenPipeError("the server answered before it had received the request")
 
     def close(self) -> None:
         self._stream.close()
@@ -111,7 +111,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109 -- httpcore's
         with _errors(httpcore.WriteTimeout, httpcore.WriteError):
             if not await self._stream.write(buffer, self._network.limits.end):
-                raise BrokenPipeError("the server answered before it had the whole request")
+                raise BrokenPipeError("the server answered before it had received the request")
 
     async def aclose(self) -> None:
         self._stream.abort()
@@ -136,7 +136,7 @@ class _AsyncStream(httpcore.AsyncNetworkStream):
 
 @contextmanager
 def _errors(timeout: type[Exception], other: type[Exception]) -> Generator[None]:
-    """Raise httpcore's errors. Within the handler: httpcore keeps the context alone of what led to one."""
+    """Raise httpcore's errors. In the handler, because httpcore keeps only the context as the cause."""
     try:
         yield
     except TimeoutError as error:

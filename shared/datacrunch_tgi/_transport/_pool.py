@@ -1,11 +1,11 @@
-"""Pools: the connections to one target, shared by the clients that lead there.
+"""Pools: the connections to one target, shared by clients with that target.
 
-They are used instead of httpx's own pool, which looks at every connection for each request: here a
-connection is taken from a stack and put back.
+They replace httpx's own pool, which scans all connections for each request: here a connection is taken from
+a stack and put back.
 
     Session (of one client) ──┐
     Session (of its copy) ────┴─▶ pool ─▶ limiter, idle and busy connections
-                                  (of an event loop: one for each loop)
+                                  (for asyncio: one for each event loop)
 """
 
 import asyncio
@@ -22,22 +22,22 @@ from datacrunch_tgi._transport._limiter import AsyncLimiter, Limiter
 from datacrunch_tgi._transport._target import Target
 
 IDLE_SECONDS = 15.0
-"""How long a connection is kept for the next request."""
+"""Seconds for which an idle connection is kept."""
 MAX_IDLE = 16
-"""How many connections are kept for the next request."""
+"""Largest number of idle connections."""
 
 Connection = TypeVar("Connection", SyncConnection, AsyncConnection)
 
 
 class _Connections(Generic[Connection]):
-    """Connections in use, and a stack of those that are kept for the next request."""
+    """Busy connections, and a stack of idle ones."""
 
     def __init__(self) -> None:
         self.busy: set[Connection] = set()
         self._idle: deque[tuple[float, Connection]] = deque()  # its operations are atomic
 
     def take(self) -> Connection | None:
-        """Take the connection that was used last."""
+        """Take the most recently used connection."""
         try:
             return self._idle.pop()[1]
         except IndexError:
@@ -48,7 +48,7 @@ class _Connections(Generic[Connection]):
         self._idle.append((time.monotonic(), connection))
 
     def evict(self, max_idle: int = MAX_IDLE) -> Iterator[Connection]:
-        """Take out connections that are too many or have expired."""
+        """Remove connections that exceed the limit or have expired."""
         oldest = time.monotonic() - IDLE_SECONDS
         while self._idle and (len(self._idle) > max_idle or self._idle[0][0] < oldest):
             yield self._idle.popleft()[1]
@@ -60,21 +60,21 @@ class SyncPool:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.owners: weakref.WeakSet[Any] = weakref.WeakSet()
-        """Sessions that are not closed. Without any, no connection is kept."""
+        """Sessions that are open. Without any, no connection is kept."""
         self.limiter = Limiter(target.max_connections)
         self._connections: _Connections[SyncConnection] = _Connections()
-        # It holds the connections too, so that the garbage collector ends what uses them before them.
+        # It holds the connections, so that the garbage collector ends their users first.
         weakref.finalize(self, _close_idle, self._connections)
         _pools.add(self)
 
     def take(self) -> SyncConnection:
-        """Take an idle connection, or make one."""
+        """Take an idle connection, or create one."""
         connection = self._connections.take() or SyncConnection(self.target)
         self._connections.busy.add(connection)
         return connection
 
     def put(self, connection: SyncConnection, *, is_whole: bool) -> None:
-        """Take back a connection; `is_whole` unless its response could not be ended."""
+        """Take back a connection; `is_whole` is False if its response could not be ended."""
         if is_whole and self.owners and not connection.is_aborted:
             self._connections.put(connection)
         else:
@@ -84,11 +84,11 @@ class SyncPool:
             each.close()
 
     def close_idle(self) -> None:
-        """Close the connections that are kept for the next request."""
+        """Close idle connections."""
         _close_idle(self._connections)
 
     def after_fork(self) -> None:
-        """In a child process: leave the parent its connections, and its locks in whatever state."""
+        """In a child process: leave connections and locks to the parent."""
         self.limiter = Limiter(self.target.max_connections)
         connections, self._connections = self._connections, _Connections()
         for connection in [*connections.busy, *connections.evict(0)]:
@@ -96,7 +96,7 @@ class SyncPool:
 
 
 class AsyncPool:
-    """The connections of event loops to one target: each loop has its own, closed when it ends."""
+    """The connections of event loops to one target. Each loop has its own, closed when it ends."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -119,7 +119,7 @@ class AsyncPool:
         return pool
 
     async def close_idle(self) -> None:
-        """Close the connections that are kept for the next request, in every loop."""
+        """Close idle connections, in every loop."""
         this = running_loop()
         for loop, pool in list(self._loops.items()):
             if loop is this:
@@ -128,7 +128,7 @@ class AsyncPool:
                 pool.call_soon(pool.close_idle_soon)
 
     def after_fork(self) -> None:
-        """In a child process: leave the parent's loops alone, in which no connection can be closed."""
+        """In a child process: leave the parent's loops alone, because their connections cannot be closed."""
         _inherited.append(dict(self._loops))
         self._loops.clear()
 
@@ -144,17 +144,17 @@ class LoopPool:
         self._cleanup = _close_at_end(self._connections)
 
     async def watch_loop(self) -> None:
-        """Let the loop's end close the connections."""
+        """Make the end of the loop close the connections."""
         await anext(self._cleanup)
 
     def take(self) -> AsyncConnection:
-        """Take an idle connection, or make one."""
+        """Take an idle connection, or create one."""
         connection = self._connections.take() or AsyncConnection(self._target)
         self._connections.busy.add(connection)
         return connection
 
     async def put(self, connection: AsyncConnection, *, is_whole: bool) -> None:
-        """Take back a connection; `is_whole` unless its response could not be ended."""
+        """Take back a connection; `is_whole` is False if its response could not be ended."""
         if is_whole and self._owners and not connection.is_aborted:
             self._connections.put(connection)
         else:
@@ -164,37 +164,37 @@ class LoopPool:
             await each.close()
 
     def abandon(self, connection: AsyncConnection | None, holder: int) -> None:
-        """Take back the connection of a call that nobody waits for, from any thread."""
+        """Take back the connection of an abandoned call, from any thread."""
         self.limiter.release(holder)
         if connection:
             self._connections.busy.discard(connection)
             self.call_soon(connection.abort)
 
     def call_soon(self, function: Callable[[], None]) -> None:
-        """Call a function in this loop, at once if it is the one that runs; not if it is closed."""
+        """Call a function in this loop: at once if it is running here, not at all if it is closed."""
         if is_running(self.loop):
             function()
         elif not self.loop.is_closed():
             self.loop.call_soon_threadsafe(function)
 
     async def close_idle(self) -> None:
-        """Close the connections that are kept for the next request."""
+        """Close idle connections."""
         for connection in self._connections.evict(0):
             await connection.close()
 
     def close_idle_soon(self) -> None:
-        """Do so in a task of its own, held because an event loop holds its tasks only weakly."""
+        """Do so in a task, which is kept because event loops hold tasks only weakly."""
         self._closing = asyncio.ensure_future(self.close_idle())
 
 
 async def _close_at_end(connections: _Connections[AsyncConnection]) -> AsyncGenerator[None, None]:
-    """An event loop's last act is to close its generators. This one is held until then."""
+    """Close the connections when the event loop ends, which closes its async generators last."""
     loop = asyncio.get_running_loop()
     try:
         yield
     finally:
-        # Of a loop that keeps no watch over its generators, as nest_asyncio's do, the garbage collector
-        # ends this one, wherever that runs: only in its loop can a connection be closed.
+        # A loop that does not track its generators, such as nest_asyncio's, leaves this one to the garbage
+        # collector, in whatever thread that runs; a connection can be closed only in its own loop.
         if is_running(loop):
             for connection in [*connections.busy, *connections.evict(0)]:
                 connection.abort()
@@ -206,22 +206,22 @@ def _close_idle(connections: _Connections[SyncConnection]) -> None:
 
 
 def _close_abandoned(loops: dict[asyncio.AbstractEventLoop, LoopPool]) -> None:
-    """Close the connections of clients that are gone, in the loops that have them."""
+    """Close the connections of clients that were dropped, in their loops."""
     while loops:
         _, pool = loops.popitem()
         pool.call_soon(pool.close_idle_soon)
 
 
 def is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    """Return whether this is the loop that runs in this thread."""
-    return asyncio._get_running_loop() is loop  # noqa: SLF001 -- get_running_loop, but None where there is none
+    """Return whether this loop is running in this thread."""
+    return asyncio._get_running_loop() is loop  # noqa: SLF001 -- get_running_loop without the exception
 
 
 def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running loop.
 
     Raises:
-        ArgumentError: It is not asyncio's.
+        ArgumentError: It is not an asyncio loop.
     """
     try:
         return asyncio.get_running_loop()
@@ -231,7 +231,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
 
 _pools: weakref.WeakSet[SyncPool | AsyncPool] = weakref.WeakSet()
 _inherited: list[object] = []
-"""What a child process got from its parent and must not end."""
+"""Objects of the parent that a child process must not finalize."""
 
 
 def _after_fork() -> None:

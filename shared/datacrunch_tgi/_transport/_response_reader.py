@@ -10,7 +10,7 @@ import httptools
 from datacrunch_tgi._protocol._responses import Head
 
 LARGEST_HEAD = 100 * 1024
-"""Bytes that a head may have, interim responses included."""
+"""Largest head, in bytes, including interim responses."""
 _INTERIM = range(100, 200)
 _PREFIX = b"HTTP/1."
 
@@ -20,7 +20,7 @@ class ResponseReader:
 
     def __init__(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
-        self._begin = b""  # the first bytes: llhttp takes other protocols too
+        self._begin = b""  # the first bytes; llhttp accepts other protocols too
         self._head_size = 0
         self._headers: dict[str, str] = {}
         self._is_interim = self._has_surplus = self._is_kept = False
@@ -35,10 +35,10 @@ class ResponseReader:
         return self.is_complete and self._is_kept and not self._has_surplus
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; b"" is the end of the connection.
+        """Feed the next bytes; b"" is the end of the connection.
 
         Raises:
-            ConnectionError: They are not HTTP, or the connection ended in the midst of the response.
+            ConnectionError: They are not HTTP, or the connection ended inside the response.
                 Bytes of the body that came before are taken first.
         """
         if self.is_complete:
@@ -73,7 +73,7 @@ class ResponseReader:
         except httptools.HttpParserCallbackError as error:
             failure = error.__context__ or error  # an interrupt, for example
         except httptools.HttpParserUpgrade:
-            failure = ConnectionError("the server wants to speak another protocol")
+            failure = ConnectionError("the server switched to another protocol")
         except httptools.HttpParserError as error:
             failure = ConnectionError(f"the response is not HTTP: {error}")
         else:
@@ -95,7 +95,7 @@ class ResponseReader:
         headers = self._headers
         ends_with_connection = not {"content-length", "transfer-encoding"} & headers.keys()
         if self.head is None or not ends_with_connection:
-            raise ConnectionError("the server closed the connection in the midst of a response")
+            raise ConnectionError("the server closed the connection in the middle of a response")
         self.is_complete = self._has_surplus = True
 
     # The parser's callbacks.
@@ -127,5 +127,5 @@ class ResponseReader:
         self._is_kept = bool(self._parser.should_keep_alive())
 
 
-class _Surplus(Exception):  # noqa: N818 -- it is caught here
-    """A second response that nobody asked for."""
+class _Surplus(Exception):  # noqa: N818 -- internal
+    """An unrequested second response."""

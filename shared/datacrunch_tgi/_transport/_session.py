@@ -1,7 +1,7 @@
-"""Sessions: what one client has running, and its share in a pool.
+"""Sessions: the running calls of one client, and its share in a pool.
 
-A client and its copies that lead to the same target have a session each, on one pool. Closing a session
-ends what it has running, and closes the pool's connections if it was the last one.
+A client and its copies with the same target have a session each, on one pool. Closing a session ends its
+running calls, and closes the pool's connections if it was the last one.
 """
 
 import weakref
@@ -24,7 +24,7 @@ class _Session(Generic[Pool, Driver]):
     pool_class: type[Pool]
 
     def __init__(self, target: Target, pool_timeout: float, sibling: Self | None = None) -> None:
-        """Open a session, on the pool of a sibling that leads to the same target."""
+        """Open a session, on the pool of a sibling if it has the same target."""
         shared = sibling is not None and sibling.pool.target == target
         self.pool: Pool = sibling.pool if sibling and shared else self.pool_class(target)
         self._pool_timeout = pool_timeout
@@ -39,7 +39,7 @@ class _Session(Generic[Pool, Driver]):
         return driver
 
     def _close(self) -> list[Driver]:
-        """Refuse further calls; return those that are running."""
+        """Refuse further calls; return the running ones."""
         self._is_closed = True
         self.pool.owners.discard(self)
         return [driver for ref in self._running.valuerefs() if (driver := ref())]
@@ -51,13 +51,13 @@ class SyncSession(_Session[SyncPool, SyncDriver[Any]]):
     pool_class = SyncPool
 
     def start(self, call: Call[Result]) -> SyncDriver[Result]:
-        """Return what carries out a call."""
+        """Return the driver of a call."""
         driver = SyncDriver(call, self.pool, self._pool_timeout)
         self._add(driver)
         return driver
 
     def close(self) -> None:
-        """End what is running, and close connections that no other session needs."""
+        """End running calls, and close connections that no other session needs."""
         for driver in self._close():
             driver.close(ClientClosedError())
         if not self.pool.owners:
@@ -70,13 +70,13 @@ class AsyncSession(_Session[AsyncPool, AsyncDriver[Any]]):
     pool_class = AsyncPool
 
     def start(self, call: Call[Result]) -> AsyncDriver[Result]:
-        """Return what carries out a call."""
+        """Return the driver of a call."""
         driver = AsyncDriver(call, self.pool, self._pool_timeout)
         self._add(driver)
         return driver
 
     async def aclose(self) -> None:
-        """End what is running in every event loop, and close connections that no other session needs."""
+        """End running calls in every event loop, and close connections that no other session needs."""
         for driver in self._close():
             await driver.close(ClientClosedError())
         if not self.pool.owners:

@@ -1,4 +1,4 @@
-"""A connection's bytes for threads: a socket that does not block, and time limits that hold."""
+"""Byte stream of a connection for threads: a non-blocking socket with total time limits."""
 
 import select
 import socket
@@ -12,7 +12,7 @@ from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, lit
 from datacrunch_tgi._transport._nested_tls import NestedTLS
 
 READ_SIZE = 256 * 1024
-"""Bytes that one read takes at most."""
+"""Largest number of bytes of one read."""
 
 
 def connect(host: str, port: int, end: float) -> "SocketStream":
@@ -21,10 +21,10 @@ def connect(host: str, port: int, end: float) -> "SocketStream":
     Args:
         host: Name or address.
         port: Port.
-        end: When to give up, on the monotonic clock. Looking a name up has no limit.
+        end: When to give up, on the monotonic clock. Name resolution has no limit.
 
     Raises:
-        OSError: No address can be reached; a TimeoutError if the time is over.
+        OSError: No address can be reached; TimeoutError if not in time.
     """
     addresses = literal(host, port) or in_order(
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -71,7 +71,7 @@ def _begin(address: Address, connecting: list[socket.socket]) -> None:
 
 def _writable(sockets: list[socket.socket], seconds: float) -> list[socket.socket]:
     """Wait until one of the sockets is connected, or has failed."""
-    if not hasattr(select, "poll"):  # Windows, which shows a failure as an exception of the socket
+    if not hasattr(select, "poll"):  # Windows, which reports a failure as an exceptional condition
         _, writable, failed = select.select([], sockets, sockets, max(seconds, 0))
         return [each for each in sockets if each in writable or each in failed]
     poll = select.poll()
@@ -82,7 +82,7 @@ def _writable(sockets: list[socket.socket], seconds: float) -> list[socket.socke
 
 
 def is_readable(sock: Any) -> bool:
-    """Return whether bytes, or the end, can be read from a socket now."""
+    """Return whether bytes, or the end of the stream, can be read from a socket now."""
     if not hasattr(select, "poll"):  # Windows
         return bool(select.select([sock], [], [], 0)[0])
     poll = select.poll()
@@ -91,28 +91,28 @@ def is_readable(sock: Any) -> bool:
 
 
 class SocketStream:
-    """The bytes of one connection.
+    """Byte stream of one connection.
 
-    Every time limit is a moment on the monotonic clock, and is looked at before each wait: it holds also
-    while bytes keep coming.
+    Every time limit is a time on the monotonic clock and checked before each wait, so that it also holds
+    while bytes keep arriving.
     """
 
     def __init__(self, sock: socket.socket) -> None:
-        self._sock: Any = sock  # of TLS, a socket or what behaves as one
-        self._early = b""  # bytes that came while something was being sent
+        self._sock: Any = sock  # with TLS, a socket or an object like one
+        self._early = b""  # bytes that arrived during a write
 
     @property
     def is_secure(self) -> bool:
-        """Whether TLS is spoken."""
+        """Whether TLS is used."""
         return isinstance(self._sock, ssl.SSLSocket | NestedTLS)
 
     def start_tls(self, context: ssl.SSLContext, hostname: str | None, end: float) -> None:
-        """Secure the connection.
+        """Start TLS on the connection.
 
         Raises:
             OSError: The handshake failed or timed out.
         """
-        # To a proxy, and in it to the server; elsewhere truststore checks sockets before the handshake.
+        # TLS within TLS; on these platforms truststore checks sockets before the handshake.
         if isinstance(self._sock, ssl.SSLSocket) or sys.platform in {"darwin", "win32"}:
             self._sock = NestedTLS(self._sock, context, hostname)
         else:
@@ -134,7 +134,7 @@ class SocketStream:
         """Return the next bytes; b"" at the end of the connection.
 
         Raises:
-            OSError: The connection broke; a TimeoutError if the time is over.
+            OSError: The connection broke; TimeoutError if not in time.
         """
         if self._early:
             early, self._early = self._early[:max_bytes], self._early[max_bytes:]
@@ -154,10 +154,10 @@ class SocketStream:
                 return data
 
     def write(self, data: bytes, end: float) -> bool:
-        """Send bytes; return whether all were sent, or the other side spoke first.
+        """Send bytes; return whether all were sent; False if the server answered first.
 
         Raises:
-            OSError: The connection broke; a TimeoutError if the time is over.
+            OSError: The connection broke; TimeoutError if not in time.
         """
         rest = memoryview(data)
         while rest:
@@ -173,22 +173,22 @@ class SocketStream:
         return True
 
     def is_usable(self) -> bool:
-        """Return whether nothing has happened to a connection that is waiting for its next request."""
+        """Return whether an idle connection is still open and silent."""
         if not self._early and not is_readable(self._sock):
             return True
         if self._early or not self.is_secure:
             return False
         try:
             self._sock.recv(1)
-        except ssl.SSLWantReadError:  # what could be read was no data, such as a session ticket
+        except ssl.SSLWantReadError:  # not data, for example a session ticket
             return True
         except OSError:
             pass
         return False
 
     def abort(self) -> None:
-        """Let whoever waits for this connection see its end, from any thread."""
-        with suppress(OSError):  # it may have ended by itself
+        """End the connection for whoever is waiting for it, from any thread."""
+        with suppress(OSError):  # it may be closed already
             sock = self._sock.outer if isinstance(self._sock, NestedTLS) else self._sock
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 

@@ -1,6 +1,6 @@
-"""The beginning of a connection through a SOCKS5 proxy. Pure: replies in, requests out.
+"""SOCKS5 handshake. Pure: replies in, requests out.
 
-httpx could do it, but httpcore writes the password to its debug log.
+httpx supports SOCKS, but httpcore writes the password to its debug log.
 """
 
 from collections.abc import Generator
@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from socksio import ProtocolError, socks5
 
 _LONGEST_REPLY = 262
-"""Bytes that a reply has at most (RFC 1928)."""
+"""Longest reply, in bytes (RFC 1928)."""
 
 _REFUSALS = {
     b"\x01": "general failure",
@@ -26,19 +26,19 @@ _REFUSALS = {
 
 
 class SocksError(OSError):
-    """The proxy refused; `is_about_login` tells user and password from the rest."""
+    """The proxy refused; `is_about_login` is True if because of user and password."""
 
     is_about_login = False
 
 
 def negotiate(proxy: SecretStr, host: str, port: int) -> Generator[bytes | None, bytes, None]:
-    """Yield what to send to the proxy; it is to be answered by what the proxy sent. None is the end.
+    """Yield bytes to send to the proxy, and receive its replies; None is the end.
 
     Raises:
-        SocksError: The proxy refused, or is none.
+        SocksError: The proxy refused, or does not speak SOCKS5.
     """
     parts = urlsplit(proxy.get_secret_value())
-    connection: Any = socks5.SOCKS5Connection()  # its methods have no types that a checker reads
+    connection: Any = socks5.SOCKS5Connection()  # its methods are untyped
     methods = [socks5.SOCKS5AuthMethod.NO_AUTH_REQUIRED]
     if parts.username:
         methods.append(socks5.SOCKS5AuthMethod.USERNAME_PASSWORD)
@@ -70,7 +70,7 @@ def _login_error(message: str) -> SocksError:
 
 
 def _reply(connection: socks5.SOCKS5Connection) -> Generator[bytes | None, bytes, object]:
-    """Send what is to be sent; read a reply, however it is cut."""
+    """Send pending data; read a reply, however it is chunked."""
     received = yield connection.data_to_send()
     while True:
         try:

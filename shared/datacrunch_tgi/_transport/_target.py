@@ -1,4 +1,4 @@
-"""Where requests lead, and by which way."""
+"""The target of requests."""
 
 from dataclasses import dataclass, field
 
@@ -9,11 +9,11 @@ from datacrunch_tgi._transport._tls import TLSConfig
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests lead, and by which way: clients whose targets are equal share connections.
+    """Where and how requests are sent. Clients with equal targets share connections.
 
     Attributes:
         base_url: URL prefix of the routes, without user, query and trailing slash.
-        headers: Every header of the client's own, Authorization included.
+        headers: The client's headers, including Authorization.
         proxy: URL of the proxy in use; None for a direct connection.
         tls: Certificates to trust and to present.
         engine: "httpx" or "fast".

@@ -1,7 +1,7 @@
 """Certificates to trust and to present.
 
-Trusted are, the first that there is: `ca_bundle`, the file of SSL_CERT_FILE, the folder of SSL_CERT_DIR,
-the file or folder of REQUESTS_CA_BUNDLE, the system's authorities, certifi's where the system has none.
+Certificate authorities come from the first of these that is set: `ca_bundle`, SSL_CERT_FILE, SSL_CERT_DIR,
+REQUESTS_CA_BUNDLE; otherwise the system's are used, or certifi's if the system has none.
 """
 
 import os
@@ -23,14 +23,14 @@ VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 
 class _Context:
-    """An SSL context that is made once in each process."""
+    """An SSL context that is created once in each process."""
 
     def __init__(self) -> None:
         self.made: ssl.SSLContext | None = None
         self._lock, self._process = threading.Lock(), os.getpid()
 
     def lock(self) -> threading.Lock:
-        """Return the lock; a forked process may have got one that nobody releases."""
+        """Return the lock; a forked process gets a new one, because its copy may never be released."""
         if self._process != os.getpid():
             self._lock, self._process = threading.Lock(), os.getpid()
         return self._lock
@@ -42,7 +42,7 @@ class TLSConfig:
 
     Attributes:
         ca_bundle: File or folder of certificate authorities, PEM.
-        client_certificate: File, or files of certificate and key, and a password.
+        client_certificate: File, or files of certificate and key, with an optional password.
         server_hostname: Name expected in the server's certificate, if it is not the host's.
     """
 
