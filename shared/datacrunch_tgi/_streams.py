@@ -85,7 +85,8 @@ class AsyncStream(_Stream[AsyncDriver[Answer]]):
         return self
 
     async def __anext__(self) -> StreamEvent:
-        event = await self._driver.next_event()
+        arrived = self._driver.events
+        event = arrived.popleft() if arrived else await self._driver.next_event()
         self._taken += 1
         return event
 

@@ -127,7 +127,7 @@ class AnswerAccumulator:
         self.started, self.finished = True, self.received_last or self._stop.found
         if self._prefix:
             text, self._prefix = self._prefix + text, ""
-        event.text = text
+        vars(event)["text"] = text  # to go through pydantic would cost as much as reading the event
         self._shown.write(text)
         self._length += len(text)
         self._ends.append(self._length)

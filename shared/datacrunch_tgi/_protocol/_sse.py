@@ -43,26 +43,27 @@ class EventDecoder:
         if lines and self._at_start:
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
             self._at_start = False
-        events = [data for line in lines if (data := self._end_of_line(line)) is not None]
-        if rest:
-            self._line += rest
-            self._check_size()
+        events: list[bytes] = []
+        for line in lines:
+            if line:
+                self._add(line)
+            elif self._data:
+                data = b"\n".join(self._data)
+                self._data.clear()
+                self._check_size()
+                self._size = 0
+                if data and not data.isspace():
+                    events.append(data)
+        self._line += rest
+        self._check_size()
         return events
 
-    def _end_of_line(self, line: bytes) -> bytes | None:
-        """Process a line; return the event's data if the line ends an event."""
-        if line:
-            field, _, value = line.partition(b":")
-            if field == b"data":
-                value = value.removeprefix(b" ")
-                self._data.append(value)
-                self._size += len(value) + _LINE_COST
-                self._check_size()
-            return None
-        data = b"\n".join(self._data)
-        self._data.clear()
-        self._size = 0
-        return data if data and not data.isspace() else None
+    def _add(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            value = value.removeprefix(b" ")
+            self._data.append(value)
+            self._size += len(value) + _LINE_COST
 
     def _check_size(self) -> None:
         if len(self._line) + self._size > LARGEST_EVENT:
