@@ -193,9 +193,11 @@ def _merged(chunks: Sequence[ToolCallChunk]) -> list[ToolCallChunk]:
 def _spoil(sent: str, arguments: str) -> str:
     """Return text that makes the arguments sent so far unreadable."""
     rest = arguments.removeprefix(sent) if arguments.startswith(sent) else ""
-    ends = ("", "}", "]", '"}', '"]')
-    broken = (rest + end for end in ends if sent + rest + end and not _is_object(sent + rest + end))
-    return next(broken, rest + "}]")
+    # A bracket that none opened: outside of strings, inside of one, and behind a backslash in one.
+    ends = ("", "}", "]", '"}', '"]', '""}', '""]')
+    return next(
+        rest + end for end in ends if sent + rest + end and not _is_object(sent + rest + end)
+    )
 
 
 def _is_object(arguments: str) -> bool:

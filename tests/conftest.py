@@ -2,15 +2,48 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from vcr.cassette import Cassette
 
+from datacrunch_tgi.testing import ScriptedToken
+
 TESTS = Path(__file__).parent
 RECORDINGS = TESTS / "recordings"
+
+
+TOOL_ANSWERS = json.loads((TESTS / "tools" / "answers.json").read_text(encoding="utf-8"))
+"""One call, `sum` of 1 and "x\\n", in every form of every family."""
+
+
+@dataclass
+class ToolAnswer:
+    """A family's answer that calls a tool, before it is cut into tokens."""
+
+    tool_format: str
+    answer: list[str | dict[str, str]]
+
+    def tokens(self, places: Sequence[float] = (), before: str = "") -> list[ScriptedToken]:
+        """Cut the texts at the given places, which are parts of their length; markers stay whole."""
+        found = [ScriptedToken(before)] if before else []
+        for part in self.answer:
+            if isinstance(part, dict):
+                found.append(ScriptedToken(part["special"], special=True))
+                continue
+            bounds = sorted({0, len(part), *(int(place * len(part)) for place in places)})
+            found += [ScriptedToken(part[start:end]) for start, end in pairwise(bounds)]
+        return found
+
+
+@pytest.fixture(params=TOOL_ANSWERS)
+def tool_answer(request: pytest.FixtureRequest) -> ToolAnswer:
+    """Each form of a call, for each family."""
+    return ToolAnswer(**TOOL_ANSWERS[request.param])
 
 
 @pytest.fixture(autouse=True)

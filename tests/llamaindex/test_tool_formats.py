@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,136 +15,129 @@ from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from llamaindex_datacrunch import DataCrunch
 
 Serve = Callable[..., EmulatedEndpoint]
-Part = str | tuple[str]
-"""Text, or in a tuple one control token."""
-
-CALL = '{"name": "add", "arguments": {"a": 1, "b": 2}}'
-LLAMA = CALL.replace("arguments", "parameters")
-COMMAND = '[{"tool_name": "add", "parameters": {"a": 1, "b": 2}}]'
-CODER = (
-    "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>"
-)
-ARGUMENTS = '{"a": 1, "b": 2}'
-TAGGED = f"<tool_call>\n{CALL}\n</tool_call>"
-BEGIN, SEP, END = "<｜tool▁call▁begin｜>", "<｜tool▁sep｜>", "<｜tool▁call▁end｜>"  # noqa: RUF001 -- DeepSeek's letters
-ANSWERS: dict[str, tuple[str, list[Part]]] = {
-    "llama-3": ("llama-3", [LLAMA, ("<|eom_id|>",)]),
-    "llama-3 with its tag": ("llama-3", [("<|python_tag|>",), LLAMA, ("<|eom_id|>",)]),
-    "llama-4": ("llama-4", [("<|python_start|>",), "[add(a=1, b=2)]", ("<|python_end|>",)]),
-    "mistral v3": ("mistral", [("[TOOL_CALLS]",), f" [{CALL}]"]),
-    "mistral v13": ("mistral", [("[TOOL_CALLS]",), "add", ("[ARGS]",), ARGUMENTS]),
-    "qwen": ("qwen", [TAGGED]),
-    "qwen3-coder": ("qwen3-coder", [f"<tool_call>\n{CODER}\n</tool_call>"]),
-    "hermes": ("hermes", [TAGGED]),
-    "phi-4": ("phi-4", [f"<|tool_call|>[{CALL}]<|/tool_call|>"]),
-    "granite 3": ("granite", [("<|tool_call|>",), f"[{CALL}]"]),
-    "granite 4": ("granite-4", [TAGGED]),
-    "deepseek v3.1": ("deepseek", [f"{BEGIN}add{SEP}{ARGUMENTS}{END}"]),
-    "command-r": ("command-r", [f"Action:\n```json\n{COMMAND}\n```"]),
-    "command-r7b": ("command-r7b", [f"<|START_ACTION|>{COMMAND}<|END_ACTION|>"]),
-    "words": ("words", [f'{{"tool_calls": [{CALL}]}}']),
-}
-
+ARGUMENTS = {"a": 1, "b": "x\n"}
 TEMPLATE = (
     "{% if tools %}{{ tools | tojson }}\n{% endif %}"
     "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
 )
 """A chat template with a place for tools, so that nothing is asked for in words."""
+THINKING = TEMPLATE + "{% if add_generation_prompt %}assistant: <think>\n{% endif %}"
 
 
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
+def join(a: int, b: str) -> str:
+    """Join a number and a text."""
+    return f"{a}{b}"
 
 
-TOOLS: list[BaseTool] = [FunctionTool.from_defaults(add)]
-WAYS = (
-    "chat_with_tools",
-    "achat_with_tools",
-    "stream_chat_with_tools",
-    "astream_chat_with_tools",
+TOOLS: list[BaseTool] = [FunctionTool.from_defaults(join, name="sum")]
+WAYS = pytest.mark.parametrize(
+    "way",
+    [
+        "chat_with_tools",
+        "achat_with_tools",
+        "stream_chat_with_tools",
+        "astream_chat_with_tools",
+    ],
 )
-
-
-def tokens(parts: list[Part], places: list[float]) -> list[ScriptedToken]:
-    """Cut the texts at the given places, which are parts of their length."""
-    found = list[ScriptedToken]()
-    for part in parts:
-        if isinstance(part, tuple):
-            found.append(ScriptedToken(part[0], special=True))
-            continue
-        bounds = sorted({0, len(part), *(int(place * len(part)) for place in places)})
-        found += [ScriptedToken(part[start:end]) for start, end in pairwise(bounds)]
-    return found
 
 
 async def last_of(llm: DataCrunch, way: str, **kwargs: Any) -> ChatResponse:
     """Ask in one way; return the last response, after every unfinished one was asked for its calls."""
-    made = getattr(llm, way)(TOOLS, user_msg="1+2?", **kwargs)
+    made = getattr(llm, way)(TOOLS, user_msg="1 and x?", **kwargs)
     made = await made if inspect.isawaitable(made) else made
     if isinstance(made, ChatResponse):
         return made
     chunks: Any = [*made] if inspect.isgenerator(made) else [each async for each in made]
     responses: list[ChatResponse] = chunks
     for response in responses[:-1]:
-        llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+        calls_of(llm, response)
     return responses[-1]
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("answer", ANSWERS)
-async def test_a_call_is_the_same_wherever_tokens_end(serve: Serve, answer: str, way: str) -> None:
-    """One call with its arguments comes out, and no text, at random borders of tokens."""
-    name, parts = ANSWERS[answer]
-    script = [tokens(parts, [])]
-    endpoint = serve(answers=lambda _: script[0])
-    llm = DataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
+def calls_of(llm: DataCrunch, response: ChatResponse) -> list[tuple[str, dict[str, Any]]]:
+    calls = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+    return [(call.tool_name, call.tool_kwargs) for call in calls]
 
-    async def check(places: list[float]) -> None:
-        script[0] = tokens(parts, places)
-        response = await last_of(llm, way)
-        (call,) = llm.get_tool_calls_from_response(response)
-        assert (call.tool_name, call.tool_kwargs) == ("add", {"a": 1, "b": 2})
-        assert not response.message.content
 
-    cuts = list[list[float]]()
+def borders(examples: int) -> list[list[float]]:
+    """Where to cut an answer: nowhere, after each letter, and at random."""
+    found: list[list[float]] = [[], [place / 200 for place in range(200)]]
 
-    @settings(max_examples=8, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.floats(0, 1), max_size=12))
     def collect(places: list[float]) -> None:
-        cuts.append(places)
+        found.append(places)
 
     collect()
-    for places in [[], [place / 100 for place in range(100)], *cuts]:
-        await check(places)
+    return found
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("answer", ANSWERS)
+@WAYS
+async def test_a_call_is_the_same_wherever_tokens_end(
+    serve: Serve, tool_answer: Any, way: str
+) -> None:
+    """One call with its arguments comes out, and the text before it, at random borders of tokens."""
+    script: list[list[ScriptedToken]] = [[]]
+    endpoint = serve(answers=lambda _: script[0])
+    name = tool_answer.tool_format
+    llm = DataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
+    for places in borders(4):
+        for before in ("", "Let me see.\n\n"):
+            script[0] = tool_answer.tokens(places, before)
+            response = await last_of(llm, way)
+            assert calls_of(llm, response) == [("sum", ARGUMENTS)]
+            assert (response.message.content or "") == before.strip()
+
+
+@WAYS
 async def test_a_call_cut_by_the_token_limit_is_never_made(
-    serve: Serve, answer: str, way: str
+    serve: Serve, tool_answer: Any, way: str
 ) -> None:
     """Half of a call is an error that says what to do, or text: never a call with other arguments."""
-    name, parts = ANSWERS[answer]
-    script = tokens(parts, [place / 40 for place in range(40)])
-    llm = DataCrunch(base_url=serve(answers=script).url, chat_template=TEMPLATE, tool_format=name)
+    script = tool_answer.tokens([place / 40 for place in range(40)])
+    llm = DataCrunch(
+        base_url=serve(answers=script).url,
+        chat_template=TEMPLATE,
+        tool_format=tool_answer.tool_format,
+    )
     for limit in range(2, len(script) - 4, 7):
         response = await last_of(llm, way, max_tokens=limit)
         try:
-            calls = llm.get_tool_calls_from_response(response, error_on_no_tool_call=False)
+            calls = calls_of(llm, response)
         except StructuredOutputError as error:
             assert "cannot be read" in str(error)  # noqa: PT017 -- text is fine too
         else:
-            assert [call.tool_kwargs for call in calls] in ([], [{"a": 1, "b": 2}])
+            assert calls in ([], [("sum", ARGUMENTS)])
 
 
-@pytest.mark.parametrize("way", WAYS)
+@WAYS
+async def test_a_call_that_the_model_only_thinks_of_is_none(
+    serve: Serve, tool_answer: Any, way: str
+) -> None:
+    """In reasoning that the prompt begins, or the answer; the call behind it is made."""
+    quoted = [token for token in tool_answer.tokens() if token.text != "<|eom_id|>"]
+    end = ScriptedToken("\n</think>\n\n")
+    script: list[list[ScriptedToken]] = [[]]
+    endpoint = serve(answers=lambda _: script[0])
+    for template, start in ((THINKING, []), (TEMPLATE, [ScriptedToken("<think>\n")])):
+        llm = DataCrunch(
+            base_url=endpoint.url, chat_template=template, tool_format=tool_answer.tool_format
+        )
+        script[0] = [*start, *quoted, end, ScriptedToken("No.")]
+        response = await last_of(llm, way)
+        assert calls_of(llm, response) == []
+        assert (response.message.content or "").endswith("</think>\n\nNo.")
+        script[0] = [*start, *quoted, end, *quoted]
+        assert calls_of(llm, await last_of(llm, way)) == [("sum", ARGUMENTS)]
+
+
+@WAYS
 async def test_letters_that_spell_a_control_token_are_text(serve: Serve, way: str) -> None:
     """A marker that is a control token counts only as such."""
-    said = f"[TOOL_CALLS] [{CALL}]"
+    said = '[TOOL_CALLS] [{"name": "sum", "arguments": {"a": 1, "b": "x"}}]'
     llm = DataCrunch(
         base_url=serve(answers=said).url, chat_template=TEMPLATE, tool_format="mistral"
     )
     response = await last_of(llm, way)
-    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
+    assert calls_of(llm, response) == []
     assert response.message.content == said
