@@ -17,7 +17,7 @@ from llama_index.core.llms.llm import default_completion_to_prompt
 from pydantic import model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
-from datacrunch_tgi._chat import in_words
+from datacrunch_tgi._chat import check, in_words
 from datacrunch_tgi._integration._chat import ChatEndpoint
 from datacrunch_tgi._integration._warnings import warn_once
 from datacrunch_tgi._tools import ToolRequest
@@ -93,16 +93,15 @@ class Prompts(ChatEndpoint, LLM):
             messages = [ChatMessage(role=MessageRole.SYSTEM, content=instructions), *messages]
         if self._has_own_functions and self.messages_to_prompt:
             return self.messages_to_prompt(messages)
+        sent = to_dicts(messages)
+        check("messages", sent)
         warn_once(
             f"no chat template is known for model {self.model!r}, so chats are sent as 'user: …'; set "
             "chat_template (a name, a path or Jinja text) or messages_to_prompt, or call "
             "fetch_server_limits to use the template of the server's model"
         )
         return messages_to_prompt(
-            [
-                ChatMessage(role=one["role"], content=one["content"])
-                for one in in_words(to_dicts(messages))
-            ]
+            [ChatMessage(role=one["role"], content=one["content"]) for one in in_words(sent)]
         )
 
     def _for_completion(

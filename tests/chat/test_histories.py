@@ -144,3 +144,12 @@ def test_results_come_in_the_order_of_their_calls() -> None:
     ]
     prompt = _template("tools").prompt([{"role": "user", "content": "U"}, *chat])
     assert prompt.index("R0") < prompt.index("R1") < prompt.index("R2")
+
+
+@pytest.mark.parametrize("name", ChatTemplate.names())
+def test_a_call_that_is_last_is_complete(name: str) -> None:
+    """Its turn is ended, whether the template writes the call or words do; only a text is continued."""
+    call = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+    prompt = _template(name).prompt([{"role": "user", "content": "U"}, call])
+    assert "add" in prompt
+    assert not prompt.endswith(("}", "]", "</tool_call>"))

@@ -68,18 +68,6 @@ async def test_an_answer_of_another_provider_goes_back_as_text_and_calls(
     assert not any(word in prompt for word in ("http://x", "server_tool", "cachePoint", "refusal"))
 
 
-@EACH_TEMPLATE
-async def test_every_order_of_messages_is_sent(
-    endpoint: EmulatedEndpoint, call: Call, template: str
-) -> None:
-    """A greeting first, a conversation that was cut, two of a role in a row, a late system message."""
-    chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template, max_tokens=2)
-    kinds: list[type[BaseMessage]] = [HumanMessage, AIMessage, SystemMessage]
-    for order in product(kinds, repeat=3):
-        await call(chat, "invoke", [kind(f"word{n}") for n, kind in enumerate(order)])
-        assert all(f"word{n}" in sent(endpoint) for n in range(3))
-
-
 @pytest.mark.parametrize(
     ("message", "named"),
     [

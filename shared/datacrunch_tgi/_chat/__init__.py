@@ -4,6 +4,7 @@ messages ─▶ fallbacks ─▶ placeholders, to see what a template does ─�
                                                                     (control tokens)
 """
 
+from datacrunch_tgi._chat._fallbacks import check, is_continued
 from datacrunch_tgi._chat._files import reads_images
 from datacrunch_tgi._chat._images import image_data_url, image_markdown
 from datacrunch_tgi._chat._template import ChatTemplate, ControlTokenWarning
@@ -12,8 +13,10 @@ from datacrunch_tgi._chat._tool_messages import in_words
 __all__ = [
     "ChatTemplate",
     "ControlTokenWarning",
+    "check",
     "image_data_url",
     "image_markdown",
     "in_words",
+    "is_continued",
     "reads_images",
 ]

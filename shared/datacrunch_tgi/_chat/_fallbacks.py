@@ -27,6 +27,11 @@ def check(name: str, given: object) -> None:
         raise ArgumentError(name, "must not be empty")
 
 
+def is_continued(chat: Sequence[Message]) -> bool:
+    """Whether the answer continues the last message: an assistant's, unless it calls tools."""
+    return chat[-1].get("role") == "assistant" and not chat[-1].get("tool_calls")
+
+
 def with_instructions(chat: Sequence[Message], instructions: str) -> Chat:
     """Add instructions to the system message; insert one if there is none."""
     first = chat[0]

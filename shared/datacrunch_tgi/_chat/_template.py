@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from datacrunch_tgi._chat import _files
-from datacrunch_tgi._chat._fallbacks import check, fallbacks, with_instructions
+from datacrunch_tgi._chat._fallbacks import check, fallbacks, is_continued, with_instructions
 from datacrunch_tgi._chat._images import MARKDOWN, Inserts, with_images
 from datacrunch_tgi._chat._texts import (
     Message,
@@ -256,16 +256,20 @@ class ChatTemplate:
         if tools and self._place_for_tools == "system":
             chat, tools = with_system_tools(chat, tools), None
         template = self._for_calls if any(one.get("tool_calls") for one in chat) else self
-        refused = None
+        continued, refusals = is_continued(chat), list[ArgumentError]()
         for change, form in fallbacks(chat, own_calls(self.tool_text, inserts)):
             defused = set[str]()
             allowed = None if allow_control_tokens else defused
             try:
                 prompt = template._prompt(  # noqa: SLF001 -- of the same class
-                    form, tools or None, allowed, images=images
+                    form,
+                    tools or None,
+                    allowed,
+                    images=images,
+                    continued=continued and is_continued(form),
                 )
             except ArgumentError as error:
-                refused = refused or error
+                refusals.append(error)
                 continue
             if change:
                 LOGGER.debug("messages changed for the chat template: %s", change)
@@ -275,12 +279,17 @@ class ChatTemplate:
                 )
                 warnings.warn(warning, ControlTokenWarning, stacklevel=2)
             return inserts.fill(prompt)
-        raise refused or ArgumentError("messages", "must not be empty")
+        raise refusals[0]
 
     def _prompt(
-        self, chat: Sequence[Message], tools: Any, defused: set[str] | None, *, images: bool
+        self,
+        chat: Sequence[Message],
+        tools: Any,
+        defused: set[str] | None,
+        *,
+        images: bool,
+        continued: bool,
     ) -> str:
-        continued = chat[-1].get("role") == "assistant" and not chat[-1].get("tool_calls")
         numbers = Placeholders()
         numbered, numbered_tools = numbers.put(chat), numbers.put(tools, "function")
         harmless = self.render(numbered, tools=numbered_tools, continue_final_message=continued)
