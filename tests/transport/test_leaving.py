@@ -14,8 +14,8 @@ import pytest
 
 from datacrunch_tgi import AsyncClient, AsyncStream, Client, StreamNotEndedError
 
-SOON = 0.2
-"""Seconds within which the server sees it."""
+SOON = 0.9
+"""Seconds within which the server sees it: less than the client waits for the end of a body."""
 
 
 class Endless(BaseException):
@@ -236,25 +236,29 @@ async def test_a_cancelled_task_leaves(watch: Watch, times: int, *, streaming: b
         assert await async_whole(client)
 
 
-async def asyncio_limit(call: Coroutine[Any, Any, None]) -> None:
-    async with asyncio.timeout(0.1):
+async def asyncio_limit(call: Coroutine[Any, Any, None], begun: threading.Event) -> None:
+    async with asyncio.timeout(None) as limit:
+        task = asyncio.ensure_future(asyncio.to_thread(begun.wait))
+        task.add_done_callback(lambda _: limit.reschedule(0))
         await call
 
 
-async def anyio_limit(call: Coroutine[Any, Any, None]) -> None:
-    with anyio.fail_after(0.1):
+async def anyio_limit(call: Coroutine[Any, Any, None], begun: threading.Event) -> None:
+    with anyio.fail_after(None) as limit:
+        task = asyncio.ensure_future(asyncio.to_thread(begun.wait))
+        task.add_done_callback(lambda _: setattr(limit, "deadline", 0))
         await call
 
 
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("limit", [asyncio_limit, anyio_limit])
 async def test_a_timeout_around_a_call_leaves(
-    watch: Watch, limit: Callable[[Any], Any], *, streaming: bool
+    watch: Watch, limit: Callable[[Any, threading.Event], Any], *, streaming: bool
 ) -> None:
     """The user's own limit, of asyncio or anyio, which cancels until it is obeyed."""
     async with AsyncClient(**watch.settings()) as client:
         with pytest.raises(TimeoutError):
-            await limit(consume(client, streaming=streaming))
+            await limit(consume(client, streaming=streaming), watch.started)
         assert await asyncio.to_thread(watch.left_soon_after, time.monotonic())
         assert await async_whole(client)
 
