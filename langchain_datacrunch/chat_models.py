@@ -69,7 +69,7 @@ _DEFAULTS = {
 class ChatDataCrunch(_Options):
     """LangChain chat model for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-    Example:
+    Examples:
         >>> chat = ChatDataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
         >>> chat.invoke("What is the capital of Finland?").text  # doctest: +SKIP
 

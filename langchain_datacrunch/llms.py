@@ -43,7 +43,7 @@ _DEFAULTS = {
 class DataCrunchLLM(RunPerPrompt):
     r"""LangChain LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-    Example:
+    Examples:
         >>> llm = DataCrunchLLM(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
         >>> llm.invoke("My name is Olivier and I", stop=["\n"])  # doctest: +SKIP
 

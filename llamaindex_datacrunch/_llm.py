@@ -48,7 +48,7 @@ Response = TypeVar("Response", CompletionResponse, ChatResponse)
 class DataCrunch(Metadata, Structured, CustomLLM):
     """LlamaIndex LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
-    Example:
+    Examples:
         >>> llm = DataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
         >>> llm.complete("My name is Olivier and I").text  # doctest: +SKIP
 

@@ -1,4 +1,4 @@
-"""Take pages of the site from where they are in the repository, so that nothing is written twice."""
+"""Pages of the site that are files of the repository, so that nothing is written twice."""
 
 import importlib
 import inspect
@@ -19,10 +19,10 @@ SOURCES = (
     "cookbook/web/*.py",
     "tests/benchmarks/results.*",
 )
-"""What becomes a page, or is linked from one. Their paths stay, and so do the links between them."""
+"""Files that become pages, or are linked from one. Paths are kept, and so are links between them."""
 
 
-@event_priority(100)  # before the plugin for notebooks looks for them
+@event_priority(100)  # before the plugin for notebooks
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the repository's files to the pages."""
     for pattern in SOURCES:
@@ -33,7 +33,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace a line `public: MODULE` by the reference of every public name of that module."""
+    """Replace a line `public: MODULE` by the reference of the module's public names, errors last."""
     lines: list[str] = []
     for line in markdown.splitlines():
         if line.startswith("public: "):
@@ -45,11 +45,17 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def _reference(module: str) -> list[str]:
     public = importlib.import_module(module)
-    return [f"\n::: {_defined(module, name)}" for name in sorted(public.__all__) if name[0] != "_"]
+    names = [name for name in public.__all__ if not name.startswith("_")]
+    names.sort(key=lambda name: (_is_error(getattr(public, name)), name))
+    return [f"\n::: {_defined(module, name)}" for name in names]
+
+
+def _is_error(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, Exception)
 
 
 def _defined(module: str, name: str) -> str:
-    """Return where a name is defined: the packages' own modules import lazily."""
+    """Return where a name is defined, because the packages import lazily."""
     value = getattr(importlib.import_module(module), name)
     if inspect.isclass(value) or inspect.isfunction(value):
         return f"{value.__module__}.{value.__qualname__}"

@@ -85,8 +85,8 @@ class _Client(Generic[Session]):
         number, with this client, unless a change affects where or how requests are sent.
 
         Raises:
-            ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
-            rule.
+            ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and
+                the rule.
         """
         return self.with_resolved(self._settings.replace(**changed))
 
@@ -185,7 +185,7 @@ class Client(_Client[SyncSession]):
     Any number of threads can share a client. Creating one opens no connection. A closed client, by `with`
     or `close`, cannot be used again. Copies and pickles work elsewhere too, and contain the key.
 
-    Example:
+    Examples:
         >>> client = Client(base_url="http://localhost:8080")
         >>> client.generate("My name is Olivier and I", max_tokens=20).text  # doctest: +SKIP
 
@@ -293,7 +293,7 @@ class AsyncClient(_Client[AsyncSession]):
     Any number of event loops can share a client. Each loop has its own connections, which are closed when
     the loop ends. Everything else is as in `Client`.
 
-    Example:
+    Examples:
         >>> client = AsyncClient(base_url="http://localhost:8080")
         >>> answer = await client.generate("My name is Olivier and I")  # doctest: +SKIP
 
