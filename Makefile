@@ -6,6 +6,7 @@
 # make coverage     run the tests and show which lines and branches none of them reaches
 # make mutants      break the pure modules in small ways and show which changes no test notices
 # make docs         build the documentation as a site
+# make ray          run the tests of Ray Data, on a Ray of two workers
 # make browser      click through the cookbook's web page in a headless Chromium
 # make check        lint, types, layers and workflow files
 # make bench        compare speed and memory with other clients
@@ -31,7 +32,7 @@ PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print 
   /^(Resolved|Prepared|Installed|Downloading) / {print "  " $$0; fflush()} \
   /^(ERROR|error|warning:|WARNING|  *[×╰│├])/ {print; fflush()}'
 
-.PHONY: quickstart test slow lowest newest coverage mutants browser check docs bench notebooks record
+.PHONY: quickstart test slow lowest newest coverage mutants ray browser check docs bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -60,6 +61,9 @@ mutants: $(VENV)/check
 	@rm -rf .cache/mutants && mkdir -p .cache/mutants && cp -R shared .cache/mutants/src
 	@cp -R pyproject.toml README.md tests cookbook langchain_datacrunch llamaindex_datacrunch .cache/mutants
 	@cd .cache/mutants && $(CURDIR)/$(BIN)/mutmut run $(MODULES) && $(CURDIR)/$(BIN)/mutmut results
+
+ray: $(VENV)/ray
+	@$(RUN) -m pytest tests/ray
 
 browser: $(VENV)/browser
 	@$(RUN) -m pytest tests/browser
@@ -94,13 +98,15 @@ record: $(VENV)/test
 # A set-up is done when its file is newer than what it was made from.
 $(VENV)/quickstart: GROUPS = --group cookbook
 $(VENV)/test: GROUPS = --group test
+$(VENV)/ray: GROUPS = --group ray
+$(VENV)/ray: MORE = ,ray
 $(VENV)/browser: GROUPS = --group test --group browser
 $(VENV)/check: GROUPS = --group test --group check
 $(VENV)/bench: GROUPS = --group bench
 $(VENV)/docs: GROUPS = --group docs
-$(VENV)/quickstart $(VENV)/test $(VENV)/browser $(VENV)/check $(VENV)/bench $(VENV)/docs: pyproject.toml | $(RUN)
+$(VENV)/quickstart $(VENV)/test $(VENV)/ray $(VENV)/browser $(VENV)/check $(VENV)/bench $(VENV)/docs: pyproject.toml | $(RUN)
 	@echo "Installing packages into $(VENV):"
-	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli]' $(GROUPS) $(PROGRESS)
+	@$(INSTALL) --editable '.[langchain,llamaindex,testing,cli$(MORE)]' $(GROUPS) $(PROGRESS)
 	@touch $@
 
 $(RUN):
