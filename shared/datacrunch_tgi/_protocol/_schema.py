@@ -5,6 +5,7 @@ as attributes.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Annotated, Any, Generic, TypeVar, cast
 
 from pydantic import (
@@ -180,6 +181,13 @@ class Answer(_Response):
         return self._compared == other._compared
 
     __hash__ = None  # type: ignore[assignment]  # as of other models
+
+    def _repr_html_(self) -> str | None:
+        """Return the answer as notebooks show it, shaded by its probabilities; None without tokens."""
+        if not (self.details and self.details.tokens):
+            return None
+        html: str = import_module("datacrunch_tgi._protocol._html").to_html(self, self.details)
+        return html
 
     @property
     def _compared(self) -> dict[str, Any]:

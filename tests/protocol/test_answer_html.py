@@ -1,21 +1,15 @@
-"""The shaded answer shows the answer's text, whatever is in it, and never becomes markup."""
+"""A notebook shows an answer's text shaded by its probabilities, whatever is in it, never as markup."""
 
 import math
-import runpy
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datacrunch_tgi import Client, Details, Token
-from datacrunch_tgi.testing import EmulatedEndpoint
+from datacrunch_tgi import Answer, Details, Token, Usage
 
-CONFIDENCE: dict[str, Any] = runpy.run_path(
-    str(Path(__file__).parents[2] / "cookbook" / "confidence.py")
-)
 TAGS = {"style", "div", "p", "span", "table", "tr", "td", "b"}
 MARKUP = st.sampled_from(["<script>", "</p>", "<b>", "&lt;", '"', "'", '" onclick="', "\n", " "])
 
@@ -28,7 +22,8 @@ class Reader(HTMLParser):
         self.tags = set[str]()
         self.attributes = set[str]()
         self.tokens = list[tuple[str, float, str]]()
-        self._in_token = False
+        self.text = ""
+        self._in_token = self._in_text = False
         self.feed(html)
         self.close()
 
@@ -37,27 +32,44 @@ class Reader(HTMLParser):
         told = dict(attrs)
         self.attributes.update(told)
         self._in_token = "data-choices" in told
+        self._in_text = self._in_token or told.get("class") == "text"
         if self._in_token:
             shade = float(str(told["style"]).rpartition(",")[2].strip(" )"))
             self.tokens.append(("", shade, str(told["data-choices"])))
 
     def handle_data(self, data: str) -> None:
+        if self._in_text:
+            self.text += data
         if self._in_token:
             text, shade, choices = self.tokens[-1]
             self.tokens[-1] = (text + data, shade, choices)
 
-    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002 -- HTMLParser's signature
+    def handle_endtag(self, tag: str) -> None:
         self._in_token = False
+        self._in_text = self._in_text and tag != "p"
 
 
-def read(*tokens: Token, top_tokens: list[list[Token]] | None = None) -> Reader:
+def answer_of(
+    *tokens: Token, text: str | None = None, top_tokens: list[list[Token]] | None = None
+) -> Answer:
     details = Details(
         finish_reason="length",
         generated_tokens=len(tokens),
         tokens=list(tokens),
         top_tokens=top_tokens or [],
     )
-    return Reader(CONFIDENCE["to_html"](details))
+    shown = "".join(token.text for token in tokens if not token.special)
+    return Answer(
+        text=shown if text is None else text,
+        generated_text=shown,
+        finish_reason="length",
+        details=details,
+        usage=Usage(completion_tokens=len(tokens)),
+    )
+
+
+def read(*tokens: Token, **more: Any) -> Reader:
+    return Reader(answer_of(*tokens, **more)._repr_html_() or "")
 
 
 @given(st.lists(st.tuples(st.text() | MARKUP, st.floats(-20, 0))))
@@ -103,12 +115,35 @@ def test_control_tokens_and_missing_probabilities_are_no_doubt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "low", "high"), [("What is TGI?", 0.9, 1.0), ("How far is the moon?", 0.0, 0.6)]
+    ("text", "unshaded", "shaded"),
+    [
+        (" Hello you", "", [" Hello", " you"]),
+        ("Hello you", "", ["Hello", " you"]),
+        (" Hello y", "", [" Hello", " y"]),
+        ("Say it: Hello", "Say it:", [" Hello"]),
+        ("[/INST]Hello you", "[/INST]", ["Hello", " you"]),
+        ("", "", []),
+    ],
+    ids=["whole", "chat", "stop string", "prompt", "prompt in a chat", "nothing"],
 )
-def test_the_least_sure_token_tells_what_the_model_knows(
-    question: str, low: float, high: float, tiny_llama: Path
-) -> None:
-    with EmulatedEndpoint(model=tiny_llama) as endpoint, Client(base_url=endpoint.url) as client:
-        answer = client.generate(f"[INST] {question} [/INST]", max_new_tokens=60, details=True)
-    assert answer.details
-    assert low < CONFIDENCE["least_sure"](answer.details) < high
+def test_it_shows_the_answers_text_and_no_more(text: str, unshaded: str, shaded: list[str]) -> None:
+    """Not what follows a stop string, nor a chat template's space; a prompt in front is not shaded."""
+    made = [Token(id=n, text=token, logprob=-1) for n, token in enumerate((" Hello", " you"))]
+    reader = read(*made, text=text)
+    assert [token for token, _, _ in reader.tokens] == shaded
+    assert reader.text == unshaded + "".join(shaded)
+
+
+def test_a_notebook_shows_plain_text_without_tokens() -> None:
+    """IPython falls back on the repr where there is no HTML."""
+    answer = Answer(text="Hi", generated_text="Hi", finish_reason=None, details=None, usage=Usage())
+    assert answer._repr_html_() is None
+    assert answer_of(Token(id=1, text="Hi", logprob=-1))._repr_html_()
+
+
+def test_usage_and_finish_reason_are_shown() -> None:
+    """What the server does not report is left out."""
+    answer = answer_of(Token(id=1, text="Hi", logprob=-1))
+    assert "1 completion tokens · finish reason: length" in (answer._repr_html_() or "")
+    answer.usage.prompt_tokens = 7
+    assert "7 prompt tokens · 1 completion tokens" in (answer._repr_html_() or "")
