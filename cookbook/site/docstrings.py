@@ -8,11 +8,10 @@ from griffe import Class, Extension
 
 
 class RuntimeDocstrings(Extension):
-    """Use the docstrings of classes that list their arguments at run time, and hide private bases."""
+    """Use the run-time docstrings of classes that list their arguments there (`_signatures`)."""
 
     def on_class(self, *, cls: Class, **_: Any) -> None:
         """Replace the docstring that was read from the source."""
-        cls.bases = [base for base in cls.bases if not str(base).startswith("_")]
         if cls.docstring and "\n    **" in cls.docstring.value:
             documented = getattr(importlib.import_module(cls.module.path), cls.name)
             cls.docstring.value = inspect.cleandoc(documented.__doc__)

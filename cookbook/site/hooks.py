@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,17 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         else:
             lines.append(line)
     return "\n".join(lines)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Hide the bases of a class if one of them is private."""
+    bases = r'<p class="doc doc-class-bases">(?:(?!</p>).)*?</p>'
+    return re.sub(
+        bases,
+        lambda found: "" if re.search(r">_\w", found[0]) else found[0],
+        html,
+        flags=re.DOTALL,
+    )
 
 
 def _reference(module: str) -> list[str]:
