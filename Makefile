@@ -32,6 +32,9 @@ PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print 
   /^(Resolved|Prepared|Installed|Downloading) / {print "  " $$0; fflush()} \
   /^(ERROR|error|warning:|WARNING|  *[×╰│├])/ {print; fflush()}'
 
+# Without bytecode every process compiles both frameworks again, which takes longer than most tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart test slow lowest newest coverage mutants ray browser check docs bench notebooks record
 
 quickstart: $(VENV)/quickstart

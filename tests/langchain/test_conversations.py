@@ -52,20 +52,20 @@ def sent(endpoint: EmulatedEndpoint) -> str:
 
 
 @EACH_TEMPLATE
-@pytest.mark.parametrize("answer", ANSWERS)
 async def test_an_answer_of_another_provider_goes_back_as_text_and_calls(
-    endpoint: EmulatedEndpoint, call: Call, template: str, answer: str
+    endpoint: EmulatedEndpoint, call: Call, template: str
 ) -> None:
-    message = ANSWERS[answer]
-    called = answer in {"text and calls", "tool_use", "function_call", "bedrock"}
-    results = [ToolMessage("seven", tool_call_id="1")] if called else []
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template)
-    await call(chat, "invoke", [HumanMessage("q"), message, *results, HumanMessage("Thanks")])
-    prompt = sent(endpoint)
-    assert prompt.count("Let me see.") == 1
-    assert "Thanks" in prompt
-    assert ("seven" in prompt) == called
-    assert not any(word in prompt for word in ("http://x", "server_tool", "cachePoint", "refusal"))
+    for name, message in ANSWERS.items():
+        called = name in {"text and calls", "tool_use", "function_call", "bedrock"}
+        results = [ToolMessage("seven", tool_call_id="1")] if called else []
+        await call(chat, "invoke", [HumanMessage("q"), message, *results, HumanMessage("Thanks")])
+        prompt = sent(endpoint)
+        assert prompt.count("Let me see.") == 1, name
+        assert "Thanks" in prompt, name
+        assert ("seven" in prompt) == called, name
+        foreign = ("http://x", "server_tool", "cachePoint", "refusal")
+        assert not any(word in prompt for word in foreign), name
 
 
 @pytest.mark.parametrize(

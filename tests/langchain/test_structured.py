@@ -13,7 +13,7 @@ from langchain_core.exceptions import OutputParserException
 from pydantic import BaseModel, Field
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
-from datacrunch_tgi.testing import EmulatedEndpoint
+from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from langchain_datacrunch import ChatDataCrunch
 
 Call = Callable[..., Awaitable[Any]]
@@ -41,7 +41,7 @@ SCHEMAS = pytest.mark.parametrize("schema", [City, CityDict, City.model_json_sch
 def chat(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataCrunch]:
     """Make a chat model whose server says what it is told to."""
 
-    def make(said: str, dialect: str = "3.3.7", **options: Any) -> ChatDataCrunch:
+    def make(said: Any, dialect: str = "3.3.7", **options: Any) -> ChatDataCrunch:
         url = serve(answers=said, dialect=dialect).url
         return ChatDataCrunch(base_url=url, model="llama-2-13b-chat", **options)
 
@@ -120,7 +120,7 @@ async def test_json_that_no_program_should_meet_is_a_structured_output_error(
     chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, method: str, said: str
 ) -> None:
     """Never a RecursionError, nor a text that cannot be written to a file."""
-    model = chat(said, max_tokens=40_000)
+    model = chat([ScriptedToken(said), ScriptedToken("</s>", special=True, ends=True)])
     for by in ("json_schema", "json_mode"):
         with pytest.raises(StructuredOutputError):
             await ask(call, model.with_structured_output(schema, method=by), method)
