@@ -3,8 +3,8 @@
     python cookbook/agents_langchain.py
 
 With DATACRUNCH_BASE_URL set (and DATACRUNCH_API_KEY, DATACRUNCH_MODEL) your endpoint answers. Otherwise an
-endpoint in this process does, with scripted answers, written as Qwen 2.5 writes tool calls. Needs the
-package `langchain`.
+emulated endpoint in this process does, with scripted answers in the tool-call format of Qwen 2.5. Requires
+the package `langchain`.
 """
 
 import json
@@ -27,7 +27,7 @@ def call(name: str, **arguments: Any) -> str:
 
 
 SCRIPT = (
-    call("multiply", a=15, b="thirty"),  # a mistake, which the agent answers with an error
+    call("multiply", a=15, b="thirty"),  # a mistake, which the agent reports to the model
     call("multiply", a=15, b=30),
     call("price", tokens=450),
     "450 tokens cost 1.125 euros.",

@@ -3,7 +3,7 @@
     python cookbook/agents_llamaindex.py
 
 With DATACRUNCH_BASE_URL set (and DATACRUNCH_API_KEY, DATACRUNCH_MODEL) your endpoint answers. Otherwise an
-endpoint in this process does, with scripted answers, written as Qwen 2.5 writes tool calls.
+emulated endpoint in this process does, with scripted answers in the tool-call format of Qwen 2.5.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Where the recipes send their prompts: to your endpoint, or to a tiny Llama in this process."""
+"""The endpoint of the recipes: yours, or a tiny Llama in this process."""
 
 import atexit
 import os
@@ -14,14 +14,14 @@ TINY_LLAMA = Path(__file__).parent / "tiny-llama"
 
 @contextmanager
 def endpoint(tokens_per_second: float = 60, *, chat: bool = False) -> Iterator[dict[str, Any]]:
-    """Yield the settings of a client or model, and say who answers.
+    """Yield the settings of a client or model, and print which endpoint they are for.
 
-    They are empty where DATACRUNCH_API_KEY or DATACRUNCH_BASE_URL is set: clients and models look
-    there by themselves. Else they lead to an endpoint that is started here.
+    They are empty if DATACRUNCH_API_KEY or DATACRUNCH_BASE_URL is set, because clients and models read
+    these themselves. Otherwise they are for an endpoint that is started here.
 
     Args:
-        tokens_per_second: How fast the tiny Llama answers.
-        chat: Whether a chat model takes them: then they hold the tiny Llama's chat template, too.
+        tokens_per_second: Speed of the tiny Llama.
+        chat: Whether to include the tiny Llama's chat template.
     """
     if "DATACRUNCH_API_KEY" in os.environ or "DATACRUNCH_BASE_URL" in os.environ:
         print("Your endpoint answers, as DATACRUNCH_* in the environment say.")
@@ -34,7 +34,7 @@ def endpoint(tokens_per_second: float = 60, *, chat: bool = False) -> Iterator[d
 
 
 def connect(tokens_per_second: float = 60, *, chat: bool = False) -> dict[str, Any]:
-    """Do the same for a notebook: the endpoint lives as long as its process."""
+    """Return the settings for a notebook; the endpoint runs as long as the process."""
     stack = ExitStack()
     atexit.register(stack.close)
     return stack.enter_context(endpoint(tokens_per_second, chat=chat))

@@ -1,7 +1,7 @@
-"""A LangChain chain and a LlamaIndex pipeline, answered token by token by one endpoint.
+"""A LangChain chain and a LlamaIndex pipeline that stream from one endpoint.
 
-Without a key they talk to an endpoint in this process, which serves the tiny Llama beside this file.
-With DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL and DATACRUNCH_MODEL set, they talk to yours.
+Without a key it is an endpoint in this process, which serves the tiny Llama in this folder. With
+DATACRUNCH_API_KEY, DATACRUNCH_BASE_URL and DATACRUNCH_MODEL set, it is yours.
 """
 
 from pathlib import Path
@@ -35,7 +35,7 @@ QUESTIONS = [
 
 
 class Printer(BaseCallbackHandler):
-    """Prints each token as it comes, and in the end what the answer took."""
+    """Prints each token as it is generated, and then usage and finish reason."""
 
     def on_llm_new_token(self, token: Any, **_: Any) -> None:
         print(token, end="", flush=True)
@@ -46,7 +46,7 @@ class Printer(BaseCallbackHandler):
 
 
 def langchain_chain(settings: dict[str, Any]) -> None:
-    """A chain: document and question to a prompt, to the model, to text."""
+    """Run a chain: from document and question to a prompt, an answer and text."""
     llm = DataCrunchLLM(**settings, max_tokens=120, temperature=0)
     prompt = PromptTemplate.from_template(
         "Human: Answer the question based only on the following context:\n{document}\n\n"
@@ -63,7 +63,7 @@ def langchain_chain(settings: dict[str, Any]) -> None:
 
 
 class LastAnswer(BaseEventHandler):
-    """Keeps what the last answer told beside its text: a chat's, where the model's template is known."""
+    """Keeps `raw` of the last answer, of a completion or a chat."""
 
     raw: dict[str, Any] = Field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class LastAnswer(BaseEventHandler):
 
 
 def llamaindex_pipeline(settings: dict[str, Any]) -> None:
-    """Retrieval with BM25 over the documents of data/, and an answer from what was found."""
+    """Retrieve from the documents in data/ with BM25, and answer from the results."""
     llm = DataCrunch(**settings, max_tokens=120, temperature=0, context_window=2048)
     documents = [
         Document(text=path.read_text(encoding="utf-8").strip(), metadata={"file_path": path.name})
@@ -99,9 +99,9 @@ def llamaindex_pipeline(settings: dict[str, Any]) -> None:
 
 
 def tokens(usage: dict[str, int]) -> str:
-    """Tell the tokens that a call took, as far as the server told them."""
-    told = [f"{number} {name.replace('_', ' ')}" for name, number in usage.items()]
-    return ", ".join(told[:2]) or "no usage told"
+    """Format the usage of a call, as far as the server reports it."""
+    reported = [f"{number} {name.replace('_', ' ')}" for name, number in usage.items()]
+    return ", ".join(reported[:2]) or "usage not reported"
 
 
 if __name__ == "__main__":

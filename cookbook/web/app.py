@@ -1,7 +1,7 @@
-"""An answer on a web page while it is being written: FastAPI, server-sent events, a LangChain chain.
+"""A web page that streams an answer: FastAPI, server-sent events, a LangChain chain.
 
-`pip install "datacrunch-tgi[langchain,testing]" fastapi "sse-starlette>=3.6"`, run this file, and open
-the address that it prints.
+In the repository's folder: `pip install ".[langchain,testing]" fastapi "sse-starlette>=3.6"`, run this file,
+and open the URL that it prints.
 """
 
 import logging
@@ -24,13 +24,13 @@ from langchain_datacrunch import DataCrunchLLM
 
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
-from endpoint import endpoint  # noqa: E402 -- the other recipes', one folder up
+from endpoint import endpoint  # noqa: E402 -- shared by the recipes, one folder up
 
 log = logging.getLogger(__name__)
 
 
 def create_app(llm: LLM) -> FastAPI:
-    """Build the page, and the route that answers it."""
+    """Create the app: the page, and the route that answers."""
     chain = PromptTemplate.from_template("[INST] {question} [/INST]") | llm | StrOutputParser()
     app = FastAPI()
 
@@ -38,7 +38,7 @@ def create_app(llm: LLM) -> FastAPI:
     def page() -> FileResponse:
         return FileResponse(HERE / "index.html")
 
-    # Not FastAPI's own response of this name: that one may leave the generator open when a reader leaves.
+    # Not FastAPI's own response of this name, which may leave the generator open when the client leaves.
     @app.post("/answer")
     async def answer(
         question: Annotated[str, Body(embed=True, min_length=1, max_length=1000)],
@@ -46,12 +46,12 @@ def create_app(llm: LLM) -> FastAPI:
         return EventSourceResponse(events(question))
 
     async def events(question: str) -> AsyncIterator[JSONServerSentEvent]:
-        """Tell token by token; cancelled when the reader leaves, which stops the model."""
+        """Yield tokens; cancelled when the client leaves, which stops the model."""
         try:
             async for piece in chain.astream({"question": question}):
                 yield JSONServerSentEvent(piece, event="token")
         except DataCrunchError as error:
-            log.warning("%s", error)  # with the hint, which is for whoever runs the app
+            log.warning("%s", error)  # with the hint, which is for the operator
             yield JSONServerSentEvent(error.message, event="error")
 
     return app
