@@ -7,7 +7,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.callbacks import Callbacks
 from langchain_core.rate_limiters import BaseRateLimiter
 
-from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments, EndpointArguments
+from datacrunch_tgi._integration import CallArguments, ChatArguments, EndpointArguments
 
 
 class LangChainArguments(TypedDict, total=False):

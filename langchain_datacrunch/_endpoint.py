@@ -17,13 +17,24 @@ from langchain_core.runnables import RunnableSerializable
 from langchain_core.runnables.utils import AnyConfigurableField
 from pydantic import model_validator
 
-from datacrunch_tgi import Answer, ArgumentError, NotFoundError, StreamEvent, __version__
-from datacrunch_tgi._aliases import resolve_aliases
-from datacrunch_tgi._integration._endpoint import Endpoint, refuse_secrets
-from datacrunch_tgi._integration._habits import accept_habits, with_checked_arguments
-from datacrunch_tgi._integration._warnings import warn_without_usage
-from datacrunch_tgi._settings import SETTINGS
-from datacrunch_tgi._streams import AsyncStream, Stream
+from datacrunch_tgi import (
+    Answer,
+    ArgumentError,
+    AsyncStream,
+    NotFoundError,
+    Stream,
+    StreamEvent,
+    __version__,
+)
+from datacrunch_tgi._integration import (
+    SETTINGS,
+    Endpoint,
+    accept_habits,
+    refuse_secrets,
+    resolve_aliases,
+    warn_without_usage,
+    with_checked_arguments,
+)
 from langchain_datacrunch._errors import map_errors
 from langchain_datacrunch._retries import AsyncRetries, Retries
 

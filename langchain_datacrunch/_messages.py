@@ -23,7 +23,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from datacrunch_tgi import Answer, StreamEvent, Token
-from datacrunch_tgi._integration._finish_reasons import finish_reasons
+from datacrunch_tgi._integration import finish_reasons
 from langchain_datacrunch._outputs import llm_output, response_metadata
 from langchain_datacrunch._tools import ToolAnswer
 

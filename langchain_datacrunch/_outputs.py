@@ -30,7 +30,7 @@ from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 from pydantic import BaseModel
 
 from datacrunch_tgi import Answer, StreamEvent, Token
-from datacrunch_tgi._integration._finish_reasons import finish_reasons
+from datacrunch_tgi._integration import finish_reasons
 
 
 def to_generation(answer: Answer, model: str) -> Generation:

@@ -22,7 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
 
 from datacrunch_tgi import Answer, ArgumentError, StreamEvent
-from datacrunch_tgi._protocol._answer import ChatPrompt
+from datacrunch_tgi._integration import ChatPrompt
 from datacrunch_tgi._structured import partial_text, read, validator
 from datacrunch_tgi._tools import Delta, ToolCallReader, ToolRequest
 from langchain_datacrunch._structured import full_schema

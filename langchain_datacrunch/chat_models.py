@@ -21,10 +21,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import BaseModel
 
 from datacrunch_tgi import Answer, ArgumentError, ChatTemplate
-from datacrunch_tgi._integration._chat import ChatEndpoint
-from datacrunch_tgi._protocol._parameters import ParameterFields
-from datacrunch_tgi._settings import SettingsFields
-from datacrunch_tgi._signatures import with_arguments, with_documented_fields
+from datacrunch_tgi._integration import (
+    ChatEndpoint,
+    ParameterFields,
+    SettingsFields,
+    with_arguments,
+    with_documented_fields,
+)
 from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments
 from langchain_datacrunch._endpoint import LangChainEndpoint, without_habits
 from langchain_datacrunch._errors import map_errors

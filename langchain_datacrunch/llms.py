@@ -16,10 +16,13 @@ from langchain_core.outputs import GenerationChunk, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
 from langchain_core.runnables import RunnableConfig
 
-from datacrunch_tgi._integration._warnings import warn_once
-from datacrunch_tgi._protocol._parameters import ParameterFields
-from datacrunch_tgi._settings import SettingsFields
-from datacrunch_tgi._signatures import with_arguments, with_documented_fields
+from datacrunch_tgi._integration import (
+    ParameterFields,
+    SettingsFields,
+    warn_once,
+    with_arguments,
+    with_documented_fields,
+)
 from langchain_datacrunch._arguments import CompletionCall, DataCrunchLLMArguments
 from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._outputs import (

@@ -8,7 +8,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.prompts import BasePromptTemplate
 from llama_index.core.types import BaseOutputParser, PydanticProgramMode
 
-from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments, EndpointArguments
+from datacrunch_tgi._integration import CallArguments, ChatArguments, EndpointArguments
 
 
 class DataCrunchArguments(EndpointArguments, ChatArguments, total=False):

@@ -12,7 +12,7 @@ from llama_index.core.llms.callbacks import (
 )
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._integration._habits import with_checked_arguments
+from datacrunch_tgi._integration import with_checked_arguments
 from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 _OWN_ARGUMENTS = frozenset({"prompt", "formatted", "messages"})

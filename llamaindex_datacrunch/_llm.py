@@ -24,11 +24,14 @@ from llama_index.core.llms import CustomLLM
 from pydantic import model_validator
 
 from datacrunch_tgi import Answer, StreamEvent
-from datacrunch_tgi._integration._warnings import warn_without_usage
-from datacrunch_tgi._protocol._call import OnRetry
-from datacrunch_tgi._protocol._parameters import ParameterFields
-from datacrunch_tgi._settings import SettingsFields
-from datacrunch_tgi._signatures import with_arguments, with_documented_fields
+from datacrunch_tgi._integration import (
+    OnRetry,
+    ParameterFields,
+    SettingsFields,
+    warn_without_usage,
+    with_arguments,
+    with_documented_fields,
+)
 from datacrunch_tgi._tools import ToolRequest
 from llamaindex_datacrunch._arguments import ChatCall, CompletionCall, DataCrunchArguments
 from llamaindex_datacrunch._events import chat_events, completion_events

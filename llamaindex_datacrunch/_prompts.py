@@ -18,8 +18,7 @@ from pydantic import model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi._chat import check, in_words
-from datacrunch_tgi._integration._chat import ChatEndpoint
-from datacrunch_tgi._integration._warnings import warn_once
+from datacrunch_tgi._integration import ChatEndpoint, warn_once
 from datacrunch_tgi._tools import ToolRequest
 from llamaindex_datacrunch._messages import to_dicts
 from llamaindex_datacrunch._tools import TOOL_ARGUMENTS

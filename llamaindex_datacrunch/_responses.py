@@ -23,7 +23,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from datacrunch_tgi import Answer, StreamEvent, Token
-from datacrunch_tgi._integration._finish_reasons import finish_reasons
+from datacrunch_tgi._integration import finish_reasons
 
 _NOT_DUMPED: dict[str, Any] = {"text": True, "usage": True}
 _NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tokens"}}

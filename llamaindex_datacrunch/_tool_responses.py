@@ -14,8 +14,7 @@ from typing import Any, cast
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
 from datacrunch_tgi import Answer, StreamEvent
-from datacrunch_tgi._integration._finish_reasons import finish_reasons
-from datacrunch_tgi._protocol._answer import ChatPrompt
+from datacrunch_tgi._integration import ChatPrompt, finish_reasons
 from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
 from llamaindex_datacrunch._responses import chat, chat_chunk
 

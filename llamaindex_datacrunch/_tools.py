@@ -23,7 +23,7 @@ from llama_index.core.tools import BaseTool
 from pydantic import ConfigDict
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
-from datacrunch_tgi._errors import LONGEST_MESSAGE, truncate
+from datacrunch_tgi._integration import LONGEST_MESSAGE, truncate
 
 _FORCE = "Pass tool_required=True to require a call, or use a model trained for tools."
 TOOL_ARGUMENTS = frozenset(

@@ -10,8 +10,7 @@ from llama_index.core.constants import DEFAULT_CONTEXT_WINDOW
 from pydantic import Field, model_validator
 
 from datacrunch_tgi import ArgumentError, Info, MalformedResponseError
-from datacrunch_tgi._integration._endpoint import Endpoint
-from datacrunch_tgi._protocol._parameters import MAX_NEW_TOKENS
+from datacrunch_tgi._integration import MAX_NEW_TOKENS, Endpoint
 
 _BEFORE = "\0"
 """Put before a text; it never merges with the text into one token."""
