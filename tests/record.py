@@ -23,18 +23,16 @@ from vcr.serializers import yamlserializer
 TESTS = Path(__file__).parent
 CASSETTES = TESTS / "cassettes"
 RECORDINGS = TESTS / "recordings"
-SERVERS = ("fork-1.1.1", "tgi-3.3.7")
-NAMES = [
-    f"{name}{suffix}"
-    for name in ("ask-stop", "chain-stop", "rag-stop", "chat-turns", "japanese-cut-5")
-    for suffix in ("", "-stream")
-]
+ANSWERS = ("ask-stop", "chain-stop", "rag-stop", "chat-turns", "japanese-cut-5")
+TOOLS = ("tools-any-of", "tools-calls", "tools-cut", "tools-no-arguments")
+SERVERS = {"fork-1.1.1": ANSWERS, "tgi-3.3.7": (*ANSWERS, *TOOLS)}
+"""The recordings of each server, streamed and not."""
 HOST = "http://endpoint.invalid"
 
 
 def recorded(server: str) -> Iterator[tuple[str, Request, dict[str, Any]]]:
     """Read the recordings of one server."""
-    for name in NAMES:
+    for name in (f"{name}{suffix}" for name in SERVERS[server] for suffix in ("", "-stream")):
         exchange = json.loads((RECORDINGS / server / f"{name}.json").read_text(encoding="utf-8"))
         response = exchange["response"]
         body = "".join(chunk["text"] for chunk in response["chunks"]).encode()

@@ -37,7 +37,7 @@ def test_a_cassette_holds_what_the_real_server_was_asked_and_said(
     tmp_path: Path, recordings: dict[str, dict[str, Any]]
 ) -> None:
     cassettes = record(tmp_path)
-    assert len(cassettes) == 20
+    assert len(cassettes) == 28
     for name, interaction in cassettes.items():
         exchange = recordings[name]
         assert json.loads(interaction["request"]["body"]) == exchange["request"]["json"]

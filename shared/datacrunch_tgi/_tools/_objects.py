@@ -11,7 +11,9 @@ from datacrunch_tgi._tools._source import Source, Steps
 _NAMES = ("name", "tool_name")
 _ARGUMENTS = ("arguments", "parameters")
 _IDS = ("id", "tool_call_id")
-_KEYS = (*_NAMES, *_ARGUMENTS, *_IDS, "type", "function")
+_NESTED = ("function", "tool")
+"""Keys of an object around the name and the arguments, as OpenAI has it."""
+_KEYS = (*_NAMES, *_ARGUMENTS, *_IDS, *_NESTED, "type")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -59,8 +61,8 @@ def read_object(context: Context, *, marked: bool, key: str | None = None) -> St
                 continue
             key = yield from read_key(source)
         yield from source.space()
-        if key == "function" and (yield from source.literal("{")):
-            depth += 1  # as in OpenAI's API
+        if key in _NESTED and (yield from source.literal("{")):
+            depth += 1
         elif key in _ARGUMENTS:
             complete = yield from _read_arguments(context, call)
             if not complete:

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, StructuredOutputError, truncate
-from datacrunch_tgi._structured import grammar_of, instructions
+from datacrunch_tgi._structured import check_schema, grammar_of, instructions
 from datacrunch_tgi._tools._formats import REASONING, ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
 
@@ -237,8 +237,18 @@ def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
     if not isinstance(parameters, Mapping) or parameters.get("type", "object") != "object":  # pyright: ignore[reportUnknownMemberType]  # JSON
         rule = "parameters must be the JSON schema of an object"
         raise ArgumentError(where, rule, value=repr(function["name"]))
+    try:
+        _check_schema(json.dumps(parameters, default=repr))
+    except ArgumentError as error:
+        rule = f"parameters: {error.rule}"
+        raise ArgumentError(where, rule, value=repr(function["name"])) from None
     function["parameters"] = parameters
     return {**tool, "type": "function", "function": function}
+
+
+@lru_cache(256)  # an agent sends the same tools with every call, and a check takes milliseconds
+def _check_schema(schema: str) -> None:
+    check_schema(json.loads(schema))
 
 
 def _choice(given: ToolChoice, names: Sequence[str]) -> str:
