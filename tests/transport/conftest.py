@@ -90,6 +90,7 @@ class Peer:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.is_secure = isinstance(sock, ssl.SSLSocket)
         self.received: Received
         self._file = sock.makefile("rb")
 
@@ -114,7 +115,7 @@ class Peer:
 
     def reset(self) -> None:
         """Break the connection as a crash does; of TLS a reset would overtake what was sent."""
-        if not isinstance(self.sock, ssl.SSLSocket):
+        if not self.is_secure:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
@@ -145,6 +146,7 @@ class Server:
         self.scripts = scripts
         self.requests: list[Received] = []
         self.ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.receive: Callable[[Peer], bool] = Peer.receive
         self.accepted = self.open = self.most_open = 0
         self._tls = tls
         self._lock = threading.Lock()
@@ -192,7 +194,7 @@ class Server:
             if self._tls:
                 peer = Peer(self._tls(sock))
             self._peers.append(peer)
-            while peer.receive():
+            while self.receive(peer):
                 with self._lock:
                     script = self.scripts[min(len(self.requests), len(self.scripts) - 1)]
                     self.requests.append(peer.received)

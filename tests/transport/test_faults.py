@@ -1,5 +1,6 @@
 """Whatever a server or the network does is an answer or a typed error that tells what a user needs."""
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable
@@ -136,6 +137,7 @@ def then(*data: bytes, reset: bool = False) -> Callable[[Any], None]:
     return script
 
 
+GZIP = gzip.compress(b'{"generated_text": "Hi you"}')
 GARBAGE = b'{"generated_text'
 BROKEN = [
     Case("closed-before-head", lambda _: then(), DisconnectedError, requests=2),
@@ -151,6 +153,13 @@ BROKEN = [
         text="Hi",
         routes=("stream",),
     ),
+    Case("broken-chunk", lambda http: http.head() + http.chunk(http.event("Hi")) + b"no size\r\n", DisconnectedError, text="Hi", routes=("stream",)),
+    Case("broken-first-chunk", lambda http: http.head() + b"no size\r\n", DisconnectedError, requests=2),
+    Case("two-codings", lambda http: http.response(200, b"x", content_encoding="gzip, gzip"), MalformedResponseError),
+    Case("unknown-coding", lambda http: http.response(200, b"x", content_encoding="br"), MalformedResponseError),
+    Case("cut-gzip", lambda http: http.response(200, GZIP[:-9], content_encoding="gzip"), MalformedResponseError, reusable=True, routes=("generate",)),
+    Case("two-gzips", lambda http: http.response(200, GZIP + GZIP, content_encoding="gzip"), MalformedResponseError, routes=("generate",)),
+    Case("short-body", lambda http: then(http.response(200, b"{}", content_length="99")), DisconnectedError, requests=2),
     Case("no-last-event", lambda http: http.stream(http.event("Hi")), DisconnectedError, text="Hi", reusable=True, routes=("stream",)),
     Case("no-event", lambda http: http.stream(b":\n\n"), DisconnectedError, requests=2, reusable=True, routes=("stream",)),
     Case("garbage", lambda http: http.response(200, GARBAGE), MalformedResponseError, reusable=True, routes=("generate",)),

@@ -163,6 +163,9 @@ class SocketStream:
         while rest:
             if time.monotonic() >= end:
                 raise TimeoutError("timed out")
+            # Once sending has failed, TLS cannot read what the other side said before it left.
+            if self.is_secure and is_readable(self._sock) and self._has_early():
+                return False
             try:
                 rest = rest[self._sock.send(rest) :]
             except (BlockingIOError, ssl.SSLWantWriteError):
@@ -170,6 +173,8 @@ class SocketStream:
                     return False
             except ssl.SSLWantReadError:
                 self._wait(end, read=True)
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+                raise ConnectionResetError("the connection was closed") from error
         return True
 
     def is_usable(self) -> bool:
