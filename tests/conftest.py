@@ -1,6 +1,7 @@
 """What all tests share: a clean environment, recordings, cassettes, and a socket that says what it is told."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import pytest
 from vcr.cassette import Cassette
 
 from datacrunch_tgi.testing import ScriptedToken
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+"""The model is so small that numpy's threads would wait for each other; read when numpy is imported."""
 
 TESTS = Path(__file__).parent
 RECORDINGS = TESTS / "recordings"
