@@ -173,7 +173,8 @@ def _image_url(kind: str, block: Mapping[str, Any]) -> str | None:
     """Return the URL of an image in LangChain's, OpenAI's or Anthropic's form; None for anything else."""
     if kind in ("image_url", "input_image"):
         image: Any = block.get("image_url")
-        return str(cast("Any", image)["url"] if isinstance(image, Mapping) else image)
+        url: Any = cast("Any", image).get("url") if isinstance(image, Mapping) else image
+        return url if isinstance(url, str) else None
     source: Any = block.get("source", block)
     if kind != "image" or not isinstance(source, Mapping):
         return None

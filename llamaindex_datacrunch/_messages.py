@@ -44,7 +44,7 @@ def to_dicts(messages: Sequence[ChatMessage], *, images: bool = False) -> list[M
         try:
             found.append(_to_dict(message, images=images))
         except ArgumentError as error:
-            value = f"{error.value} from {message.role.value}"
+            value = f"{error.value or 'image block'} from {message.role.value}"
             raise ArgumentError(f"messages[{place}]", error.rule, value=value) from None
     return found
 

@@ -92,8 +92,10 @@ class Prompts(ChatEndpoint, LLM):
             messages = [ChatMessage(role=MessageRole.SYSTEM, content=instructions), *messages]
         if self._has_own_functions and self.messages_to_prompt:
             return self.messages_to_prompt(messages)
-        sent = to_dicts(messages)
+        sent = to_dicts(messages, images=self._reads_images)
         check("messages", sent)
+        if any(isinstance(one["content"], list) for one in sent):
+            raise ArgumentError("chat_template", "is required to send images")
         warn_once(
             f"no chat template is known for model {self.model!r}, so chats are sent as 'user: …'; set "
             "chat_template (a name, a path or Jinja text) or messages_to_prompt, or call "

@@ -151,7 +151,7 @@ def test_a_folder_that_is_called_so_does_not_hide_a_format(
         ),
         (
             {"chat_template_json": {"chat_template": [{"name": "a", "template": "b"}]}},
-            "holds no chat",
+            "has no chat template",
         ),
         (
             {"chat_template_jinja": OWN, "tokenizer_config_json": {"bos_token": True}},

@@ -73,6 +73,8 @@ async def test_an_answer_of_another_provider_goes_back_as_text_and_calls(
     [
         (HumanMessage([{"type": "audio", "base64": "AA=="}]), "'audio'"),
         (HumanMessage([{"type": "file", "url": "http://x"}]), "'file'"),
+        (HumanMessage([{"type": "image_url", "image_url": {}}]), "'image_url'"),
+        (HumanMessage([{"type": "image", "file_id": "f"}]), "'image'"),
         (HumanMessage([{"type": "image", "url": "http://x/a.png"}]), "supports_images"),
     ],
 )

@@ -200,4 +200,7 @@ def test_what_is_no_image_is_refused_before_it_is_sent(endpoint: EmulatedEndpoin
     for wrong in (ImageBlock(image=b"GIF, or not"), ImageBlock()):
         with pytest.raises(ArgumentError, match=r"messages\[0\]"):
             llm.chat([ChatMessage(role="user", blocks=[wrong])])
+    without_template = DataCrunch(base_url=endpoint.url, supports_images=True)
+    with pytest.raises(ArgumentError, match="chat_template: is required to send images"):
+        without_template.chat([ChatMessage(role="user", blocks=[ImageBlock(image=PNG)])])
     assert not endpoint.requests

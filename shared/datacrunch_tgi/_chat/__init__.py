@@ -4,10 +4,11 @@ messages ─▶ fallbacks ─▶ placeholders, to see what a template does ─�
                                                                     (control tokens)
 """
 
-from datacrunch_tgi._chat._fallbacks import check, is_continued
 from datacrunch_tgi._chat._files import reads_images
 from datacrunch_tgi._chat._images import image_data_url, image_markdown
-from datacrunch_tgi._chat._template import ChatTemplate, ControlTokenWarning
+from datacrunch_tgi._chat._messages import check, is_continued
+from datacrunch_tgi._chat._template import ChatTemplate
+from datacrunch_tgi._chat._texts import ControlTokenWarning
 from datacrunch_tgi._chat._tool_messages import in_words
 
 __all__ = [

@@ -4,45 +4,13 @@ unchanged ─▶ tool calls in other forms ─▶ neighbours merged ─▶ an em
     ─▶ system messages as user messages ─▶ tool calls as text ─▶ everything in one user message
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from datacrunch_tgi._chat._texts import Message
 from datacrunch_tgi._chat._tool_messages import in_words, variants
-from datacrunch_tgi._errors import ArgumentError
 
 Chat = list[Message]
-
-
-def check(name: str, given: object) -> None:
-    """Check messages or tools.
-
-    Raises:
-        ArgumentError: It is not a list of dictionaries, or there is no message.
-    """
-    items = cast("Sequence[object]", given) if isinstance(given, Sequence) else [None]
-    if not all(isinstance(item, Mapping) for item in items):
-        raise ArgumentError(name, "must be a list of dictionaries")
-    if name == "messages" and not given:
-        raise ArgumentError(name, "must not be empty")
-
-
-def is_continued(chat: Sequence[Message]) -> bool:
-    """Whether the answer continues the last message: an assistant's, unless it calls tools."""
-    return chat[-1].get("role") == "assistant" and not chat[-1].get("tool_calls")
-
-
-def with_instructions(chat: Sequence[Message], instructions: str) -> Chat:
-    """Add instructions to the system message; insert one if there is none."""
-    first = chat[0]
-    if first.get("role") != "system":
-        return [{"role": "system", "content": instructions}, *chat]
-    content = first.get("content") or ""
-    if isinstance(content, str):
-        content = f"{content}\n\n{instructions}" if content else instructions
-    else:
-        content = [*content, {"type": "text", "text": f"\n\n{instructions}"}]
-    return [{**first, "content": content}, *chat[1:]]
 
 
 def fallbacks(

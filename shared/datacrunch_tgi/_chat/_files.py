@@ -4,12 +4,13 @@ The functions return keyword arguments for `ChatTemplate`.
 """
 
 import json
+import os
 import re
 import tomllib
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -19,9 +20,23 @@ _TEMPLATES = Path(__file__).with_name("templates")
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
-def is_name(name: str) -> bool:
-    """Return whether a bundled template has this name."""
-    return _letters(name) in _names()
+def find(given: object) -> dict[str, Any]:
+    """Read the template that is given as a name, a model's name, a path or Jinja text.
+
+    Raises:
+        ArgumentError: It is none of these.
+    """
+    if not isinstance(given, str | os.PathLike):
+        rule = "must be a ChatTemplate, a name, a path or Jinja text"
+        raise ArgumentError("chat_template", rule, value=repr(given))
+    path = cast("str | os.PathLike[str]", given)
+    if isinstance(path, str) and ("{{" in path or "{%" in path):
+        return {"template": path}
+    if isinstance(path, str) and _letters(path) in _names():
+        return named(path)
+    if not isinstance(path, str) or os.path.exists(path):  # noqa: PTH110 -- it may be any text
+        return read(Path(path))
+    return named(name_for(path) or path)
 
 
 def names() -> tuple[str, ...]:

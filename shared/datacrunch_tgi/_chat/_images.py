@@ -4,9 +4,7 @@ import base64
 import binascii
 import re
 import secrets
-from typing import Any, cast
 
-from datacrunch_tgi._chat._texts import Message
 from datacrunch_tgi._errors import ArgumentError
 
 MAX_IMAGE_BYTES = 1_400_000
@@ -88,34 +86,3 @@ class Inserts:
             return prompt
         pattern = rf"insert-{self._key}-(\d+);"
         return re.sub(pattern, lambda found: self._texts[int(found[1])], prompt)
-
-
-def with_images(message: Message, inserts: Inserts, *, supported: bool) -> Message:
-    """Replace image blocks by text blocks.
-
-    Raises:
-        ArgumentError: A block is neither text nor an image, or the model reads no images.
-    """
-    content = message.get("content")
-    if not isinstance(content, list):
-        return message
-    given = cast("list[Any]", content)  # type: ignore[redundant-cast]  # pyright needs it
-    blocks = [_block(block, inserts, supported=supported) for block in given]
-    return message if blocks == content else {**message, "content": blocks}
-
-
-def _block(block: Any, inserts: Inserts, *, supported: bool) -> Any:
-    if isinstance(block, str):
-        return block
-    kind: Any = block.get("type")
-    if kind == "text":
-        return block
-    if kind != "image_url":
-        rule = f"content of type {kind!r} is not supported; only text and image_url are"
-        raise ArgumentError("messages", rule)
-    if not supported:
-        rule = "has an image, but this model reads text only; set supports_images=True if it reads images"
-        raise ArgumentError("messages", rule)
-    url: Any = block["image_url"]
-    url = url if isinstance(url, str) else url["url"]
-    return {"type": "text", "text": inserts.add(image_markdown(url))}

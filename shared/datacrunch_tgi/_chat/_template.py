@@ -11,20 +11,21 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from datacrunch_tgi._chat import _files
-from datacrunch_tgi._chat._fallbacks import check, fallbacks, is_continued, with_instructions
-from datacrunch_tgi._chat._images import MARKDOWN, Inserts, with_images
+from datacrunch_tgi._chat._fallbacks import fallbacks
+from datacrunch_tgi._chat._images import MARKDOWN, Inserts
+from datacrunch_tgi._chat._messages import check, is_continued, to_chat, with_instructions
 from datacrunch_tgi._chat._texts import (
+    ControlTokenWarning,
     Message,
     Placeholders,
     control_tokens,
-    defuse,
-    has_injected_tokens,
+    render_safely,
 )
 from datacrunch_tgi._chat._tool_messages import (
     in_call_order,
@@ -39,10 +40,6 @@ LOGGER = logging.getLogger("datacrunch_tgi")
 
 _BEGIN = r"<s>|<bos>|<\|begin_of_text\|>"
 """First token of a prompt, for templates that write it out instead of using `bos_token`."""
-
-
-class ControlTokenWarning(UserWarning):
-    """Control tokens in the texts of a conversation were neutralised."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,18 +82,7 @@ class ChatTemplate:
         Raises:
             ArgumentError: The argument is none of these.
         """
-        if isinstance(given, ChatTemplate):
-            return given
-        if not isinstance(given, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance] -- not everybody uses a type checker
-            rule = "must be a ChatTemplate, a name, a path or a Jinja text"
-            raise ArgumentError("chat_template", rule, value=repr(given))
-        if isinstance(given, str) and ("{{" in given or "{%" in given):
-            return cls(given)
-        if isinstance(given, str) and _files.is_name(given):
-            return cls.named(given)
-        if not isinstance(given, str) or os.path.exists(given):  # noqa: PTH110 -- it may be any text
-            return cls.from_file(given)
-        return cls.for_model(given) or cls.named(given)
+        return given if isinstance(given, ChatTemplate) else cls(**_files.find(given))
 
     @classmethod
     def named(cls, name: str) -> "ChatTemplate":
@@ -244,10 +230,9 @@ class ChatTemplate:
             ArgumentError: The template accepts no variant of the conversation, or a block is not
                 supported.
         """
-        check("messages", messages)
         check("tools", tools or ())
         inserts = Inserts()
-        chat = [with_images(one, inserts, supported=images) for one in in_call_order(messages)]
+        chat = in_call_order(to_chat(messages, inserts, images=images))
         if tools and not self.takes_tools:
             words = ToolRequest.of(tools, tool_format=WORDS, in_words=True).instructions
             tools, instructions = None, "\n\n".join(filter(None, (words, instructions)))
@@ -259,12 +244,10 @@ class ChatTemplate:
         continued, refusals = is_continued(chat), list[ArgumentError]()
         for change, form in fallbacks(chat, own_calls(self.tool_text, inserts)):
             defused = set[str]()
-            allowed = None if allow_control_tokens else defused
             try:
                 prompt = template._prompt(  # noqa: SLF001 -- of the same class
-                    form,
-                    tools or None,
-                    allowed,
+                    (form, tools or None),
+                    None if allow_control_tokens else defused,
                     images=images,
                     continued=continued and is_continued(form),
                 )
@@ -283,26 +266,18 @@ class ChatTemplate:
 
     def _prompt(
         self,
-        chat: Sequence[Message],
-        tools: Any,
+        given: tuple[Sequence[Message], Any],
         defused: set[str] | None,
         *,
         images: bool,
         continued: bool,
     ) -> str:
-        numbers = Placeholders()
-        numbered, numbered_tools = numbers.put(chat), numbers.put(tools, "function")
-        harmless = self.render(numbered, tools=numbered_tools, continue_final_message=continued)
-        if lost := numbers.lost(harmless):
-            roles = [one.get("role") for one in numbered if any(n in repr(one) for n in lost)]
-            rule = f"leaves out what the {roles[0]} says" if roles else "has no place for tools"
-            raise ArgumentError("messages" if roles else "tools", f"the chat template {rule}")
-        tokens = self._tokens(tools, numbers.around(harmless), [MARKDOWN] if images else [])
-        if defused is not None:
-            chat, tools = defuse((chat, tools), tokens, defused)
-        text = self.render(chat, tools=tools, continue_final_message=continued)
-        if defused is not None and has_injected_tokens(text, harmless, tokens):
-            raise ArgumentError("messages", "the chat template joins their parts to control tokens")
+        text, harmless = render_safely(
+            partial(self.render, continue_final_message=continued),
+            partial(self._tokens, given[1], more=[MARKDOWN] if images else []),
+            given,
+            defused,
+        )
         begin = re.match(re.escape(self.bos_token) if self.bos_token else _BEGIN, harmless)
         return text.removeprefix(begin[0]) if begin else text
 
@@ -315,7 +290,6 @@ class ChatTemplate:
 
     @cached_property
     def _around_roles(self) -> list[str]:
-        """Text that the template puts around a message of each role."""
         return [*self._around("user", "assistant"), *self._around("system", "user")]
 
     def _around(self, *roles: str) -> list[str]:

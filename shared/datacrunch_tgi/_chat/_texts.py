@@ -7,10 +7,17 @@ after its first character.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
+from datacrunch_tgi._errors import ArgumentError
+
 Message = Mapping[str, Any]
+
+
+class ControlTokenWarning(UserWarning):
+    """Warns that control tokens in messages were neutralised."""
+
 
 _KNOWN = (
     r"</?s>|<(?:unk|pad|bos|eos)>|<</?SYS>>|<(?:start|end)_of_turn>"
@@ -58,12 +65,6 @@ def defuse(value: Any, tokens: re.Pattern[str], names: set[str]) -> Any:
     return _changed(value, change)
 
 
-def has_injected_tokens(text: str, harmless: str, tokens: re.Pattern[str]) -> bool:
-    """Return whether a prompt has control tokens that it lacks with placeholders for texts."""
-    ours, theirs = (Counter(token[0] for token in tokens.finditer(one)) for one in (harmless, text))
-    return bool(theirs - ours)
-
-
 class Placeholders:
     """Numbers instead of texts, to see what a template does with each text.
 
@@ -101,6 +102,45 @@ class Placeholders:
     def around(self, text: str) -> list[str]:
         """Return the text before, between and after the placeholders."""
         return self._MARK.split(text)
+
+
+def render_safely(
+    render: Callable[..., str],
+    control_tokens_of: Callable[[Sequence[str]], re.Pattern[str]],
+    given: tuple[Sequence[Message], Any],
+    defused: set[str] | None,
+) -> tuple[str, str]:
+    """Render a conversation of which nothing is lost, and no text becomes a control token.
+
+    Args:
+        render: Called with messages and `tools`.
+        control_tokens_of: Returns their pattern; called with what the template writes around texts.
+        given: Messages, and tools or None.
+        defused: The set to add neutralised control tokens to; None if they are allowed.
+
+    Returns:
+        The prompt, and the same prompt with placeholders for the conversation's texts.
+
+    Raises:
+        ArgumentError: The template leaves out a text, or makes a control token of several.
+    """
+    chat, tools = given
+    numbers = Placeholders()
+    numbered, numbered_tools = numbers.put(chat), numbers.put(tools, "function")
+    harmless = render(numbered, tools=numbered_tools)
+    if lost := numbers.lost(harmless):
+        roles = [one.get("role") for one in numbered if any(n in repr(one) for n in lost)]
+        rule = f"leaves out what the {roles[0]} says" if roles else "has no place for tools"
+        raise ArgumentError("messages" if roles else "tools", f"the chat template {rule}")
+    if defused is None:
+        return render(chat, tools=tools), harmless
+    tokens = control_tokens_of(numbers.around(harmless))
+    chat, tools = defuse(given, tokens, defused)
+    text = render(chat, tools=tools)
+    ours, theirs = (Counter(token[0] for token in tokens.finditer(one)) for one in (harmless, text))
+    if theirs - ours:
+        raise ArgumentError("messages", "the chat template joins their parts to control tokens")
+    return text, harmless
 
 
 def _changed(value: Any, change: Callable[..., str], *path: str) -> Any:

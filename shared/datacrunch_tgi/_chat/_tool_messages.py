@@ -6,7 +6,7 @@ the role `tool` with `tool_call_id`.
 
 import json
 import string
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, cast
@@ -128,11 +128,15 @@ def in_words(chat: Chat) -> Chat:
 
 
 def _calls(message: Message) -> list[dict[str, Any]]:
-    calls = cast("list[dict[str, Any]]", message.get("tool_calls") or [])
-    functions = [cast("Message", call.get("function") or {}) for call in calls]
-    if not all(function.get("name") for function in functions):
-        raise ArgumentError("messages", "a tool call must have function.name")
-    return calls
+    calls: Any = message.get("tool_calls") or []
+    functions = [_get(call, "function") for call in calls]
+    if not isinstance(calls, list | tuple) or not all(_get(one, "name") for one in functions):
+        raise ArgumentError("messages", "tool calls must be dictionaries with function.name")
+    return list(cast("Sequence[dict[str, Any]]", calls))
+
+
+def _get(entry: Any, name: str) -> Any:
+    return cast("Message", entry).get(name) if isinstance(entry, Mapping) else None
 
 
 def _with_calls(message: Message, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Message:
