@@ -110,7 +110,7 @@ class Structured(LLM):
         Raises:
             datacrunch_tgi.StructuredOutputError: The answer does not match the class; its `text` is the
                 answer.
-            datacrunch_tgi.DataCrunchError: There is no answer; its class says why.
+            datacrunch_tgi.DataCrunchError: The call failed.
         """
         _started(output_cls, prompt, prompt_args)
         program = self._program(output_cls, prompt)

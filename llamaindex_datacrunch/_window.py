@@ -36,7 +36,7 @@ class Window(Endpoint):
         """Request the server's limits (`/info`), and return a copy of this model with those limits.
 
         Its `context_window` is `max_total_tokens`, or the sum of `max_input_tokens` and `max_tokens` if
-        that is less. Unless `max_tokens` is set, it becomes what the server leaves beside its longest
+        that is less. Unless `max_tokens` is set, it becomes the server's limit minus its longest
         prompt, and at least 512. If no chat template is set or known for this model's name, the copy uses
         the one for the model that the server reports.
 

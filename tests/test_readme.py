@@ -11,7 +11,14 @@ from datacrunch_tgi._settings import SETTINGS
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-CLASSES = ("Client", "EmulatedEndpoint", "DataCrunchLLM", "ChatDataCrunch", "DataCrunch")
+CLASSES = (
+    "run_sync",
+    "Client",
+    "EmulatedEndpoint",
+    "DataCrunchLLM",
+    "ChatDataCrunch",
+    "DataCrunch",
+)
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -43,6 +50,7 @@ def test_the_snippets_show_each_class() -> None:
         "DataCrunch",
         "Client",
         "ChatDataCrunch",
+        "run_sync",
         "EmulatedEndpoint",
     ]
 

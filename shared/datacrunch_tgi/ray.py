@@ -40,10 +40,10 @@ CPUS = 0.25
 
 
 class Dataset(Protocol):
-    """What is used of a `ray.data.Dataset`."""
+    """The part of `ray.data.Dataset` that is used."""
 
     def repartition(self, *, target_num_rows_per_block: int) -> Any:
-        """Return the dataset in blocks of so many rows."""
+        """Return the dataset in blocks of this number of rows."""
         ...
 
 
@@ -53,9 +53,9 @@ DatasetT = TypeVar("DatasetT", bound=Dataset)
 class Generate:
     """Callable class for `ray.data.Dataset.map_batches`, which answers the rows of a batch.
 
-    Each actor has a client of its own. Its requests at a time are its share of `concurrency`, so that
-    all actors together stay within it. A row that fails comes out with an `error`; nothing is raised
-    for it. `with_answers` is the shorter way, and limits what a killed actor repeats to a few rows.
+    Each actor has its own client and its share of `concurrency`, so that all actors together stay within
+    it. A row that fails is returned with an `error`; nothing is raised. `with_answers` is shorter, and
+    limits the work that is repeated for a killed actor to a few rows.
 
     Example:
         ```python
@@ -68,13 +68,13 @@ class Generate:
         ```
 
     Args:
-        client: What to generate with. Several are used evenly. Default: `AsyncClient()`, made of the
-            variables of the worker's environment. No representation of a client shows its key.
+        client: Client, or several clients that are used evenly. Default: `AsyncClient()`, configured by the
+            worker's environment. The repr of a client does not show its key.
         actors: Number of actors, or the largest number that the pool may grow to.
         **options: See `datacrunch_tgi.batch.BatchFields`.
 
     Raises:
-        ArgumentError: Names the option, its value and the rule that it breaks.
+        ArgumentError: An option is invalid. The error names it, its value and the rule.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Generate:
 
         Returns:
             A `pyarrow.Table` of its columns and `text`, `finish_reason`, `usage`, `seed` and `error`;
-            `details`, as JSON, where the run's parameters ask for them.
+            `details`, as JSON, if the run's parameters request them.
         """
         table = _as_table(batch)
         answers = await self._connected()
@@ -139,19 +139,19 @@ def with_answers(
     rows_per_block: int | None = None,
     **options: Unpack[BatchOptions],
 ) -> DatasetT:
-    """Return a dataset with the answers to the rows of another one. Nothing is sent until it is used.
+    """Return a dataset with an answer for each row of another one. Nothing is sent until it is used.
 
     Args:
-        dataset: A `ray.data.Dataset` whose rows have `inputs` or `messages`, perhaps `parameters`, and
-            any other columns.
+        dataset: A `ray.data.Dataset` whose rows have `inputs` or `messages`, optionally `parameters`, and any
+            other columns.
         client: As for `Generate`.
         actors: Number of actors.
-        rows_per_block: Rows that one task answers. Of an actor that is killed, four tasks are repeated.
-            Default: an actor's requests at a time.
+        rows_per_block: Number of rows in a task. Four tasks are repeated for an actor that is killed.
+            Default: an actor's share of `concurrency`.
         **options: See `datacrunch_tgi.batch.BatchFields`. `concurrency` is that of all actors together.
 
     Raises:
-        ArgumentError: Names the option, its value and the rule that it breaks.
+        ArgumentError: An option is invalid. The error names it, its value and the rule.
     """
     if (template := options.get("chat_template")) is not None:
         options["chat_template"] = ChatTemplate.of(template)  # workers may not have the file

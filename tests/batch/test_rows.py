@@ -212,7 +212,7 @@ def test_columns_that_cannot_be_told_apart_are_refused() -> None:
     """Unknown roles, and two output columns of one name."""
     with pytest.raises(ArgumentError, match="did you mean 'inputs'"):
         Columns({"input": "question"})
-    with pytest.raises(ArgumentError, match="name of its own"):
+    with pytest.raises(ArgumentError, match="must differ from the names"):
         Columns({"text": "error"})
 
 

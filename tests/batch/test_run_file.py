@@ -266,7 +266,7 @@ async def test_a_bad_line_is_a_failed_row(
     assert "must be an object, not list" in errors[1]
     assert "there is no prompt" in errors[2]
     assert "top_p=7" in errors[3]
-    assert "NaN is no number in JSON" in errors[4]
+    assert "NaN is not a JSON number" in errors[4]
     assert "is not UTF-8" in errors[5]
     assert not any("sesame" in error for error in errors)
     assert (summary.answered, summary.failed) == (2, 6)
@@ -302,7 +302,7 @@ async def test_strict_refuses_bad_rows_before_the_first_request(
         await batch(endpoint, source, tmp_path / "out.jsonl", strict=True)
 
     message = str(refused.value)
-    assert "25 rows are not valid: in.jsonl, line 2: inputs: there is no prompt" in message
+    assert "25 rows are invalid: in.jsonl, line 2: inputs: there is no prompt" in message
     assert "line 21" in message
     assert "line 22" not in message
     assert message.endswith("; and 5 more")
@@ -316,7 +316,7 @@ async def test_strict_refuses_bad_rows_before_the_first_request(
     [
         ("in.jsonl", "in.jsonl", "must not be the source"),
         ("in.jsonl", "link.jsonl", "must not be the source"),
-        ("in.jsonl", "other.jsonl", "exists, and no journal of it"),
+        ("in.jsonl", "other.jsonl", "exists, but has no journal"),
         ("in.jsonl", "out.txt", "must end with .jsonl, .csv or .parquet"),
         ("in.txt", "out.jsonl", "must end with .jsonl, .csv or .parquet"),
         ("nothing.jsonl", "out.jsonl", "is not a file"),

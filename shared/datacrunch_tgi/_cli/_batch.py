@@ -65,11 +65,11 @@ def _batch_options() -> Iterator[Option]:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="File to write: .jsonl, .csv or .parquet. A journal stands beside it.",
+    help="File to write: .jsonl, .csv or .parquet. A journal file is kept next to it.",
 )
 @click.option("--ordered", is_flag=True, help="Write the rows in the order of SOURCE, at the end.")
-@click.option("--retry-failed", is_flag=True, help="Ask the rows again that failed.")
-@click.option("--strict", is_flag=True, help="Refuse bad rows before the first request.")
+@click.option("--retry-failed", is_flag=True, help="Retry the rows that failed.")
+@click.option("--strict", is_flag=True, help="Report invalid rows before the first request.")
 @click.option(
     "--replica",
     "replicas",
@@ -83,12 +83,12 @@ def batch(
 ) -> None:
     """Generate an answer for each row of SOURCE.
 
-    SOURCE is a .jsonl or .csv file, or .parquet where pyarrow is installed. A row has a column `inputs`
-    or `messages`, or --prompt makes its prompt of others; it may have `parameters` of its own. All
-    columns come out again, with `text`, `finish_reason`, `usage` and `seed`, or with `error`.
+    SOURCE is a .jsonl or .csv file, or a .parquet file if pyarrow is installed. A row has a column `inputs`
+    or `messages`, or --prompt is filled in from other columns; it may have its own `parameters`. The
+    output has all columns, with `text`, `finish_reason`, `usage` and `seed`, or with `error`.
 
-    Whatever stops it, the same command goes on where it stopped. Ctrl-C waits for the requests that are
-    open; a second Ctrl-C does not.
+    If the command is stopped, the same command resumes it. Ctrl-C waits for open requests; a second
+    Ctrl-C does not.
     """
     view = View(quiet=quiet)
     with _control_tokens_noted():

@@ -198,7 +198,7 @@ class Endpoint(SettingsFields, ParameterFields):
 
         Args:
             call: The arguments.
-            more: Names of arguments beside `call_arguments`.
+            more: Names of arguments in addition to `call_arguments`.
 
         Raises:
             ArgumentError: One is unknown, is a secret, which tracers would record, or is not supported.

@@ -1,8 +1,8 @@
-"""Arguments of calls that other packages pass to every model out of habit. Pure.
+"""Arguments that other packages pass to every model by habit. Pure.
 
 unset, or without effect on an answer ─▶ dropped
 another provider's name ───────────────▶ this server's
-a value that asks for nothing ─────────▶ dropped
+a value without effect ────────────────▶ dropped
 a value that would change the answer ──▶ an error with advice
 """
 
@@ -39,13 +39,13 @@ _WITHOUT_EFFECT = frozenset(
         "verbose",
     }
 )
-"""Arguments for other providers' servers or for frameworks; none of them changes the answer."""
+"""Arguments for other providers or for frameworks, which do not change the answer."""
 _OTHER_NAMES = {
     "max_completion_tokens": "max_tokens",
     "parallel_tool_calls": "allow_parallel_tool_calls",
     "top_logprobs": "top_n_tokens",
 }
-"""OpenAI's names of arguments, for models that have them under another."""
+"""OpenAI's names of arguments that have another name here."""
 _NEUTRAL: dict[str, Callable[[Any], bool]] = {
     "audio": lambda value: not value,
     "echo": lambda value: value is False,
@@ -64,7 +64,7 @@ _NEUTRAL: dict[str, Callable[[Any], bool]] = {
     "tool_required": lambda value: not value,
     "tools": lambda value: not value,
 }
-"""Arguments that a model may not have, with the values that ask for nothing."""
+"""Arguments that a model may not have, and the values that have no effect."""
 _OF_TOOLS = {
     "allow_parallel_tool_calls",
     "parallel_tool_calls",
@@ -74,7 +74,7 @@ _OF_TOOLS = {
     "tool_required",
     "tools",
 }
-"""Arguments that no model has where there are no tools."""
+"""Arguments that are ignored without tools."""
 _IN_CHATS = (
     "can only be used in chats: by ChatDataCrunch.bind_tools, or LlamaIndex's chat_with_tools"
 )
@@ -94,16 +94,16 @@ _HINTS = {
 
 
 def accept_habits(call: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """Return the arguments of a call that matter, under the names that the model knows.
+    """Return the arguments of a call that matter, by the model's names.
 
-    What is neither known nor a habit is among them.
+    Unknown arguments are included, for the caller to refuse.
 
     Args:
         call: The arguments.
-        known: The names of the model's own.
+        known: The model's names.
 
     Raises:
-        ArgumentError: One would change the answer, and is not supported.
+        ArgumentError: An argument would change the answer but is not supported.
     """
     given = {name: value for name, value in call.items() if value is not None}
     known = known if given.get("tools") else set(known) - _OF_TOOLS

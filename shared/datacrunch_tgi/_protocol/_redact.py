@@ -82,7 +82,7 @@ class Redactor:
         return _starred(words, found)
 
     def _may_repeat_secrets(self, words: str) -> bool:
-        """Look quickly, as it is done for the headers of each response."""
+        """Return quickly, because it is called for the headers of each response."""
         folded = _folded(words)
         size, every = _block(SHORTEST_SECRET)
         return any(mark in words for mark in _ESCAPE_MARKS) or any(

@@ -180,7 +180,7 @@ class Answer(_Response):
             return NotImplemented
         return self._compared == other._compared
 
-    __hash__ = None  # type: ignore[assignment]  # as of other models
+    __hash__ = None  # type: ignore[assignment]  # as in other models
 
     def _repr_html_(self) -> str | None:
         """Return the answer as notebooks show it, shaded by its probabilities; None without tokens."""

@@ -41,7 +41,7 @@ class ToolCallReader:
             stop: Stop strings of the request; the answer ends before the first.
             in_words: Whether calls may also be plain JSON, because the prompt asked for it.
             final: Whether that JSON may also be a final answer.
-            reasoning: Whether the prompt has begun the model's reasoning.
+            reasoning: Whether the prompt has started the model's reasoning.
         """
         self.text = ""
         self.raw_text = ""

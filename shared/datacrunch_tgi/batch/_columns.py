@@ -1,4 +1,4 @@
-"""Columns of rows: what each is for, under which name, and what they are in CSV. Pure."""
+"""Columns of rows: their roles, names and CSV form. Pure."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ _SPREAD = {
     "usage": ("prompt_tokens", "completion_tokens", "total_tokens"),
     "error": ("type", "message", "status", "requests"),
 }
-"""What becomes a column of its own where a cell holds only text."""
+"""Values that are spread over several columns in formats with text cells only."""
 
 
 class Columns:
@@ -30,7 +30,7 @@ class Columns:
         names: Name of the column for every role.
 
     Raises:
-        ArgumentError: There is no such role, or two output columns would have one name.
+        ArgumentError: A role is unknown, or two output columns have the same name.
     """
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
@@ -39,7 +39,9 @@ class Columns:
         self._output = {role: self.names[role] for role in OUTPUT_ROLES}
         for role, name in self._output.items():
             if list(self._output.values()).count(name) > 1:
-                raise ArgumentError(role, "must be a name of its own", value=repr(name))
+                raise ArgumentError(
+                    role, "must differ from the names of other output columns", value=repr(name)
+                )
 
     def __getitem__(self, role: str) -> str:
         return self.names[role]

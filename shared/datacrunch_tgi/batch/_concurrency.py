@@ -1,4 +1,4 @@
-"""How many requests a server takes at a time: additive increase, multiplicative decrease. Pure.
+"""How many requests a server accepts at a time: additive increase, multiplicative decrease. Pure.
 
 As TCP does it: fast growth up to where the server last refused, slow growth from there on, and a step
 back at each refusal.
@@ -13,16 +13,16 @@ import random
 from collections.abc import Callable
 
 START = 32
-"""Requests at a time before anything is known of the server."""
+"""Initial number of open requests."""
 DECREASE = 0.9
 """Gentler than TCP's half: a refused request costs a server nothing, an idle permit a row."""
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
-"""Seconds between two requests to a server that refuses them all: doubled from one to the other."""
+"""Seconds between two requests to a server that refuses all of them; doubled each time."""
 
 
 class Window:
-    """The requests that are open, and how many may be.
+    """The number of open requests, and its limit.
 
     Args:
         limit: Requests at a time that are never exceeded.
@@ -38,12 +38,12 @@ class Window:
 
     @property
     def size(self) -> int:
-        """How many requests may be open."""
+        """Largest number of open requests."""
         return int(self._size)
 
     @property
     def is_free(self) -> bool:
-        """Whether one more request may begin."""
+        """Whether another request may start."""
         return self.open < self.size
 
     def begin(self) -> int:
@@ -52,18 +52,18 @@ class Window:
         return self._epoch
 
     def ended(self) -> None:
-        """Count a request as closed, which says nothing of the server's load."""
+        """Count a request as closed, without a conclusion about the server's load."""
         self.open -= 1
 
     def answered(self) -> None:
-        """Count a request as closed, and let more be open."""
+        """Count a request as closed, and raise the limit."""
         self.open -= 1
         self._refusals = 0
         growth = 1.0 if self._size < self._threshold else 1 / self._size
         self._size = min(self._size + growth, self._limit)
 
     def refused(self, epoch: int) -> float:
-        """Count a request as closed; return for how many seconds none should begin.
+        """Count a request as closed; return for how many seconds none should start.
 
         Args:
             epoch: What `begin` returned. Of the requests that were open together, the first that is
@@ -72,12 +72,12 @@ class Window:
         self.open -= 1
         self.shrink(epoch)
         if self.open:
-            return 0.0  # the next one begins when one of these has ended
+            return 0.0  # the next one starts when one of these has ended
         pause: float = min(FIRST_PAUSE * 2 ** min(self._refusals - 1, 10), LONGEST_PAUSE)
         return pause * (1 - self._jitter() / 4)
 
     def shrink(self, epoch: int) -> None:
-        """Let fewer requests be open."""
+        """Lower the limit."""
         self._size = max(min(self._size, self.open), 1.0)
         if epoch == self._epoch:
             self._epoch += 1

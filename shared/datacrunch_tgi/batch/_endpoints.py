@@ -27,20 +27,20 @@ from datacrunch_tgi._settings import SettingsArguments
 logger = logging.getLogger("datacrunch_tgi")
 
 FIRST_REST = 0.5
-"""Seconds for which an endpoint is left out after its first failure; doubled for each further one."""
+"""Seconds for which an endpoint is not used after its first failure; doubled for each further one."""
 LONGEST_REST = 30.0
-"""Seconds that the doubling ends at."""
+"""Largest number of such seconds."""
 
 _ITS_OWN = (AuthenticationError, MalformedResponseError, NotFoundError, TLSError)
-"""Errors that another endpoint may not have, though the same one has them again."""
+"""Errors that another endpoint may not have, although this one would have them again."""
 
 
 class Endpoint:
-    """One of the endpoints, and what is known of its health."""
+    """One of the endpoints, and its health."""
 
     def __init__(self, client: AsyncClient) -> None:
         self.client = client
-        # Where there is another one, none waits for a server that starts.
+        # With several endpoints, none waits for a server that is starting.
         self.impatient = client.with_settings(startup_timeout=0)
         self.open = self.uses = self._failures = 0
         self._rests_until = 0.0
@@ -88,16 +88,16 @@ class Endpoint:
 class Endpoints:
     """Several endpoints that serve the same model. `generate` is that of `AsyncClient`.
 
-    Each request goes to the endpoint with the fewest open ones. An endpoint that cannot be reached, is
-    overloaded or fails is left out for 0.5 seconds, doubled up to 30, and then gets one request at a
-    time until it answers. The failed request goes to the others, once to each.
+    Each request goes to the endpoint with the fewest open requests. An endpoint that cannot be reached, is
+    overloaded or fails is not used for 0.5 seconds, doubled up to 30, and then gets one request at a time
+    until it answers. The failed request is sent to the others, once to each.
 
     Args:
         clients: A client for each endpoint.
         clock: Returns the time, in seconds.
 
     Raises:
-        ArgumentError: There is no client, or two have one base_url.
+        ArgumentError: There is no client, or two have the same base_url.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Endpoints:
             **options: Keyword arguments of `AsyncClient.generate`.
 
         Raises:
-            DataCrunchError: As `AsyncClient.generate`. What one endpoint fails with is raised when no
+            DataCrunchError: As in `AsyncClient.generate`. The error of one endpoint is raised when no
                 other is left to try; its `requests` are those of all.
         """
         left, requests = list(self._endpoints), 0

@@ -51,27 +51,26 @@ async def run_file(
     on_progress: OnProgress | None = None,
     **options: Unpack[BatchOptions],
 ) -> Summary:
-    """Answer the rows of a file, and write them to another.
+    """Generate an answer for each row of a file, and write the rows to another file.
 
-    Whatever ends it, the same call goes on where it stopped: each row is in the output once. Rows are
-    recognised by their `id`, or else by their place. A journal stands beside the output.
+    If a run is stopped, the same call resumes it, and each row is in the output once. Rows are identified
+    by their `id`, or else by their position. A journal file is kept next to the output.
 
     Args:
         source: A .jsonl, .csv or .parquet file (which needs pyarrow).
-        output: File of one of these kinds. JSONL and CSV grow as rows are done; Parquet is written at
-            the end.
-        client: What to generate with. Default: `AsyncClient()`. Several are used evenly.
+        output: File in one of these formats. JSONL and CSV are written row by row, Parquet at the end.
+        client: Client, or several clients that are used evenly. Default: `AsyncClient()`.
         ordered: Write the rows in the order of the source, at the end.
-        retry_failed: Ask again for the rows that failed in earlier runs.
-        strict: Refuse bad rows before the first request.
+        retry_failed: Retry the rows that failed in earlier runs.
+        strict: Raise an error for invalid rows before the first request.
         on_progress: Called with the summary after each row.
         **options: See `BatchFields`.
 
     Raises:
-        ArgumentError: An option was refused; the output is the source, belongs to another run, or is in
-            use by one; or `strict` found bad rows.
-        DataCrunchError: As `run`. The rows before it are in the output.
-        OSError: A file could not be written.
+        ArgumentError: An option is invalid; the output is the source, belongs to another run, or is in use;
+            or `strict` found invalid rows.
+        DataCrunchError: As in `run`. Rows that were completed before are in the output.
+        OSError: A file cannot be written.
     """
     checked = Checked(**options)
     async with serve(client, checked) as server:
@@ -90,7 +89,7 @@ def run_file_sync(
     on_progress: OnProgress | None = None,
     **options: Unpack[BatchOptions],
 ) -> Summary:
-    """Answer the rows of a file, and write them to another: see `run_file`."""
+    """Generate an answer for each row of a file: see `run_file`."""
     return asyncio.run(
         run_file(
             source,
@@ -205,7 +204,7 @@ class FileRun:
             bad.append(f"and {count - len(bad)} more")
         if bad:
             rows = "1 row is" if count == 1 else f"{count} rows are"
-            raise ArgumentError("source", f"{rows} not valid: {'; '.join(bad)}")
+            raise ArgumentError("source", f"{rows} invalid: {'; '.join(bad)}")
 
     def _open(self, survey: Survey) -> Journal:
         facts = {
@@ -219,7 +218,7 @@ class FileRun:
         if not journal.exists() and self._output.exists() and self._output.stat().st_size:
             raise ArgumentError(
                 "output",
-                "exists, and no journal of it: choose another",
+                "exists, but has no journal: choose another file",
                 value=repr(str(self._output)),
             )
         return Journal(log, journal, facts)

@@ -1,4 +1,4 @@
-"""Files of rows: JSONL and CSV, and Parquet where pyarrow is installed. A row is read at a time."""
+"""Files of rows: JSONL, CSV, and Parquet if pyarrow is installed. Rows are read one at a time."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi.batch._columns import Row
 
 LONGEST_CELL = 2**31 - 1
-"""Characters that a cell of a CSV file may have; Python's own limit is 131,072."""
+"""Largest CSV cell, in characters; Python's own limit is 131,072."""
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
@@ -40,7 +40,7 @@ class Source:
         path: A .jsonl (or .ndjson), .csv or .parquet file.
 
     Raises:
-        ArgumentError: It is no such file.
+        ArgumentError: It is not such a file.
     """
 
     path: Path
@@ -108,7 +108,7 @@ def _words(error: Exception) -> str:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number in JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
@@ -153,7 +153,7 @@ def _header(path: Path, cells: list[str]) -> list[str]:
 
 
 def _read_parquet(path: Path) -> Iterator[SourceRow]:
-    from datacrunch_tgi.batch import _parquet  # noqa: PLC0415 -- only who has such a file needs pyarrow
+    from datacrunch_tgi.batch import _parquet  # noqa: PLC0415 -- pyarrow is needed for such files only
 
     for number, columns in enumerate(_parquet.read(path), 1):
         yield SourceRow(f"{path.name}, row {number}", columns)

@@ -160,7 +160,7 @@ class Journal:
             self._check(header)
             return
         if self._log_path.exists() and self._log_path.stat().st_size:
-            raise self._refused("exists and is no batch's: delete it, or choose another")
+            raise self._refused("exists, but not from a batch: delete it, or choose another file")
         self._journal.truncate(0)
         _write(self._journal, _header(self._facts, 0))
 
@@ -174,7 +174,7 @@ class Journal:
         if changed:
             raise self._refused(
                 f"belongs to a run with other values of {', '.join(changed)}: "
-                "delete it and its journal, or choose another"
+                "delete it and its journal, or choose another file"
             )
         with suppress(FileNotFoundError):
             _beside(self._log_path, self._generation).replace(self._log_path)

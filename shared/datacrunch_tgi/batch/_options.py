@@ -1,4 +1,4 @@
-"""What a run may be told: every option with its type, unit and default."""
+"""Options of a run, with types, units and defaults."""
 
 import os
 from collections.abc import Mapping
@@ -17,35 +17,35 @@ from datacrunch_tgi.batch._rows import RowOptions
 
 
 class BatchFields(BaseModel):
-    """Every option of a run."""
+    """Options of a run, with types, units and defaults."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, arbitrary_types_allowed=True)
 
     parameters: Mapping[str, Any] | None = None
-    """Parameters of every row. A row's own column `parameters` takes precedence."""
+    """Generation parameters of all rows. A row's own `parameters` take precedence."""
     extra_parameters: Mapping[str, Any] | None = None
     """More parameters, for newer servers; sent unchecked."""
     prompt: Text | None = None
-    """Prompt made of columns, such as "Label this: {text}"; {{ and }} are braces. Default: the column
+    """Prompt template with column names, such as "Label this: {text}"; {{ and }} are braces. Default: the column
     `inputs`, or `messages` in the model's chat template."""
     columns: Mapping[str, Text] | None = None
     """Names of columns: `id`, `inputs`, `messages` and `parameters` of the input; `text`,
     `finish_reason`, `usage`, `seed`, `details` and `error` of the output. Default: these names."""
     chat: bool = False
-    """Send the prompt as a user's message, in the model's chat template."""
+    """Send the prompt as a user message, in the model's chat template."""
     system: Text | None = None
-    """Text of the system message, for messages that have none."""
+    """Text of the system message, for rows without one."""
     chat_template: Any = None
     """Chat template: a name (llama-2, chatml, …), the path of a file or of the model's folder, Jinja
     text, or a ChatTemplate. Default: by the model's name, or else by the name that the server reports."""
     concurrency: Annotated[int, Field(ge=1)] = 64
-    """Maximum number of requests at a time. As many are open as the server takes without an overload."""
+    """Maximum number of open requests. Fewer are open if the server is overloaded."""
     patience: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 600.0
-    """How long to wait for a server that is overloaded or gone, while no row is answered, in seconds."""
+    """Longest time without any answer from an overloaded or unreachable server, in seconds."""
 
 
 class BatchOptions(TypedDict, total=False):
-    """Keyword arguments of `run`, `run_file` and their sync twins."""
+    """Keyword arguments of `run`, `run_file`, `run_sync` and `run_file_sync`."""
 
     parameters: Parameters | None
     extra_parameters: Mapping[str, Any] | None
@@ -68,7 +68,7 @@ class Checked:
         patience: How long to wait for a server, in seconds.
 
     Raises:
-        ArgumentError: Names the option, its value and the rule that it breaks.
+        ArgumentError: An option is invalid. The error names it, its value and the rule.
     """
 
     def __init__(self, **given: Unpack[BatchOptions]) -> None:

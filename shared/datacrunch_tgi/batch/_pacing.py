@@ -1,4 +1,4 @@
-"""Requests at the pace of the server: an overload is waited for, and is no row's error.
+"""Requests at the pace of the server: overloads are waited for, and fail no row.
 
 row ──▶ wait for its turn ──▶ generate ──▶ answer
                ▲                  │
@@ -33,14 +33,14 @@ logger = logging.getLogger("datacrunch_tgi")
 _OVERLOADED = frozenset({429, 503})
 _ABSENT = frozenset({502, 504})
 _OF_THE_RUN = (AuthenticationError, ClientClosedError, NotFoundError, TLSError)
-"""Errors that every other row would have, too."""
+"""Errors that all other rows would have too."""
 
 
 class StoppedError(Exception):
-    """The run has stopped, and the row has no result.
+    """The run was stopped, and the row has no result.
 
     Attributes:
-        error: Why; None if it was asked to.
+        error: The reason; None if the user stopped it.
     """
 
     def __init__(self, error: DataCrunchError | None = None) -> None:
@@ -49,16 +49,16 @@ class StoppedError(Exception):
 
 
 class PacedClient:
-    """Generates through a client, as many requests at a time as the server takes.
+    """Generates through a client, with as many open requests as the server accepts.
 
-    It is for one event loop.
+    It belongs to one event loop.
 
     Args:
-        client: What generates. Its own retries would hide overloads: it should have none, except while
-            the server starts.
-        concurrency: Requests at a time that are never exceeded.
+        client: Client. Its own retries would hide overloads, so it should have none, except while the
+            server is starting.
+        concurrency: Maximum number of open requests.
         patience: How long to wait for a server that refuses or does not answer, in seconds.
-        max_retries: How often a request is sent again after other errors.
+        max_retries: Maximum number of retries after other errors.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class PacedClient:
         """Generate an answer: see `AsyncClient.generate`.
 
         Raises:
-            StoppedError: The run has stopped before there was a result.
+            StoppedError: The run was stopped before there was a result.
         """
         delays = backoff_delays(self._max_retries)
         next(delays)
@@ -115,14 +115,14 @@ class PacedClient:
             await asyncio.sleep(pause)
 
     def stop(self, error: DataCrunchError | None = None) -> None:
-        """Begin no more requests. Those that are open go on to their end."""
+        """Start no more requests. Open ones are completed."""
         self._stopped = self._stopped or StoppedError(error)
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)
 
     async def _begin(self) -> int:
-        """Wait until one more request may begin, and count it."""
+        """Wait until another request may start, and count it."""
         loop = asyncio.get_running_loop()
         while not self._is_free(loop.time()):
             turn = loop.create_future()
@@ -143,7 +143,7 @@ class PacedClient:
         return now >= self._resume_at and self.window.is_free
 
     def _wake(self) -> None:
-        """Let the first of those that wait look whether it may begin; it wakes the next one."""
+        """Wake the first waiting request, which wakes the next one."""
         if self._waiting and not self._stopped and self.window.is_free:
             turn = next((turn for turn in self._waiting if not turn.done()), None)
             if turn:
@@ -164,7 +164,7 @@ class PacedClient:
         self._wake()
 
     def _refused(self, epoch: int, error: DataCrunchError) -> None:
-        """Wait before the next request, unless the run's patience has ended."""
+        """Wait before the next request, unless `patience` is exceeded."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         pause = self.window.refused(epoch)
@@ -184,10 +184,10 @@ class PacedClient:
     def _next_pause(
         self, delays: Generator[float, DataCrunchError, None], error: DataCrunchError
     ) -> float:
-        """Return the seconds to wait before a request is sent again.
+        """Return the seconds to wait before a retry.
 
         Raises:
-            DataCrunchError: The error, if it is not to be sent again.
+            DataCrunchError: The error, if there is to be no retry.
         """
         if isinstance(error, _OF_THE_RUN):
             self._give_up(error)
@@ -199,7 +199,7 @@ class PacedClient:
             raise
 
     def _is_refusal(self, error: DataCrunchError, answers: int) -> bool:
-        """Whether an error is the state of the server, and no fault of the row.
+        """Return whether an error is about the state of the server, not about the row.
 
         A server that has answered is waited for when it is gone. But a row whose request fails while
         others are answered may be what makes it fail.

@@ -15,7 +15,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file.
 
     Raises:
-        ArgumentError: pyarrow is not installed, or the file is no Parquet.
+        ArgumentError: pyarrow is not installed, or the file is not Parquet.
     """
     parquet = _pyarrow_parquet()
     try:

@@ -1,4 +1,4 @@
-"""Prompts that are made of columns. Pure."""
+"""Prompt templates with column names. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ _BRACES = "write {{ and }} for braces"
 
 
 class PromptTemplate:
-    """A prompt with the names of columns in braces; doubled braces are braces.
+    """A prompt template with column names in braces; doubled braces are braces.
 
     Args:
-        text: Such as "Label this: {text}".
+        text: Template, such as "Label this: {text}".
 
     Raises:
-        ArgumentError: A brace stands alone, or there is no name in a pair.
+        ArgumentError: A brace is unmatched, or a pair of braces is empty.
     """
 
     def __init__(self, text: str) -> None:
@@ -26,21 +26,21 @@ class PromptTemplate:
         self.names = [found[1] for found in _PART.finditer(text) if found[1] is not None]
         if "" in self.names or any(found[0] in "{}" for found in _PART.finditer(text)):
             raise ArgumentError(
-                "prompt", f"must have the name of a column in each pair of braces; {_BRACES}"
+                "prompt", f"must have a column name in each pair of braces; {_BRACES}"
             )
 
     def fill(self, row: Mapping[str, Any]) -> str:
         """Return the prompt of a row.
 
         Raises:
-            ArgumentError: The row has no such column, or nothing in it.
+            ArgumentError: The row has no such column, or no value in it.
         """
 
         def value(found: re.Match[str]) -> str:
             if (name := found[1]) is None:
                 return found[0][0]
             if name not in row:
-                raise ArgumentError("prompt", f"there is no column {name!r}; {_BRACES}")
+                raise ArgumentError("prompt", f"the row has no column {name!r}; {_BRACES}")
             if row[name] is None:
                 raise ArgumentError("prompt", f"the column {name!r} has no value")
             return row[name] if isinstance(row[name], str) else dump(row[name])

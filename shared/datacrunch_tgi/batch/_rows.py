@@ -1,4 +1,4 @@
-"""From a row to its request, and from an answer or an error to the row that comes out. Pure.
+"""From a row to its request, and from an answer or an error to the output row. Pure.
 
 row ──▶ prepare ──▶ generate ──▶ answer ──▶ output row
            └─────────┴──▶ error ────────────────┘
@@ -20,11 +20,11 @@ from datacrunch_tgi.batch._prompts import PromptTemplate
 
 
 class Generates(Protocol):
-    """What generates: an `AsyncClient`, or what stands for several."""
+    """An `AsyncClient`, or several as one."""
 
     @property
     def generate(self) -> Callable[..., Awaitable[Answer]]:
-        """As `AsyncClient.generate`."""
+        """Generate an answer: see `AsyncClient.generate`."""
         ...
 
 
@@ -56,7 +56,7 @@ class RowOptions:
 
 
 class RowRequest(NamedTuple):
-    """What is sent for a row, and whether its details come out."""
+    """The request of a row, and whether its details are part of the output."""
 
     inputs: str
     parameters: Parameters
@@ -91,10 +91,10 @@ async def answer_row(
 
 
 def prepare_row(row: Row, options: RowOptions) -> RowRequest:
-    """Return what to send for a row.
+    """Return the request of a row.
 
     Raises:
-        ArgumentError: The row has no prompt, or what it has cannot be sent.
+        ArgumentError: The row has no prompt, or is invalid.
     """
     own = _own_parameters(row, options.columns)
     names = {ALIASES.get(name, name) for name in own}
@@ -112,10 +112,10 @@ def prepare_row(row: Row, options: RowOptions) -> RowRequest:
 
 
 def check_row(row: Row, options: RowOptions) -> None:
-    """Check all that can be known of a row before it is sent.
+    """Check a row as far as possible before it is sent.
 
     Raises:
-        ArgumentError: Names the field, its value unless it is a prompt, and the rule.
+        ArgumentError: A field is invalid. The error names it, its value unless it is a prompt, and the rule.
     """
     request = prepare_row(row, options)
     check_prompt(request.inputs)
@@ -232,7 +232,7 @@ def _own_parameters(row: Row, columns: Columns) -> dict[str, Any]:
 
 
 def _json(value: Any, name: str, kind: str) -> Any:
-    """Parse what a table without objects holds as text."""
+    """Parse a value that a table without objects has as text."""
     if not isinstance(value, str):
         return value
     try:

@@ -40,15 +40,15 @@ async def run(
     client: Clients | None = None,
     **options: Unpack[BatchOptions],
 ) -> AsyncGenerator[dict[str, Any]]:
-    """Answer rows, and yield each when it is done.
+    """Generate an answer for each row, and yield rows as they are completed.
 
-    At most `concurrency` rows are in memory. A row that fails is yielded with an `error`; the server's
-    overload fails no row.
+    At most `concurrency` rows are in memory. A row that fails is yielded with an `error`; an overloaded
+    server fails no row.
 
     Args:
-        rows: Each a mapping with `inputs` or `messages`, perhaps `parameters`, and any other columns,
-            which come out again.
-        client: What to generate with. Default: `AsyncClient()`. Several are used evenly.
+        rows: Mappings with `inputs` or `messages`, optionally `parameters`, and any other columns, which
+            are part of the output.
+        client: Client, or several clients that are used evenly. Default: `AsyncClient()`.
         **options: See `BatchFields`.
 
     Yields:
@@ -56,9 +56,9 @@ async def run(
         `message`, `status` and `requests`.
 
     Raises:
-        ArgumentError: An option was refused.
-        DataCrunchError: The server refused the key or has no such route, could not be reached at the
-            start, or the run's patience has ended.
+        ArgumentError: An option is invalid.
+        DataCrunchError: The server refuses the key, has no such route, cannot be reached at the start, or
+            is overloaded or gone for longer than `patience`.
     """
     checked = Checked(**options)
     async with serve(client, checked) as server:
@@ -73,9 +73,9 @@ def run_sync(
     client: Clients | None = None,
     **options: Unpack[BatchOptions],
 ) -> Generator[dict[str, Any]]:
-    """Answer rows, and yield each when it is done: see `run`.
+    """Generate an answer for each row: see `run`.
 
-    The requests are made, and `rows` is read, in a thread of their own.
+    Requests are sent, and `rows` is read, in a separate thread.
     """
     handed: SimpleQueue[Any] = SimpleQueue()
 

@@ -1,4 +1,4 @@
-"""What a run has done so far."""
+"""The summary of a run."""
 
 import time
 from collections import Counter
@@ -11,18 +11,18 @@ from datacrunch_tgi.batch._columns import Columns
 
 @dataclass
 class Summary:
-    """What a run has done so far.
+    """Progress and result of a run.
 
     Attributes:
-        rows: Rows of the source.
-        done_before: Rows of them that earlier runs have done.
-        answered: Rows that this run has an answer for.
-        failed: Rows without an answer, those of earlier runs included.
-        failures: Rows that failed in this run, by the type of their error.
-        prompt_tokens: Tokens of the prompts, as far as the server reports them.
-        completion_tokens: Tokens of the answers, likewise.
-        seconds: How long this run took.
-        concurrency: Requests that may be open at the moment, as the server takes them.
+        rows: Number of rows in the source.
+        done_before: Number of rows that earlier runs completed.
+        answered: Number of rows that this run answered.
+        failed: Number of rows without an answer, including those of earlier runs.
+        failures: Number of rows that failed in this run, by error type.
+        prompt_tokens: Number of prompt tokens, as far as the server reports them.
+        completion_tokens: Number of generated tokens, likewise.
+        seconds: Duration of this run, in seconds.
+        concurrency: Number of requests that may be open now, adapted to the server.
         interrupted: Whether it was stopped before every row was done.
     """
 
@@ -44,7 +44,7 @@ class Summary:
 
     @property
     def done(self) -> int:
-        """Rows that are done: answered or failed, now or before."""
+        """Number of completed rows, answered or failed, in this run and before."""
         return self.done_before + self.answered + self.failures.total()
 
     def add(self, row: Mapping[str, Any], columns: Columns) -> None:

@@ -14,10 +14,10 @@ async def find_template(
 ) -> ChatTemplate | None:
     """Return the chat template of the rows that hold messages; None if none is known.
 
-    The server is asked for its model (`/info`) only if nothing else tells the template.
+    The server is asked for its model (`/info`) only if nothing else determines the template.
 
     Raises:
-        ArgumentError: What is given is no chat template.
+        ArgumentError: `chat_template` is invalid.
     """
     if given is not None:
         return ChatTemplate.of(given)
