@@ -116,9 +116,11 @@ async def _run(
     chosen = given(options, (*_OWN, *_CHAT))
     checked = Checked(parameters=parameters, extra_parameters=extra, **chosen)
     settings = given(options, SETTINGS)
-    urls = [{}, *({"base_url": url} for url in replicas)]
+    urls: list[dict[str, Any]] = [{}, *({"base_url": url} for url in replicas)]
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(AsyncClient(**(settings | url))) for url in urls]
+        clients = [
+            await stack.enter_async_context(AsyncClient(**{**settings, **url})) for url in urls
+        ]
         server = await stack.enter_async_context(serve(clients, checked))
         run = FileRun(source, output, server, checked, ordered=options["ordered"])
         stack.enter_context(_interruptible(run))

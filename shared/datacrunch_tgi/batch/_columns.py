@@ -75,8 +75,12 @@ class Columns:
 
     def flat(self, names: Iterable[str], *, details: bool) -> list[str]:
         """Return the header of a CSV file for rows with these input columns."""
-        roles = (role for role in OUTPUT_ROLES if details or role != "details")
+        roles = self.results(details=details)
         return [*self.kept(names).values(), *(name for role in roles for name in self._flat(role))]
+
+    def results(self, *, details: bool) -> list[str]:
+        """Return the roles of a table's output columns, `details` only if some row has them."""
+        return [role for role in OUTPUT_ROLES if details or role != "details"]
 
     def flatten(self, row: Row) -> dict[str, str]:
         """Return the cells of an output row: usage and error spread, other objects as JSON."""

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi.batch._columns import Columns, dump
+from datacrunch_tgi.batch import _parquet
+from datacrunch_tgi.batch._columns import Columns, Row, dump
 from datacrunch_tgi.batch._files import Source, SourceRow, file_format
 from datacrunch_tgi.batch._journal import Journal, Kind
 from datacrunch_tgi.batch._keys import Fingerprint, keyed
@@ -140,6 +141,8 @@ class FileRun:
             raise ArgumentError("output", "must not be the source", value=repr(str(output)))
         if not output.parent.is_dir():
             raise ArgumentError("output", "its folder does not exist", value=repr(str(output)))
+        if self._format == "parquet":
+            _parquet.require("output")
         self._is_log = not ordered and self._format != "parquet"
         self._server, self._options = server, options
         self._columns = options.rows.columns
@@ -155,7 +158,7 @@ class FileRun:
         self, *, retry_failed: bool, strict: bool, on_progress: OnProgress | None = None
     ) -> Summary:
         """Do what is left to do: see `run_file`."""
-        survey = await asyncio.to_thread(self._survey)
+        survey = await asyncio.to_thread(self._take_survey)
         if strict:
             await self._refuse_bad_rows()
         journal = self._open(survey)
@@ -165,8 +168,7 @@ class FileRun:
             summary = self.summary
             summary.rows, summary.done_before = survey.rows, len(journal.done)
             summary.failed = journal.failed
-            details = survey.details or bool((self._options.rows.parameters).get("details"))
-            self._header = self._columns.flat(survey.columns, details=details)
+            self._header = self._columns.flat(survey.columns, details=survey.details)
             if journal.is_empty and self._is_log and self._format == "csv":
                 journal.append(csv_line(self._header), Kind.HEADER)
             try:
@@ -175,11 +177,11 @@ class FileRun:
                 journal.sync()
             summary.interrupted = summary.done < summary.rows
             if not self._is_log and not summary.interrupted:
-                await asyncio.to_thread(self._write_output, journal)
+                await asyncio.to_thread(self._write_output, journal, survey)
         return summary
 
-    def _survey(self) -> Survey:
-        survey = Survey()
+    def _take_survey(self) -> Survey:
+        survey = Survey(details=bool(self._options.rows.parameters.get("details")))
         for key, row in keyed(self._source.rows(), self._columns):
             survey.add(key, row, self._columns)
         return survey
@@ -260,16 +262,27 @@ class FileRun:
             return csv_row(row, self._header, self._columns)
         return json_line(row)
 
-    def _write_output(self, journal: Journal) -> None:
+    def _write_output(self, journal: Journal, survey: Survey) -> None:
         """Write the rows of the log in the order of the source."""
-        lines = (journal.line(key) for key, _ in keyed(self._source.rows(), self._columns))
-        rows = (line for line in lines if line)
-        if self._format == "csv":
+        pairs = self._pairs(journal)
+        if self._format == "parquet":
+            sources = (row.columns for row in self._source.rows())
+            schema = _parquet.schema_of(self._source.path, sources, list(survey.columns))
+            parsed = ((source, json.loads(line)) for source, line in pairs)
+            roles = self._columns.results(details=survey.details)
+            _parquet.write(self._output, parsed, schema, self._columns, roles)
+        elif self._format == "csv":
             header = csv_line(self._header)
-            cells = (csv_row(json.loads(row), self._header, self._columns) for row in rows)
-            write_lines(self._output, chain([header], cells))
-        elif self._format == "jsonl":
-            write_lines(self._output, rows)
+            rows = (csv_row(json.loads(line), self._header, self._columns) for _, line in pairs)
+            write_lines(self._output, chain([header], rows))
+        else:
+            write_lines(self._output, (line for _, line in pairs))
+
+    def _pairs(self, journal: Journal) -> Iterator[tuple[Row, bytes]]:
+        """Yield each row of the source with its line of the log."""
+        for key, row in keyed(self._source.rows(), self._columns):
+            if line := journal.line(key):
+                yield row.columns, line
 
 
 def _beside(path: Path, what: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
 
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi.batch import _parquet
 from datacrunch_tgi.batch._columns import Row
 
 LONGEST_CELL = 2**31 - 1
@@ -153,8 +154,6 @@ def _header(path: Path, cells: list[str]) -> list[str]:
 
 
 def _read_parquet(path: Path) -> Iterator[SourceRow]:
-    from datacrunch_tgi.batch import _parquet  # noqa: PLC0415 -- pyarrow is needed for such files only
-
     for number, columns in enumerate(_parquet.read(path), 1):
         yield SourceRow(f"{path.name}, row {number}", columns)
 

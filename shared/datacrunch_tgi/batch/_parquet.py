@@ -1,11 +1,14 @@
 """Parquet files, read and written with pyarrow."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi.batch._columns import Columns, Row, dump
 
 ROWS = 1024
 """Rows that are in memory at a time."""
@@ -17,20 +20,130 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ArgumentError: pyarrow is not installed, or the file is not Parquet.
     """
-    parquet = _pyarrow_parquet()
-    try:
-        file = parquet.ParquetFile(path)
-    except ValueError as error:  # pyarrow's own are among them
-        raise ArgumentError("source", f"is not Parquet: {error}", value=repr(str(path))) from None
-    with file:
+    with _open(path) as file:
         for batch in file.iter_batches(ROWS):
             yield from batch.to_pylist()
 
 
-def _pyarrow_parquet() -> Any:
+def require(name: str) -> None:
+    """Check that pyarrow is installed.
+
+    Args:
+        name: What needs it.
+
+    Raises:
+        ArgumentError: It is not.
+    """
+    _import("pyarrow", name)
+
+
+def write(
+    path: Path,
+    pairs: Iterator[tuple[Row, Row]],
+    schema: Any,
+    columns: Columns,
+    roles: Iterable[str],
+) -> None:
+    """Write rows as a whole: the file is there with all of them, or as it was before.
+
+    Args:
+        path: The file.
+        pairs: Rows of the source, each with the row that came out of it.
+        schema: Types of the source's columns, under their names there; see `schema_of`.
+        columns: Names of columns.
+        roles: The output's own columns.
+    """
+    arrow, parquet = _import("pyarrow"), _import("pyarrow.parquet")
+    kept = columns.kept(schema.names)
+    types = _result_types(arrow)
+    results = {columns[role]: types[role] for role in roles}
+    fields = [field.with_name(kept[field.name]) for field in schema]
+    full = arrow.schema([*fields, *(arrow.field(name, kind) for name, kind in results.items())])
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        with parquet.ParquetWriter(file, full) as writer:
+            while batch := list(islice(pairs, ROWS)):
+                arrays = [
+                    _array(arrow, [source.get(field.name) for source, _ in batch], field.type)
+                    for field in schema
+                ]
+                arrays += [
+                    _array(arrow, [row.get(name) for _, row in batch], kind)
+                    for name, kind in results.items()
+                ]
+                writer.write_batch(arrow.record_batch(arrays, schema=full))
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def schema_of(path: Path, rows: Iterable[Row], names: Sequence[str]) -> Any:
+    """Return the types of a source's columns: those of a Parquet file, else those that its values fit."""
+    arrow = _import("pyarrow")
+    if path.suffix.lower() == ".parquet":
+        with _open(path) as file:
+            return file.schema_arrow.remove_metadata()
+    types = dict.fromkeys(names, arrow.null())
+    rest = iter(rows)
+    while batch := list(islice(rest, ROWS)):
+        for name in names:
+            types[name] = _common(arrow, types[name], [row.get(name) for row in batch])
+    # A Parquet file cannot hold objects without fields.
+    fields = [
+        (name, arrow.string() if "struct<>" in str(kind) else kind) for name, kind in types.items()
+    ]
+    return arrow.schema(fields)
+
+
+def _common(arrow: Any, known: Any, values: Sequence[Any]) -> Any:
+    """Return the type for what is known and further values; text if they have no type in common."""
     try:
-        return import_module("pyarrow.parquet")  # which has no types
+        schemas = [arrow.schema([("", kind)]) for kind in (known, arrow.array(values).type)]
+        return arrow.unify_schemas(schemas, promote_options="permissive").field("").type
+    except (arrow.ArrowException, ValueError, TypeError, OverflowError):
+        return arrow.string()
+
+
+def _array(arrow: Any, values: Sequence[Any], kind: Any) -> Any:
+    if arrow.types.is_string(kind):
+        texts = [
+            value if value is None or isinstance(value, str) else dump(value) for value in values
+        ]
+        return arrow.array(texts, kind)
+    return arrow.array(values, kind)
+
+
+def _result_types(arrow: Any) -> dict[str, Any]:
+    text, number = arrow.string(), arrow.int64()
+    usage = [(name, number) for name in ("prompt_tokens", "completion_tokens", "total_tokens")]
+    error = [("type", text), ("message", text), ("status", number), ("requests", number)]
+    return {
+        "text": text,
+        "finish_reason": text,
+        "usage": arrow.struct(usage),
+        "seed": arrow.uint64(),
+        "details": text,
+        "error": arrow.struct(error),
+    }
+
+
+def _open(path: Path) -> Any:
+    parquet = _import("pyarrow.parquet")
+    try:
+        return parquet.ParquetFile(path)
+    except ValueError as error:  # pyarrow's own are among them
+        raise ArgumentError("source", f"is not Parquet: {error}", value=repr(str(path))) from None
+
+
+def _import(name: str, what: str = "source") -> Any:
+    """Import a module of pyarrow, which has no types.
+
+    Raises:
+        ArgumentError: It is not installed.
+    """
+    try:
+        return import_module(name)
     except ModuleNotFoundError:
         raise ArgumentError(
-            "source", "a Parquet file needs the package pyarrow: pip install pyarrow"
+            what, "a Parquet file needs the package pyarrow: pip install pyarrow"
         ) from None
