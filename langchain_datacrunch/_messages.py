@@ -49,6 +49,8 @@ def to_chat_result(
         )
     called = bool(tool_answer and tool_answer.called)
     metadata = response_metadata(answer, model, called=called) | _PROVIDER
+    if tool_answer:
+        metadata |= tool_answer.errors
     if logprobs and (details := answer.details):
         metadata["logprobs"] = _logprobs(details.tokens, details.top_tokens)
     message.response_metadata = metadata
@@ -81,6 +83,8 @@ def to_chat_chunk(
         message.chunk_position = "last"
         message.usage_metadata = _usage(answer)
         message.response_metadata = response_metadata(answer, model, called=called) | _PROVIDER
+        if tool_answer:
+            message.response_metadata |= tool_answer.errors
         chunk.generation_info = dict(finish_reasons(answer, called=called))
     if logprobs:
         message.response_metadata["logprobs"] = _logprobs([event.token], [event.top_tokens])

@@ -112,7 +112,7 @@ class ToolAnswer:
         if text and self._leading:
             text, self._leading = text.removeprefix(self._leading), ""
         if self._validate:
-            text = self._json()
+            text = self._json(ended=answer is not None)
         if answer:
             self._check(answer)
         return text, _merged(calls)
@@ -123,7 +123,7 @@ class ToolAnswer:
         self._reader.read(tokens, answer.finish_reason)
         text = self._reader.text.removeprefix(self._leading)
         if self._validate:
-            text = self._json()
+            text = self._json(ended=True)
         self._check(answer)
         return (
             text,
@@ -139,10 +139,18 @@ class ToolAnswer:
         """Whether the model called a tool."""
         return bool(self._reader.calls or self._reader.invalid_calls)
 
-    def _json(self) -> str:
-        """Return the new part of the answer's JSON, without text around it."""
-        before, self._shown = self._shown, partial_text(self._reader.text)
-        return self._shown.removeprefix(before)
+    @property
+    def errors(self) -> dict[str, Any]:
+        """Reasons of invalid calls, for `response_metadata`: LangChain loses them in a stream."""
+        reasons = {call.id: call.reason for call in self._reader.invalid_calls}
+        return {"tool_call_errors": reasons} if reasons else {}
+
+    def _json(self, *, ended: bool) -> str:
+        """Return the new part of the answer's JSON, without text around it; of a call, the text beside it."""
+        text = self._reader.text.removeprefix(self._leading)
+        before = self._shown
+        self._shown = text if ended and self.called else partial_text(text)
+        return self._shown[len(before) :] if self._shown.startswith(before) else ""
 
     def _check(self, answer: Answer) -> None:
         """Check the answer against the request.

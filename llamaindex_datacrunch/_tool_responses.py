@@ -78,7 +78,7 @@ class ToolResponses:
         return self._with_calls(response)
 
     def _with_calls(self, response: ChatResponse) -> ChatResponse:
-        calls = self._reader.calls if self._request.parallel else self._reader.calls[:1]
+        calls = self._reader.calls
         if calls:
             text = [TextBlock(text=self._text)] if self._text else []
             response.message.blocks = [*text, *map(self._block, calls)]

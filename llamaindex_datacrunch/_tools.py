@@ -55,7 +55,8 @@ class Tools(FunctionCallingLLM):
             **kwargs: Ignored.
 
         Raises:
-            datacrunch_tgi.StructuredOutputError: It has no call, or only calls that cannot be read.
+            datacrunch_tgi.StructuredOutputError: It has no call, or only calls that cannot be read;
+                never of a partial response.
         """
         message = response.message
         calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
@@ -65,7 +66,8 @@ class Tools(FunctionCallingLLM):
             raise _error(
                 f"a tool call cannot be read: {invalid[0]['reason']}", invalid[0]["text"], hint=""
             )
-        if error_on_no_tool_call and not calls:
+        partial = isinstance(raw, dict) and "token" in raw  # an event of a stream
+        if error_on_no_tool_call and not calls and not partial:
             text = message.content or ""
             raise _error("the model called no tool", text)
         return [

@@ -6,15 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from llama_index.core import Document, SummaryIndex
-from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.program import FunctionCallingProgram
-from llama_index.core.query_engine import RouterQueryEngine
-from llama_index.core.selectors import PydanticSingleSelector
-from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool
-from pydantic import BaseModel
+from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
@@ -22,9 +16,6 @@ from llamaindex_datacrunch import DataCrunch
 
 Serve = Callable[..., EmulatedEndpoint]
 Chat = Callable[..., Awaitable[list[ChatResponse]]]
-
-# LlamaIndex's agents look at every attribute of a pydantic model and use what their engine deprecates.
-agents = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def add(a: int, b: int) -> int:
@@ -135,6 +126,8 @@ async def test_every_chunk_can_be_asked_for_its_calls(
     responses: list[ChatResponse] = chunks
     seen = [calls_of(llm, response) for response in responses]
     assert all(calls in ([], [ADD], [ADD, NOW]) for calls in seen)
+    for response in responses[:-1]:
+        llm.get_tool_calls_from_response(response)  # no error, although the call is yet to come
     assert [len(calls) for calls in seen] == sorted(len(calls) for calls in seen)
     assert seen[0] == []
     assert seen[-1] == [ADD, NOW]
@@ -195,10 +188,19 @@ async def test_a_required_call_that_does_not_come_is_an_error_that_shows_what_ca
         await chat(llm, tool_required=True)
 
 
+class Odd(ToolMetadata):
+    """Parameters that are no JSON schema."""
+
+    def get_parameters_dict(self) -> dict[str, Any]:
+        return {"type": "object", "properties": 3}
+
+
+NO_SCHEMA = FunctionTool(add, Odd(name="odd", description=""))
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": "divide"}, "tool_choice='divide': must be .*add, now"),
     ({"tools": [TOOLS[0], TOOLS[0]]}, "tools='add': two tools have this name"),
     ({"tools": [], "tool_required": True}, "tool_required=True: needs at least one tool"),
+    ({"tools": [NO_SCHEMA]}, r"tools\[0\]='odd': parameters: is not a JSON schema"),
     ({"n": 2}, "n=2: must be 1"),
     ({"max_token": 2}, "did you mean 'max_tokens'"),
 ]
@@ -293,121 +295,6 @@ def test_a_model_of_a_family_with_a_format_is_a_function_calling_one(
     assert isinstance(llm, FunctionCallingLLM)
     assert llm.metadata.is_function_calling_model is expected
     assert DataCrunch.from_dict(llm.to_dict()).metadata.is_function_calling_model is expected
-
-
-@agents
-@pytest.mark.parametrize("streaming", [False, True])
-async def test_a_function_agent_uses_its_tools(
-    serve: Serve,
-    family: tuple[dict[str, Any], Callable[..., str]],
-    streaming: bool,  # noqa: FBT001 -- pytest gives it by name
-) -> None:
-    options, write = family
-    endpoint = serve(answers=(write(ADD, NOW), "It is 3, at noon."))
-    llm = DataCrunch(base_url=endpoint.url, **options)
-    running = FunctionAgent(tools=[add, now], llm=llm, streaming=streaming).run("1+2, and when?")
-    events = [event async for event in running.stream_events() if isinstance(event, AgentStream)]
-    assert f"{await running}" == "It is 3, at noon."
-    assert "".join(event.delta for event in events) == ("It is 3, at noon." if streaming else "")
-    prompt = endpoint.requests[-1].json["inputs"]
-    call, result = prompt.rfind('"add"'), prompt.rfind("noon")
-    assert -1 < call < result
-
-
-@agents
-async def test_an_agent_answers_calls_of_unknown_tools_and_failures(serve: Serve) -> None:
-    wrong = (in_words(("divide", {"a": 1})), in_words(("add", {"a": 1})), "I cannot.")
-    endpoint = serve(answers=wrong)
-    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
-    assert f"{await FunctionAgent(tools=[add], llm=llm).run('1/2?')}" == "I cannot."
-    assert len(endpoint.requests) == 3
-    assert "missing 1 required" in endpoint.requests[-1].json["inputs"]
-
-
-@agents
-async def test_one_function_agent_hands_over_to_another(serve: Serve) -> None:
-    over = in_words(("handoff", {"to_agent": "counter", "reason": "a number"}))
-    endpoint = serve(answers=(over, in_words(ADD), "It is 3."))
-    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True, chat_template="llama-2")
-    speaker = FunctionAgent(
-        name="speaker", description="Speaks.", llm=llm, can_handoff_to=["counter"]
-    )
-    counter = FunctionAgent(name="counter", description="Counts.", llm=llm, tools=[add])
-    workflow = AgentWorkflow(agents=[speaker, counter], root_agent="speaker")
-    answer: Any = await workflow.run("1+2?")
-    assert (f"{answer}", answer.current_agent_name) == ("It is 3.", "counter")
-
-
-@agents
-async def test_a_workflow_of_functions_makes_a_function_agent(serve: Serve) -> None:
-    endpoint = serve(answers=(in_words(ADD), "It is 3."))
-    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
-    workflow = AgentWorkflow.from_tools_or_functions([add], llm=llm)
-    assert f"{await workflow.run('1+2?')}" == "It is 3."
-
-
-class Sum(BaseModel):
-    """The sum of two numbers."""
-
-    total: int
-
-
-@pytest.mark.parametrize("way", ["call", "acall", "stream_call", "astream_call"])
-async def test_a_program_makes_an_object_of_a_call(serve: Serve, way: str) -> None:
-    endpoint = serve(answers=in_words(("Sum", {"total": 3})))
-    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
-    program = FunctionCallingProgram.from_defaults(Sum, "Add {a} and 2", llm=llm)
-    made: Any = program(a=1) if way == "call" else getattr(program, way)(a=1)
-    made = await made if inspect.isawaitable(made) else made
-    if inspect.isgenerator(made):
-        made = [*made][-1]
-    elif inspect.isasyncgen(made):
-        made = [each async for each in made][-1]
-    assert made == Sum(total=3)
-    request = endpoint.requests[-1].json
-    assert "Add 1 and 2" in request["inputs"]
-    assert ("grammar" in request["parameters"]) is ("stream" not in way)
-
-
-async def test_a_selector_chooses_by_a_call(serve: Serve) -> None:
-    said = in_words(("SingleSelection", {"index": 2, "reason": "It sums."}))
-    llm = DataCrunch(base_url=serve(answers=said).url, is_function_calling_model=True)
-    selector = PydanticSingleSelector.from_defaults(llm=llm)
-    for chosen in (
-        selector.select(["speaks", "counts"], "1+2?"),
-        await selector.aselect(["speaks", "counts"], "1+2?"),
-    ):
-        assert (chosen.ind, chosen.reason) == (1, "It sums.")
-
-
-def test_a_router_asks_the_engine_that_the_model_selects(serve: Serve) -> None:
-    said = in_words(("SingleSelection", {"index": 1, "reason": "It knows."}))
-    endpoint = serve(answers=(said, "In Lapland."))
-    llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
-    engine = SummaryIndex.from_documents([Document(text="It lives in Lapland.")]).as_query_engine(
-        llm=llm
-    )
-    tools = [QueryEngineTool.from_defaults(engine, description="Knows reindeers.")]
-    router = RouterQueryEngine.from_defaults(tools, llm=llm)
-    assert f"{router.query('Where?')}" == "In Lapland."
-
-
-@pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
-async def test_a_model_calls_a_tool_itself(serve: Serve, method: str) -> None:
-    """The result is the tool's; a call of an unknown tool, or none, is an error that shows the answer."""
-
-    async def ask(answer: str, **kwargs: Any) -> str:
-        llm = DataCrunch(base_url=serve(answers=answer).url, is_function_calling_model=True)
-        made = getattr(llm, method)(TOOLS, user_msg="1+2?", **kwargs)
-        return f"{await made if inspect.isawaitable(made) else made}"
-
-    assert await ask(in_words(ADD)) == "3"
-    assert await ask(in_words(ADD, NOW), allow_parallel_tool_calls=True) == "3\n\nnoon"
-    assert await ask("Three.", error_on_no_tool_call=False) == "Three."
-    with pytest.raises(StructuredOutputError, match=r"called no tool; it answered 'Three\.'"):
-        await ask("Three.")
-    with pytest.raises(StructuredOutputError, match="called 'divide', which is not one of add, no"):
-        await ask(in_words(("divide", {})))
 
 
 def test_calls_of_another_provider_can_be_asked_for(model: DataCrunch) -> None:

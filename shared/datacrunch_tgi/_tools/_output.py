@@ -1,6 +1,7 @@
 """The output of a parser: text, and calls as they grow. Pure."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,6 +15,7 @@ from datacrunch_tgi._tools._calls import (
 )
 
 _OWN_ID = re.compile("[A-Za-z0-9]{9}")
+_ADVICE = "use a larger model, or force the call (tool_choice) on a server with grammars (TGI 1.4.1 or newer)"
 _CUT = {
     "length": "the token limit ended the answer inside the call; raise max_new_tokens",
     "stop_sequence": "a stop string ended the answer inside the call; use other stop strings",
@@ -23,7 +25,8 @@ _CUT = {
 class Output:
     """Collects text and calls."""
 
-    def __init__(self, spelled: Mapping[int, str]) -> None:
+    def __init__(self, spelled: Mapping[int, str], most: float = math.inf) -> None:
+        self._most = most
         self._spelled = spelled  # markers, written out
         self._text: list[str] = []
         self._deltas: list[ToolCallDelta] = []
@@ -60,7 +63,17 @@ class Output:
 
     def grow(self, index: int, **added: Any) -> None:
         """Report an addition to a call."""
-        self._deltas.append(ToolCallDelta(index=index, **added))
+        if index < self._most:
+            self._deltas.append(ToolCallDelta(index=index, **added))
+
+    def keep(self, call: ToolCall | InvalidToolCall) -> None:
+        """Take a call that has ended, unless there are enough."""
+        if call.index >= self._most:
+            return
+        if isinstance(call, ToolCall):
+            self.calls.append(call)
+        else:
+            self.invalid_calls.append(call)
 
     def own_id(self, given: str | None) -> str:
         """Return the model's id if it can be used, else a new one."""
@@ -140,7 +153,7 @@ class Call:
         if not self.arguments.strip():
             self.add("{}")
         call_id = self._finish_id()
-        self._output.calls.append(
+        self._output.keep(
             ToolCall(
                 index=self._place,
                 id=call_id,
@@ -157,10 +170,9 @@ class Call:
             text: The call as the model wrote it.
             reason: What is wrong with it; "" if the answer ended inside it.
         """
-        reason = reason or _CUT.get(
-            self._output.finish_reason or "", "its JSON is incomplete or invalid"
-        )
-        self._output.invalid_calls.append(
+        cut = "" if reason else _CUT.get(self._output.finish_reason or "", "")
+        reason = cut or f"{reason or 'its JSON is incomplete or invalid'}; {_ADVICE}"
+        self._output.keep(
             InvalidToolCall(
                 index=self._place,
                 id=self._finish_id(),

@@ -1,5 +1,6 @@
 """Reads tool calls and text from the tokens of an answer. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,7 @@ class ToolCallReader:
         in_words: bool = False,
         final: bool = False,
         reasoning: bool = False,
+        parallel: bool = True,
     ) -> None:
         """Start an answer.
 
@@ -42,6 +44,7 @@ class ToolCallReader:
             in_words: Whether calls may also be plain JSON, because the prompt asked for it.
             final: Whether that JSON may also be a final answer.
             reasoning: Whether the prompt has started the model's reasoning.
+            parallel: Whether calls after the first are kept.
         """
         self.text = ""
         self.raw_text = ""
@@ -52,7 +55,8 @@ class ToolCallReader:
         special = (*tool_format.special, *REASONING, *REASONING.values())
         self._special = {text: marker(place) for place, text in enumerate(special)}
         self._source = Source()
-        self._output = Output({ord(one): text for text, one in self._special.items()})
+        spelled = {ord(one): text for text, one in self._special.items()}
+        self._output = Output(spelled, most=math.inf if parallel else 1)
         schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
         context = Context(
             self._source, self._output, schemas, tool_format.syntax == "mistral", final

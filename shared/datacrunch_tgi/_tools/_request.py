@@ -182,6 +182,7 @@ class ToolRequest:
             stop=stop,
             in_words=bare,
             final=self.response_schema is not None,
+            parallel=self.parallel,
             reasoning=prompt.rstrip().endswith((*REASONING,)),
         )
 

@@ -1,0 +1,113 @@
+"""What `bind_tools` takes, refuses and binds, and what follows from it for caches and counts."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableBinding
+from langchain_core.tools import tool
+from pydantic import BaseModel
+
+from datacrunch_tgi import ArgumentError
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import ChatDataCrunch
+
+Call = Callable[..., Awaitable[Any]]
+METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
+MODEL = "llama-2-13b-chat"
+QUESTION = "What is 3 + 4?"
+
+
+def add_numbers(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@tool
+def weather(place: str) -> str:
+    """Say what the weather is like."""
+    return f"sunny in {place}"
+
+
+class Remind(BaseModel):
+    """Remind somebody."""
+
+    days: int
+
+
+NOW = {
+    "name": "now",
+    "description": "The time.",
+    "parameters": {"type": "object", "properties": {}},
+}
+TOOLS: list[Any] = [add_numbers, weather, Remind, NOW]
+
+
+def test_what_is_bound_is_plain_data() -> None:
+    """Tracers record it, and LangGraph reads the tools of an already bound model."""
+    chat = ChatDataCrunch(base_url="http://127.0.0.1:9", model=MODEL)
+    bound: Any = chat.bind_tools(
+        TOOLS, tool_choice="any", parallel_tool_calls=False, response_format=None, temperature=0
+    )
+    assert isinstance(bound, RunnableBinding)
+    kwargs = json.loads(json.dumps(bound.kwargs))
+    names = [each["function"]["name"] for each in kwargs.pop("tools")]
+    assert names == ["add_numbers", "weather", "Remind", "now"]
+    assert kwargs == {"tool_choice": "any", "parallel_tool_calls": False, "temperature": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        ({"tools": [add_numbers, add_numbers]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, r"tools\[0\]"),
+        (
+            {"tools": [{"name": "f", "description": "", "parameters": {"type": "array"}}]},
+            r"tools\[0\]",
+        ),
+        (
+            {"tools": [{"name": "f", "description": "", "parameters": {"properties": 3}}]},
+            r"tools\[0\]='f': parameters: is not a JSON schema",
+        ),
+        ({"tools": TOOLS, "tool_choice": "subtract"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": "any", "response_format": Remind}, "tool_choice"),
+        ({"tools": [], "tool_choice": "any"}, "tool_choice"),
+        ({"tools": [], "response_format": {"type": "json_schema"}}, "response_format"),
+        ({"tools": [], "response_format": 7}, "response_format"),
+        ({"tools": [7]}, r"tools\[0\]"),
+    ],
+)
+@METHODS
+async def test_bad_input_is_refused_before_any_request(
+    serve: Callable[..., EmulatedEndpoint],
+    call: Call,
+    method: str,
+    arguments: dict[str, Any],
+    field: str,
+) -> None:
+    endpoint = serve(answers="")
+    chat = ChatDataCrunch(base_url=endpoint.url, model=MODEL)
+    with pytest.raises(ArgumentError, match=f"^{field}"):
+        await call(chat.bind_tools(**arguments), method, QUESTION)
+    assert not endpoint.requests
+
+
+async def test_the_cache_tells_tools_apart(
+    serve: Callable[..., EmulatedEndpoint], call: Call
+) -> None:
+    endpoint = serve(answers="Fine")
+    chat = ChatDataCrunch(base_url=endpoint.url, model=MODEL, cache=InMemoryCache())
+    for _ in range(2):
+        for tools in ([], [weather], [add_numbers]):
+            await call(chat.bind_tools(tools), "invoke", QUESTION)
+    assert len(endpoint.requests) == 3
+
+
+def test_the_tools_part_of_a_prompt_is_counted() -> None:
+    chat = ChatDataCrunch(base_url="http://127.0.0.1:9", model=MODEL, tokenizer=str.split)
+    messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
+    counts = [chat.get_num_tokens_from_messages(messages, tools=tools) for tools in ([], TOOLS)]
+    assert counts[0] < counts[1]
