@@ -1,6 +1,7 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
 # make test         run the tests, except those that take minutes
 # make slow         run those
+# make successor    run the transport's tests and the cassettes on httpx2, httpx's successor
 # make lowest       run the tests with the lowest versions that pyproject.toml allows
 # make newest       run the tests with the newest versions, pre-releases of both frameworks included
 # make coverage     run the tests and show which lines and branches none of them reaches
@@ -35,7 +36,7 @@ PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print 
 # Without bytecode every process compiles both frameworks again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test slow lowest newest coverage mutants ray browser check docs bench notebooks record
+.PHONY: quickstart test slow successor lowest newest coverage mutants ray browser check docs bench notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -45,6 +46,10 @@ test: $(VENV)/test
 
 slow: $(VENV)/test
 	@$(RUN) -m pytest $(PARALLEL) -m slow
+
+successor: $(VENV)/test
+	@$(RUN) -m pytest $(PARALLEL) -m "not slow" -p tests.transport.httpx2_plugin tests/transport \
+	  tests/langchain/test_cassettes.py tests/llamaindex/test_cassettes.py
 
 # What notebooks print is the newest's.
 lowest: $(VENV)/check

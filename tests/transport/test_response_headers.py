@@ -88,7 +88,7 @@ FAULTS: dict[str, Any] = {
     "event": lambda http: http.stream(http.data({"error": "no", "error_type": "validation"}), x_request_id="id-1"),
     "break": lambda http: lambda peer: (peer.send(http.head(x_request_id="id-1") + http.chunk(http.event("Hi"))), peer.close()),
     "page": lambda http: http.response(200, "<p>Welcome</p>", content_type="text/html", x_request_id="id-1"),
-    "silence": lambda http: lambda peer: (peer.send(http.head(x_request_id="id-1")), peer.wait_until_left()),
+    "silence": lambda http: lambda peer: (peer.send(http.head(x_request_id="id-1") + http.chunk(http.event("Hi"))), peer.wait_until_left()),
 }  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_an_error_has_the_headers_of_its_response(
 ) -> None:
     """Whatever went wrong after they came; its text shows the request's id."""
     server = serve(FAULTS[fault](http))
-    error = caller(server.url, first_token_timeout=0.5, max_retries=0).ask("stream", PROMPT).error
+    error = caller(server.url, idle_timeout=0.2, max_retries=0).ask("stream", PROMPT).error
     assert isinstance(error, DataCrunchError)
     assert error.headers["X-Request-ID"] == error.request_id == "id-1"
     assert "1 request sent; request id id-1)" in str(error)

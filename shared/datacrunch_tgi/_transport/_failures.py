@@ -3,8 +3,6 @@
 import ssl
 from urllib.parse import urlsplit
 
-import httpx
-
 from datacrunch_tgi._errors import (
     AuthenticationError,
     ConnectError,
@@ -17,6 +15,7 @@ from datacrunch_tgi._errors import (
 )
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._exceptions import causes, describe, is_about_tls
+from datacrunch_tgi._transport._http import httpx
 from datacrunch_tgi._transport._socks import SocksError
 from datacrunch_tgi._transport._target import Target
 

@@ -9,13 +9,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-import httpx
 from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import Open, Read
 from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
+from datacrunch_tgi._transport._http import httpx
 from datacrunch_tgi._transport._link import AsyncLink, SyncLink
 from datacrunch_tgi._transport._response_reader import ResponseReader
 from datacrunch_tgi._transport._socket_stream import SocketStream

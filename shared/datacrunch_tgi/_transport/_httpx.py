@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import httpcore
-import httpx
 from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import Open, Read
 from datacrunch_tgi._secrets import reveal
+from datacrunch_tgi._transport._http import httpx
+from datacrunch_tgi._transport._http_core import httpcore
 from datacrunch_tgi._transport._link import AsyncLink, SyncLink
 from datacrunch_tgi._transport._network import AsyncBackend, Network, SyncBackend
 from datacrunch_tgi._transport._target import Target

@@ -9,10 +9,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import httpcore
-
 from datacrunch_tgi._transport._asyncio_stream import AsyncioStream
 from datacrunch_tgi._transport._chunks import ChunkMerger
+from datacrunch_tgi._transport._http_core import httpcore
 from datacrunch_tgi._transport._link import AsyncLink, SyncLink
 from datacrunch_tgi._transport._socket_stream import SocketStream
 

@@ -49,7 +49,7 @@ class Shown:
     def locals(self, error: BaseException) -> str:
         """The locals of a traceback's frames, those of the tests' own apart."""
         return "\n".join(
-            repr(value)
+            _repr(value)
             for frame, _ in traceback.walk_tb(error.__traceback__)
             if "tests" not in frame.f_code.co_filename
             for value in frame.f_locals.values()
@@ -58,6 +58,13 @@ class Shown:
     def secrets(self, text: str) -> list[str]:
         """The secrets in a text, and long parts of the key."""
         return [secret for secret in (*SECRETS, KEY[:12], KEY[-12:]) if secret in text]
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except AttributeError:  # an object whose making was interrupted
+        return ""
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ MODULES = {
     ),
 }
 """What does the I/O of each engine."""
-LOCKS = "httpcore._synchronization"
+LOCKS = ("httpcore._synchronization", "httpcore2._synchronization")
 """Interrupted in here, httpcore waits for itself for ever: nothing above it could mend that."""
 
 
@@ -144,7 +144,12 @@ class Strike:
         if frame.f_code.co_name == "perform" and event == "call":
             self.started = True
         module = f"{frame.f_globals.get('__name__')}"
-        if self.started and "call" in event and module.startswith(self.modules) and module != LOCKS:
+        if (
+            self.started
+            and "call" in event
+            and module.startswith(self.modules)
+            and module not in LOCKS
+        ):
             self.count += 1
             self.moment -= 1
             if self.moment in {0, -self.again}:
