@@ -51,6 +51,7 @@ def test_the_snippets_show_each_class() -> None:
         "Client",
         "ChatDataCrunch",
         "run_sync",
+        "Client",
         "EmulatedEndpoint",
     ]
 
