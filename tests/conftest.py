@@ -1,4 +1,4 @@
-"""What all tests share: a clean environment, recordings, cassettes, and a socket that says what it is told."""
+"""What all tests share: a clean environment, recordings and cassettes."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def tool_answer(request: pytest.FixtureRequest) -> ToolAnswer:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No variable of the machine reaches a test."""
+    """Remove the machine's environment variables."""
     for name in ("API_KEY", "BASE_URL", "MODEL"):
         monkeypatch.delenv(f"DATACRUNCH_{name}", raising=False)
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
@@ -87,7 +87,7 @@ def vcr_config() -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _whole_cassette(vcr: Cassette | None) -> Iterator[None]:
-    """A test that replays a cassette asks for everything in it."""
+    """A test that replays a cassette uses all of it."""
     yield
     if vcr is not None:
         assert vcr.all_played, "the cassette holds what the test did not ask for"
@@ -95,7 +95,7 @@ def _whole_cassette(vcr: Cassette | None) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tiny_llama() -> Path:
-    """The folder of the model that the recorded servers served."""
+    """The folder of the model of the recorded servers."""
     return TESTS.parent / "cookbook" / "tiny-llama"
 
 

@@ -1,7 +1,7 @@
 """Writes the cassettes that the adapters' tests replay: requests and what a server answered to them.
 
     python tests/record.py          from the recordings of real servers, in tests/recordings/
-    python tests/record.py --live   anew, from the endpoint that DATACRUNCH_BASE_URL names
+    python tests/record.py --live   again, from the endpoint in DATACRUNCH_BASE_URL
 
 A cassette holds no key: of a request only its route and body are written, of a response only the
 headers that say something about the answer.
@@ -74,12 +74,16 @@ def _request(path: str, body: object) -> Request:
 
 
 def _response(status: int, headers: Iterable[tuple[str, str]], body: bytes) -> dict[str, Any]:
-    told = {
+    reported = {
         name.lower(): [value]
         for name, value in headers
         if name.lower().startswith(("content-type", "x-"))
     }
-    return {"status": {"code": status, "message": ""}, "headers": told, "body": {"string": body}}
+    return {
+        "status": {"code": status, "message": ""},
+        "headers": reported,
+        "body": {"string": body},
+    }
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The cassettes can be made anew, from the recordings and from an endpoint, and hold no key."""
+"""The cassettes can be recreated from the recordings and from an endpoint, and contain no key."""
 
 import json
 import os

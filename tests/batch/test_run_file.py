@@ -97,7 +97,7 @@ async def test_a_run_goes_on_where_it_stopped(
     rows: list[Mapping[str, Any]],
     output: str,
 ) -> None:
-    """What is done is not asked again, and each row is in the output once."""
+    """Completed rows are not sent again, and each row is in the output once."""
     endpoint = emulated_endpoint(answers=echo)
     source, path = write("in.jsonl", rows), tmp_path / output
     await stopped_after(4, endpoint, source, path, concurrency=1)

@@ -90,14 +90,14 @@ def _lines(results: Results) -> Iterable[str]:
         for x, y in points:
             yield f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" class="{colour}"/>'
         last = values[-1]
-        told = f"{last:.1f}x" if last else "over 30 s"
-        ends.append((points[-1][1] if last else TOP, client, told))
+        reported = f"{last:.1f}x" if last else "over 30 s"
+        ends.append((points[-1][1] if last else TOP, client, reported))
     lowest = BOTTOM + 16.0
-    for y, client, told in sorted(ends, reverse=True):
+    for y, client, reported in sorted(ends, reverse=True):
         lowest = min(y + 4, lowest - 15)
         style = "ours" if client.startswith("ours") else ""
         yield f'<circle cx="{right + 14}" cy="{lowest - 4:.1f}" r="4" class="{COLOURS[client]}"/>'
-        yield _text(right + 24, lowest, f"{LABELS[client]}  {told}", style=style)
+        yield _text(right + 24, lowest, f"{LABELS[client]}  {reported}", style=style)
 
 
 def _bars(results: Results) -> Iterable[str]:

@@ -1,7 +1,7 @@
 """Compares this package's clients with others and writes results.md and results.svg: `make bench`.
 
 Clients take turns within each case, so that whatever else the machine does meets all of them; ratios
-are taken within a turn, and the median of the turns is told.
+are taken within a turn, and the median of the turns is reported.
 """
 
 import time
@@ -16,7 +16,7 @@ from tests.benchmarks.results import ASYNC, LABELS, MODELS, SYNC, Key, Results
 FOLDER = Path(__file__).parent
 BOTH = (SYNC, ASYNC)
 LIMIT = 30.0
-"""Seconds after which a client is ended; its number is told as larger."""
+"""Seconds after which a client is ended; its number is reported as larger."""
 SLOW = 5.0
 """Seconds from which on a client has one turn only."""
 KINDS = {"plain_aiohttp": (ASYNC,)}
@@ -85,7 +85,7 @@ def measure(case: Case, url: str, results: Results) -> None:
                     del workers[client, kind]
 
 
-def tell(words: str) -> None:
+def report(words: str) -> None:
     print(words, flush=True)  # noqa: T201 -- it says how far it is
 
 
@@ -94,11 +94,11 @@ def main() -> None:
     results, begin = Results(), time.monotonic()
     with server() as url:
         for case in CASES:
-            tell(f"{time.monotonic() - begin:4.0f} s  {case.name} {case.sizes}")
+            report(f"{time.monotonic() - begin:4.0f} s  {case.name} {case.sizes}")
             measure(case, url, results)
     (FOLDER / "results.md").write_text(table.render(results), encoding="utf-8")
     (FOLDER / "results.svg").write_text(plot.render(results), encoding="utf-8")
-    tell(f"{time.monotonic() - begin:4.0f} s  {FOLDER / 'results.md'}, {FOLDER / 'results.svg'}")
+    report(f"{time.monotonic() - begin:4.0f} s  {FOLDER / 'results.md'}, {FOLDER / 'results.svg'}")
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Paced:
         self._last = tokens
 
     def tick(self) -> bool:
-        """Send the next token; tell whether there are more."""
+        """Send the next token; return whether there are more."""
         self._transport.write(next(self._left))
         self._last -= 1
         return self._last > 0 and not self._transport.is_closing()
@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
 
 
 async def turn(wheel: Wheel) -> None:
-    """Turn the wheel for ever; what is late is made up for."""
+    """Turn the wheel forever; delays are caught up."""
     now = asyncio.get_running_loop().time
     due = now()
     while True:
@@ -127,7 +127,7 @@ async def turn(wheel: Wheel) -> None:
 
 
 async def main() -> None:
-    """Serve until this process is ended; the port is told on the first line of output."""
+    """Serve until the process ends; the port is the first line of output."""
     wheel: Wheel = [set() for _ in range(SPOKES)]
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(wheel), "127.0.0.1", 0, backlog=4096)

@@ -1,4 +1,4 @@
-"""One client in a process of its own: told a case on each line of its input, it answers what it measured."""
+"""One client in its own process: reads a case from each line of input, and writes measurements."""
 
 import json
 import resource
@@ -10,7 +10,7 @@ from typing import Any
 MIB = 1024 * 1024
 
 
-def tell(result: dict[str, Any]) -> None:
+def report(result: dict[str, Any]) -> None:
     print(json.dumps(result), flush=True)  # noqa: T201 -- to who started it
 
 
@@ -21,16 +21,16 @@ def peak() -> float:
 
 
 def main(name: str, kind: str, url: str) -> None:
-    """Import the client, then do as told."""
+    """Import the client, then run the cases."""
     memory, begin = peak(), time.perf_counter()
     client = import_module(f"tests.benchmarks.clients.{name}")
     took, more = time.perf_counter() - begin, peak() - memory
     versions = {item: metadata.version(item) for item in client.DISTRIBUTIONS}
-    tell({"ms": took * 1e3, "mib": more, "versions": versions})
+    report({"ms": took * 1e3, "mib": more, "versions": versions})
     cases = import_module("tests.benchmarks.cases")  # now, since it imports what a client might
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
-        tell(cases.run(asked.pop("case"), getattr(client, kind), url, asked))
+        report(cases.run(asked.pop("case"), getattr(client, kind), url, asked))
 
 
 if __name__ == "__main__":

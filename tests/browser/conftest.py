@@ -38,10 +38,10 @@ class RunningApp:
         assert self.process.stderr
         said = ""
         for line in self.process.stderr:
-            if told := re.search(r"running on (http://\S+)", line):
-                return told[1]
+            if found := re.search(r"running on (http://\S+)", line):
+                return found[1]
             said += line
-        raise AssertionError(f"it told no address, but {said!r}")
+        raise AssertionError(f"no URL in {said!r}")
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def start_app() -> Callable[..., AbstractContextManager[RunningApp]]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, or else the one that Playwright was told to install."""
+    """The system's Chromium, or else the one that Playwright installed."""
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(
             executable_path=shutil.which("chromium"),

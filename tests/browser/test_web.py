@@ -76,7 +76,7 @@ def test_what_the_server_has_said_is_shown_before_it_says_more(
 
 
 def test_an_answer_grows_by_one_token_after_another(page: Page) -> None:
-    """What stands there is never written anew: a reader may select it."""
+    """Existing text is never replaced, so that it can be selected."""
     answer(page).evaluate(
         """answer => new MutationObserver(changes => (window.added ??= []).push(
              ...changes.flatMap(change => [...change.addedNodes].map(node => node.data)))

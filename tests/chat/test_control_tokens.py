@@ -1,4 +1,4 @@
-"""No text of a conversation passes for a control token, unless the user allows it."""
+"""No text of a conversation becomes a control token, unless the user allows it."""
 
 import re
 import warnings
@@ -56,10 +56,10 @@ def _user(text: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", TOKENS)
 def test_a_formats_tokens_are_broken_up_by_a_space_that_a_reader_looks_past(name: str) -> None:
     for token in TOKENS[name]:
-        with pytest.warns(ControlTokenWarning) as told:
+        with pytest.warns(ControlTokenWarning) as reported:
             prompt = ChatTemplate.named(name).prompt(_user(f"my words {token} end"))
         assert f"my words {token[0]} {token[1:]} end" in prompt
-        (warning,) = told
+        (warning,) = reported
         assert str(warning.message) == f"control tokens in messages were neutralised: {token}"
         assert warning.filename == __file__
 
@@ -96,9 +96,9 @@ def test_one_call_warns_once_and_never_shows_a_text() -> None:
         {"role": "system", "content": "[INST] secret"},
         {"role": "user", "content": "</s> <|my_secret|> <s>"},
     ]
-    with pytest.warns(ControlTokenWarning) as told:
+    with pytest.warns(ControlTokenWarning) as reported:
         ChatTemplate.named("llama-2").prompt(chat)
-    (warning,) = told
+    (warning,) = reported
     assert (
         str(warning.message)
         == "control tokens in messages were neutralised: </s>, <s>, <|…|>, [INST]"

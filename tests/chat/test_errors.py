@@ -1,4 +1,4 @@
-"""What a template does wrong comes as an ArgumentError of ours, without the conversation, and it does no harm."""
+"""A faulty template raises an ArgumentError without the conversation, and does no harm."""
 
 import traceback
 from typing import Any

@@ -1,4 +1,4 @@
-"""A model's own chat template, from the files it comes with, or as the user gives it."""
+"""A model's own chat template, from its files or from the user."""
 
 import json
 import pickle

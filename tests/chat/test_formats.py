@@ -1,4 +1,4 @@
-"""The formats that have a name: as the models' makers describe them, and as the recorded servers were asked."""
+"""Bundled templates match the makers' descriptions and the recorded prompts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every order of messages is sent, as transformers renders it wherever it does."""
+"""Every order of messages is accepted, and rendered as by transformers if it accepts it."""
 
 import json
 import logging
@@ -21,7 +21,7 @@ CALL = {"id": "call00001", "type": "function", "function": {"name": "add", "argu
 
 @pytest.fixture(scope="session")
 def theirs(tiny_llama: Path) -> Callable[[ChatTemplate, Any], str | None]:
-    """What transformers renders, without the BOS token; None where it refuses."""
+    """Render with transformers, without the BOS token; return None if it refuses."""
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
         tokenizer_file=str(tiny_llama / "tokenizer.json")
     )
@@ -64,7 +64,7 @@ def _template(name: str) -> ChatTemplate:
 def test_every_order_of_messages_is_sent(
     name: str, theirs: Callable[[ChatTemplate, Any], str | None]
 ) -> None:
-    """No order is refused, no message is lost; what transformers renders whole is sent as it is."""
+    """No order is refused and no message is lost; what transformers renders completely is sent unchanged."""
     template = _template(name)
     for roles in HISTORIES:
         chat = _chat(roles)
@@ -79,7 +79,7 @@ def test_every_order_of_messages_is_sent(
 def test_a_bundled_template_drops_nothing(
     name: str, theirs: Callable[[ChatTemplate, Any], str | None]
 ) -> None:
-    """What a bundled template cannot write it refuses, so `render` never loses a message."""
+    """A bundled template refuses what it cannot render, so `render` never loses a message."""
     for roles in HISTORIES:
         chat = _chat(roles)
         expected = theirs(ChatTemplate.named(name), chat)
@@ -112,7 +112,7 @@ def test_any_part_of_a_conversation_is_sent(name: str) -> None:
 
 
 def test_what_was_changed_is_one_entry_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """It says what, and holds none of the texts; what needs no change is not logged."""
+    """The log names the change without any text; unchanged conversations are not logged."""
     template = ChatTemplate.named("llama-2")
     with caplog.at_level(logging.DEBUG, logger="datacrunch_tgi"):
         template.prompt(_chat(("user", "assistant", "user")))
@@ -125,7 +125,7 @@ def test_what_was_changed_is_one_entry_in_the_log(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("name", ["llama-2", "vicuna", "mistral", "gemma"])
 def test_a_greeting_stays_the_assistants(name: str) -> None:
-    """A chatbot's first words are sent as its own, after an empty user message."""
+    """A greeting is sent as the assistant's, after an empty user message."""
     template = ChatTemplate.named(name)
     greeting = _chat(("assistant", "user"))
     empty: dict[str, Any] = {"role": "user", "content": ""}
@@ -133,7 +133,7 @@ def test_a_greeting_stays_the_assistants(name: str) -> None:
 
 
 def test_results_come_in_the_order_of_their_calls() -> None:
-    """Agents report results as they finish; some templates match them by place."""
+    """Agents report results as they finish; some templates match them by position."""
     calls = [{**CALL, "id": f"call0000{n}"} for n in range(3)]
     results = [
         {"role": "tool", "tool_call_id": f"call0000{n}", "content": f"R{n}"} for n in (2, 0, 1)

@@ -1,4 +1,4 @@
-"""`prompt`: no message is lost, whatever a template takes."""
+"""`prompt`: no message is lost, whatever a template accepts."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_no_message_is_lost_wherever_it_stands(name: str) -> None:
     for chat in chats:
         prompt = ChatTemplate.named(name).prompt(chat)
         words = [message["content"] for message in chat]
-        if name != "mistral-v3":  # which tells the system message last
+        if name != "mistral-v3":  # which puts the system message last
             assert words == sorted(words, key=prompt.index)
         assert all(prompt.count(word) == 1 for word in words)
 
@@ -101,9 +101,9 @@ def test_what_a_models_own_template_drops_is_told_in_another_form(tiny_llama: Pa
 @pytest.mark.parametrize("name", NAMED)
 def test_a_last_answer_is_continued(name: str) -> None:
     template = ChatTemplate.named(name)
-    begun = template.prompt(_chat("user: Count.", "assistant: One, two,"))
-    assert begun.endswith("One, two,")
-    assert begun.startswith(template.prompt(_chat("user: Count.")))
+    started = template.prompt(_chat("user: Count.", "assistant: One, two,"))
+    assert started.endswith("One, two,")
+    assert started.startswith(template.prompt(_chat("user: Count.")))
 
 
 def test_a_last_tool_call_is_not_continued() -> None:
@@ -174,8 +174,8 @@ def test_a_malformed_message_is_named(message: dict[str, Any]) -> None:
 def test_tools_calls_and_results_reach_a_template_that_knows_them() -> None:
     for name in ("tools", "checks"):
         prompt = _own(name).prompt(CALL, tools=[TOOL])
-        for told in ("weather", "Oulu", "now", "snow", '"parameters"'):
-            assert told in prompt
+        for reported in ("weather", "Oulu", "now", "snow", '"parameters"'):
+            assert reported in prompt
 
 
 @pytest.mark.parametrize("name", [name for name in NAMED if name != "mistral-v3"])
@@ -190,7 +190,7 @@ def test_a_template_without_a_place_for_tools_has_them_in_words(name: str) -> No
 
 
 def test_an_error_says_what_would_be_lost() -> None:
-    """Where no form of a message can be sent, the error is that of the conversation as it was."""
+    """If no variant can be sent, the error is that of the original conversation."""
     deaf = ChatTemplate("{% for m in messages if m.role == 'none' %}{{ m.content }}{% endfor %}")
     with pytest.raises(ArgumentError) as caught:
         deaf.prompt(_chat("user: A", "tool: B"))

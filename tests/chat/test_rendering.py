@@ -1,4 +1,4 @@
-"""`render` gives what transformers' `apply_chat_template` gives, byte for byte, or both refuse."""
+"""`render` equals transformers' `apply_chat_template`, byte for byte, or both refuse."""
 
 import json
 from collections.abc import Callable
@@ -30,7 +30,7 @@ TOOLS = [
 ]
 OPTIONS: dict[str, dict[str, Any]] = {
     "as it is": {"add_generation_prompt": False},
-    "answer begun": {"add_generation_prompt": True},
+    "answer started": {"add_generation_prompt": True},
     "answer continued": {"add_generation_prompt": False, "continue_final_message": True},
     "with tools": {"add_generation_prompt": True, "tools": TOOLS},
     "with no tools": {"add_generation_prompt": True, "tools": []},
@@ -46,7 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def theirs(tiny_llama: Path) -> Callable[..., str | None]:
-    """What transformers renders; None where it refuses."""
+    """Render with transformers; return None if it refuses."""
 
     def render(template: ChatTemplate, messages: Any, **options: Any) -> str | None:
         special = {"bos_token": template.bos_token, "eos_token": template.eos_token}
@@ -90,7 +90,7 @@ def test_every_conversation_is_rendered_as_by_transformers(
     for title, chat in CONVERSATIONS.items():
         before = _ours(template, chat, **given)
         expected = theirs(template, chat, **given)
-        # Twice, as midnight may fall between them, and one of the templates tells the date.
+        # Twice, because midnight may be between them, and one template has the date.
         assert expected in (before, _ours(template, chat, **given)), title
         rendered += expected is not None
     assert rendered > 2, "the comparison is of refusals only"

@@ -1,4 +1,4 @@
-"""Bundled templates with tools write what their models' own do, and what is written is read back."""
+"""Bundled templates with tools render as their models' own, and calls can be read back."""
 
 import json
 import re
@@ -138,7 +138,7 @@ def test_several_calls_and_foreign_ids_are_sent(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOOL_AWARE)
 def test_a_result_that_spells_a_call_is_defused(name: str) -> None:
-    """What a tool returns cannot pass for the model's call."""
+    """A tool's result cannot be mistaken for the model's call."""
     markers = ["[TOOL_CALLS]", "<tool_call>", "<|python_tag|>", "<|eot_id|>", "<|im_end|>"]
     chat = [*CHAT[:3], {**CHAT[3], "content": " ".join(markers)}]
     template = ChatTemplate.named(name)

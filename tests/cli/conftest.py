@@ -1,4 +1,4 @@
-"""What the tests of the command line share: the command, in this process or one of its own.
+"""What the tests of the command line share: the command, in this process or in a new one.
 
 A process starts in a second, so it is for signals, pipes and terminals.
 """
@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., subprocess.CompletedPr
 
 @pytest.fixture
 def begin() -> Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]:
-    """Begin the command, with pipes to read from while it runs; it does not outlive the block."""
+    """Start the command with pipes to read from while it runs; it ends with the block."""
 
     @contextmanager
     def begin(*arguments: str, **variables: Any) -> Iterator[subprocess.Popen[bytes]]:

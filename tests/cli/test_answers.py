@@ -1,4 +1,4 @@
-"""`generate` and `stream`: what is asked, and what is printed."""
+"""`generate` and `stream`: what is sent, and what is printed."""
 
 import json
 import signal
@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("command", ["generate", "stream"])
 
 @both
 def test_plain_output_is_the_text_alone(emulated_endpoint: Start, run: Run, command: str) -> None:
-    """What comes out can be piped on: the answer, a line end, nothing else."""
+    """The output can be piped: the answer, a line end, nothing else."""
     endpoint = emulated_endpoint(answers="eins zwei drei äöü😀")
 
     done = run(command, "Hi there", "--base-url", endpoint.url)
@@ -58,7 +58,7 @@ def test_a_prompt_can_be_piped_in(
 
 
 def test_a_terminal_is_not_waited_for(run_in_terminal: RunInTerminal) -> None:
-    """Who gives no prompt is told so, and does not sit before a command that waits for one."""
+    """Without a prompt the command reports it instead of waiting for one."""
     code, shown = run_in_terminal("generate")
 
     assert code == 2
@@ -76,7 +76,7 @@ def test_a_terminal_is_not_waited_for(run_in_terminal: RunInTerminal) -> None:
 def test_a_prompt_that_cannot_be_sent_is_not_shown(
     run: Run, arguments: tuple[str, ...], stdin: bytes, words: str
 ) -> None:
-    """The error says what is wrong, in a line or two, without a word of the prompt."""
+    """The error says what is wrong, in a line or two, without any part of the prompt."""
     done = run("generate", *arguments, "--base-url", "http://localhost:1", stdin=stdin)
 
     assert done.returncode == 2
@@ -184,7 +184,7 @@ def test_a_refused_chat_option_is_named(
 
 
 def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> None:
-    """What a program reads does not depend on a terminal's encoding; a text is shown as far as it goes."""
+    """JSON does not depend on the terminal's encoding; text is shown as far as possible."""
     endpoint = emulated_endpoint(answers="é😀")
     ask = ("generate", "Hi", "--base-url", endpoint.url)
 
@@ -196,7 +196,7 @@ def test_json_is_utf8_in_every_locale(emulated_endpoint: Start, run: Run) -> Non
 
 
 def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin) -> None:
-    """The first token can be read while the server has not said the second."""
+    """The first token can be read before the server sends the second."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(stall=3600, stall_after=1)
 
@@ -208,7 +208,7 @@ def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin)
 
 @not_on_windows
 def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
-    """It ends with 130 and without a word, and the server stops generating."""
+    """It exits with 130 and without a message, and the server stops generating."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(stall=3600, stall_after=1)
 
@@ -225,7 +225,7 @@ def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
 
 @not_on_windows
 def test_ctrl_c_stops_waiting(emulated_endpoint: Start, begin: Begin) -> None:
-    """An answer that takes too long for a person is left just so."""
+    """A long answer is interrupted likewise."""
     asked, left = threading.Event(), threading.Event()
 
     def answer(_: str) -> str:
@@ -249,7 +249,7 @@ def test_ctrl_c_stops_waiting(emulated_endpoint: Start, begin: Begin) -> None:
 def test_a_closed_pipe_is_no_error(
     emulated_endpoint: Start, begin: Begin, options: tuple[str, ...]
 ) -> None:
-    """`| head` gets what it wants; then the command ends quietly, and the server stops generating."""
+    """With `| head` the command ends quietly, and the server stops generating."""
     endpoint = emulated_endpoint(answers="word " * 1000, tokens_per_second=100)
 
     ask = ("stream", "Hi", "--max-new-tokens", "1500", *options, "--base-url", endpoint.url)

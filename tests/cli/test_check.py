@@ -1,4 +1,4 @@
-"""`check`: what it finds, what it advises, and what it leaves unchecked."""
+"""`check`: results, hints, and checks that are skipped."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ def marks(output: bytes) -> dict[str, str]:
 
 
 def test_all_is_well(emulated_endpoint: Start, run: Run) -> None:
-    """Each check says what was found and where it is from, never the key."""
+    """Each check shows its value and source, but never the key."""
     endpoint = emulated_endpoint(answers="one two three", api_key=KEY)
 
     done = run("check", "--base-url", endpoint.url, DATACRUNCH_API_KEY=KEY)
@@ -69,7 +69,7 @@ def test_what_failed_is_marked(
     expected: str,
     words: str,
 ) -> None:
-    """One check has failed and says what to do; those that hang on it are not claimed to be right."""
+    """One check fails and says what to do; checks that depend on it are skipped."""
     endpoint = emulated_endpoint(answers="one two three")
     endpoint.fail_next(**fault)
 
@@ -81,7 +81,7 @@ def test_what_failed_is_marked(
 
 
 def test_a_stream_that_fails_is_told_apart(emulated_endpoint: Start, run: Run) -> None:
-    """A gateway that passes answers and breaks streams is found out."""
+    """A gateway that passes answers but breaks streams is detected."""
     endpoint = emulated_endpoint(answers=["one", "one two three"])
     endpoint.fail_next(delay=0)
     endpoint.fail_next(cut_after=2)
@@ -93,7 +93,7 @@ def test_a_stream_that_fails_is_told_apart(emulated_endpoint: Start, run: Run) -
 
 
 def test_nobody_there(run: Run) -> None:
-    """Where nothing listens, nothing else is claimed."""
+    """If nothing listens, no other check passes."""
     done = run("check", "--base-url", "http://127.0.0.1:1", "--max-retries", "0")
 
     assert done.returncode == 4
@@ -112,7 +112,7 @@ def test_nobody_there(run: Run) -> None:
     ids=["nothing", "no model", "password", "line end"],
 )
 def test_what_is_missing_is_told(run: Run, variables: dict[str, str], expected: str) -> None:
-    """A first start shows what to set; nothing has been sent, so nothing has passed."""
+    """Without settings it shows what to set; nothing is sent, so no check passes."""
     done = run("check", **variables)
 
     assert done.returncode == 2
@@ -172,7 +172,7 @@ def test_a_monitor_reads_what_failed(emulated_endpoint: Start, run: Run) -> None
 
 
 def test_other_options_are_no_check(run: Run) -> None:
-    """An option that no check is about is refused as everywhere."""
+    """An invalid option without its own check is refused as in other commands."""
     done = run("check", "--base-url", "http://localhost:1", "--idle-timeout", "0")
 
     assert (done.returncode, done.stdout) == (2, b"")
@@ -181,7 +181,7 @@ def test_other_options_are_no_check(run: Run) -> None:
 
 @not_on_windows
 def test_a_closed_pipe_is_no_error(emulated_endpoint: Start, begin: Begin) -> None:
-    """`| head` and `| grep -q` get what they want, and nobody else hears of it."""
+    """With `| head` and `| grep -q` the command ends quietly."""
     endpoint = emulated_endpoint(answers="one two three")
 
     with begin("check", "--base-url", endpoint.url) as process:
@@ -193,7 +193,7 @@ def test_a_closed_pipe_is_no_error(emulated_endpoint: Start, begin: Begin) -> No
 
 
 def test_marks_without_unicode(emulated_endpoint: Start, run: Run) -> None:
-    """A terminal without these signs still tells one mark from another."""
+    """A terminal without Unicode gets distinct ASCII marks."""
     endpoint = emulated_endpoint(answers="one two three")
     endpoint.fail_next(status=422)
 
@@ -205,7 +205,7 @@ def test_marks_without_unicode(emulated_endpoint: Start, run: Run) -> None:
 def test_marks_are_coloured_on_a_terminal(
     emulated_endpoint: Start, run_in_terminal: RunInTerminal
 ) -> None:
-    """Green is seen at once, unless a person wants no colours."""
+    """Marks are coloured, unless NO_COLOR is set."""
     endpoint = emulated_endpoint(answers="one two three")
     ask = ("check", "--base-url", endpoint.url)
 

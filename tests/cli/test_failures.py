@@ -1,4 +1,4 @@
-"""When something goes wrong: a line or two on standard error, an exit code, no traceback, no key."""
+"""Errors: a line or two on standard error, an exit code, no traceback, no key."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def test_a_failure_is_told_in_two_lines(
     code: int,
     words: list[str],
 ) -> None:
-    """It says what went wrong and what to do, and the exit code tells scripts which it was."""
+    """The message says what went wrong and what to do; the exit code says which kind of error."""
     started = emulated_endpoint(answers="Hello", **endpoint)
     if fault:
         started.fail_next(**fault)
@@ -99,7 +99,7 @@ def test_a_failure_is_told_in_two_lines(
 def test_text_before_a_failure_is_printed(
     emulated_endpoint: Start, run: Run, fault: dict[str, Any], code: int
 ) -> None:
-    """What had come is on standard output, and ends its line; the error is on standard error."""
+    """The text received is on standard output and ends with a line end; the error is on standard error."""
     endpoint = emulated_endpoint(answers="one two three")
     endpoint.fail_next(**fault)
 
@@ -140,7 +140,7 @@ def test_a_refused_option_is_named(run: Run, arguments: list[str], words: str) -
 
 
 def test_what_datacrunch_requires_is_said(run: Run) -> None:
-    """Who sets nothing learns what is missing, as an option and as a variable."""
+    """Without settings the error names what is missing, as an option and as a variable."""
     done = run("generate", "Hi")
 
     assert done.returncode == 2
@@ -149,7 +149,7 @@ def test_what_datacrunch_requires_is_said(run: Run) -> None:
 
 
 def test_an_unknown_command_is_told(run: Run) -> None:
-    """It is told as all else is, with where to look."""
+    """It is reported like other errors, with where to look."""
     done = run("genrate", "Hi")
 
     assert done.returncode == 2
@@ -179,13 +179,13 @@ def test_an_unknown_command_is_told(run: Run) -> None:
     ],
 )
 def test_every_error_has_an_exit_code(error: DataCrunchError, code: int) -> None:
-    """It is one that the help explains."""
+    """It is one that the help lists."""
     assert exit_code(error) == code
     assert f"{code}  " in EXIT_CODES
 
 
 def test_every_error_is_in_that_table() -> None:
-    """A new one is looked at before it is released."""
+    """A new one must be added to the list."""
     errors = {
         name
         for name in datacrunch_tgi.__all__
@@ -200,7 +200,7 @@ def test_every_error_is_in_that_table() -> None:
 
 
 def test_a_limit_is_named_as_an_option() -> None:
-    """Who waited in vain learns which option to raise."""
+    """The hint names the option to raise."""
     error = RequestTimeoutError("no answer in time")
     error.set_limit("first_token_timeout", 2)
 

@@ -1,4 +1,4 @@
-"""The options: made from what the package lists, and all of them reach where they are meant for."""
+"""Options: generated from the package's lists, and all of them take effect."""
 
 import json
 import subprocess
@@ -53,7 +53,7 @@ EXAMPLES: dict[str, tuple[list[str], Any]] = {
 def test_every_parameter_reaches_the_server(
     emulated_endpoint: Start, command: str, name: str
 ) -> None:
-    """What is given is sent, as its own type; what is not given is not sent."""
+    """Options that are passed are sent with their type; others are not sent."""
     endpoint = emulated_endpoint(answers="Hello")
     options, value = EXAMPLES[name]
 
@@ -65,7 +65,7 @@ def test_every_parameter_reaches_the_server(
 
 
 def test_parameters_of_newer_servers_reach_them(emulated_endpoint: Start) -> None:
-    """They are sent as they are, whatever they are."""
+    """They are sent unchanged."""
     endpoint = emulated_endpoint(answers="Hello")
     newer = ["--extra-parameters", '{"newer": [1, null]}', "--base-url", endpoint.url]
 
@@ -76,7 +76,7 @@ def test_parameters_of_newer_servers_reach_them(emulated_endpoint: Start) -> Non
 
 @pytest.mark.parametrize("command", ["chat", "check", "generate", "stream"])
 def test_every_setting_is_an_option(command: str) -> None:
-    """Each command accepts and names every setting that is of use in a terminal."""
+    """Each command accepts and lists every setting that is useful in a terminal."""
     shown = CliRunner().invoke(app, [command, "--help"]).output
     names = shown.partition("Settings:")[2].partition("Exit codes:")[0].replace(",", " ").split()
 
@@ -118,7 +118,7 @@ def test_a_shell_completes_commands_and_options(run: Run) -> None:
 
 
 def test_settings_reach_the_client(emulated_endpoint: Start, run: Run) -> None:
-    """Address, model, key and headers are on the wire; options stand over variables."""
+    """URL, model, key and headers are sent; options take precedence over variables."""
     endpoint = emulated_endpoint(answers="Hello", base_path="/v1", api_key="sesame-option")
     options = ["--base-url", endpoint.url, "--api-key", "sesame-option", "--model", "llama"]
     headers = ["--header", "X-One=1=1", "--header", "X-Two="]
@@ -147,7 +147,7 @@ def test_a_certificate_may_be_several_files(files: list[str], certificate: objec
 
 
 def test_every_argument_of_the_endpoint_is_an_option_of_serve() -> None:
-    """A new one cannot be forgotten, and has its words."""
+    """A new one cannot be forgotten, and has a description."""
     shown = CliRunner().invoke(app, ["serve", "--help"]).output
 
     assert {*HELP, "respond"} == set(signature(EmulatedEndpoint).parameters)
@@ -167,12 +167,12 @@ def test_every_argument_of_the_endpoint_is_an_option_of_serve() -> None:
     ],
 )
 def test_hints_speak_of_options(words: str, said: str) -> None:
-    """Who types options is not told of keyword arguments; words that are names stay words."""
+    """Messages name options instead of keyword arguments; ordinary words stay unchanged."""
     assert in_options(words) == said
 
 
 def test_the_command_is_installed(run: Run) -> None:
-    """`datacrunch-tgi` is what `python -m datacrunch_tgi` is, and both know their version."""
+    """`datacrunch-tgi` is the same as `python -m datacrunch_tgi`, and both have `--version`."""
     (installed,) = entry_points(group="console_scripts", name="datacrunch-tgi")
 
     assert installed.load() is __main__.main
@@ -180,6 +180,6 @@ def test_the_command_is_installed(run: Run) -> None:
 
 
 def test_the_package_does_not_need_the_commands_packages() -> None:
-    """Who imports the client does not wait for click and rich, and need not have them."""
+    """Importing the client does not import click and rich."""
     program = "import sys; sys.modules['click'] = sys.modules['rich'] = None; import datacrunch_tgi"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)  # noqa: S603

@@ -1,4 +1,4 @@
-"""`serve`: an emulated endpoint that another terminal can ask."""
+"""`serve`: an emulated endpoint for other terminals."""
 
 import signal
 import subprocess
@@ -27,12 +27,12 @@ def read_url(process: subprocess.Popen[bytes]) -> str:
         before, _, url = line.decode().strip().partition("=")
         if before == "export DATACRUNCH_BASE_URL":
             return url
-    raise AssertionError("it told no address")
+    raise AssertionError("no URL was printed")
 
 
 @not_on_windows
 def test_it_serves_until_ctrl_c(begin: Begin) -> None:
-    """Answers come in turn, at the address that it prints; Ctrl-C is how it ends, and no error."""
+    """It answers in turn at the URL that it prints; Ctrl-C ends it without an error."""
     options = ["--answer", "first", "--answer", "second", "--base-path", "/v1/completions"]
     with begin("serve", *options, "--api-key", "sesame", "--dialect", "1.1.1") as process:
         url = read_url(process)
@@ -49,7 +49,7 @@ def test_it_serves_until_ctrl_c(begin: Begin) -> None:
 
 
 def test_it_tells_what_it_is_asked(begin: Begin) -> None:
-    """A line for each request: what was asked and what came of it, neither prompt nor key."""
+    """One line for each request and its outcome, with neither prompt nor key."""
     with begin("serve", "--verbose", "--answer", "one two", "--api-key", "sesame") as process:
         assert process.stdout
         url = read_url(process)
@@ -69,13 +69,13 @@ def test_it_tells_what_it_is_asked(begin: Begin) -> None:
 
 
 def test_it_answers_without_a_word(begin: Begin) -> None:
-    """Who just tries it out gets an endpoint that says something."""
+    """Without options the endpoint has a default answer."""
     with begin("serve") as process, Client(base_url=read_url(process)) as client:
         assert client.generate("Hi").text == "Hello! How can I help you today?"
 
 
 def test_a_model_answers(begin: Begin, tiny_llama: Path) -> None:
-    """A folder with a Llama is an endpoint, too."""
+    """A folder with a Llama can be served."""
     with (
         begin("serve", "--model", str(tiny_llama)) as process,
         Client(base_url=read_url(process)) as client,

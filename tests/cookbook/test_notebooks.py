@@ -1,4 +1,4 @@
-"""The recipes run, on the tiny Llama and on an endpoint of one's own, and print what is stored."""
+"""The recipes run, on the tiny Llama and on the user's endpoint, and print what is stored."""
 
 import os
 import re
@@ -16,17 +16,17 @@ NOTEBOOKS = {
     path.name: path.read_text(encoding="utf-8") for path in sorted(COOKBOOK.glob("*.ipynb"))
 }
 CHATS = {"12-chat", "13-structured"}
-"""The recipes that take the model's chat template, which its name tells."""
+"""The recipes that use a chat template, found by the model's name."""
 COMPLETIONS = {Path(name).stem for name in NOTEBOOKS} - CHATS
 KEY = "sk-of-the-one-who-reads-recipes"
 EMULATED = "No DATACRUNCH_API_KEY is set: a tiny Llama in this process answers."
 LIVE = "Your endpoint answers, as DATACRUNCH_* in the environment say."
 NO_WAY_OUT = {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
-"""What is not on this machine would be asked for at a port where nobody listens."""
+"""Requests to other machines would go to a port where nothing listens."""
 
 
 def execute(into: Path, *names: str, **environment: str) -> dict[str, str]:
-    """Run the named recipes anew, or all; return the files that were written."""
+    """Run the named recipes, or all; return the files that were written."""
     clean = {name: value for name, value in os.environ.items() if "DATACRUNCH" not in name}
     proxies = NO_WAY_OUT | {"HTTPS_PROXY": NO_WAY_OUT["HTTP_PROXY"]}
     subprocess.run(  # noqa: S603 -- our own script
@@ -40,7 +40,7 @@ def execute(into: Path, *names: str, **environment: str) -> dict[str, str]:
 
 @pytest.mark.slow
 def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> None:
-    """File for file, byte for byte: to run them again changes nothing."""
+    """File by file, byte for byte: running them again changes nothing."""
     executed = execute(tmp_path)
     assert set(executed) == set(NOTEBOOKS)
     for name, stored in NOTEBOOKS.items():
@@ -54,7 +54,7 @@ def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> 
 def test_recipes_run_on_the_endpoint_that_the_environment_names(
     model: str, recipes: set[str], tmp_path: Path, tiny_llama: Path
 ) -> None:
-    """The same model behind it gives the same answers, so nothing but the first line differs."""
+    """With the same model only the first line differs."""
     with EmulatedEndpoint(model=tiny_llama, base_path="/v1/completions", api_key=KEY) as endpoint:
         executed = execute(
             tmp_path,
@@ -67,7 +67,7 @@ def test_recipes_run_on_the_endpoint_that_the_environment_names(
     for name, printed in executed.items():
         assert printed == NOTEBOOKS[name].replace(EMULATED, LIVE)
     assert sum(EMULATED in stored for stored in NOTEBOOKS.values()) == len(NOTEBOOKS) - 2, (
-        "all but the two on errors and tests, which need an endpoint that fails when it is told to"
+        "all but the two on errors and tests, which need an endpoint that fails on demand"
     )
     assert {request.status for request in endpoint.requests} == {200}
     assert {request.json["model"] for request in endpoint.requests} == {model}

@@ -1,4 +1,4 @@
-"""The quickstart shows a newcomer both frameworks, and talks to their own endpoint when they have one."""
+"""The quickstart shows both frameworks, and uses the user's endpoint if there is one."""
 
 import subprocess
 import sys

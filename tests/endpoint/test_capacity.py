@@ -1,4 +1,4 @@
-"""Many at once: limits, the queue, clients that leave, and nothing left behind."""
+"""Many requests at once: limits, the queue, clients that leave, and no leaks."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ Events = Callable[[httpx.Response], list[Any]]
 
 
 class Gate:
-    """A scripted answer that is not given before the test says so."""
+    """A scripted answer that waits for the test."""
 
     def __init__(self, expected: int) -> None:
         self._arrived = threading.Barrier(expected + 1)
@@ -55,7 +55,7 @@ def test_too_many_requests_overload(emulated_endpoint: Start, ask: Ask, events: 
 
 
 def test_best_of_counts_as_several(emulated_endpoint: Start, ask: Ask) -> None:
-    """Each sequence takes a permit of its own."""
+    """Each sequence takes its own permit."""
     endpoint = emulated_endpoint(answers="Hello", max_concurrent_requests=1)
 
     assert ask(endpoint, best_of=2, do_sample=True).status_code == 429
@@ -104,7 +104,7 @@ def test_waiting_streams_get_comments(emulated_endpoint: Start, ask: Ask) -> Non
 def test_limits_are_the_endpoints(
     emulated_endpoint: Start, http: httpx.Client, ask: Ask, dialect: str
 ) -> None:
-    """Every limit can be set, is kept, named in the error, and told by `/info`."""
+    """Every limit can be set, is enforced, named in the error, and reported by `/info`."""
     endpoint = emulated_endpoint(
         answers="Hello",
         dialect=dialect,
@@ -174,7 +174,7 @@ def test_leaving_stops_what_is_not_streamed(emulated_endpoint: Start, http: http
 
 
 def test_waiting_for_idleness_ends(emulated_endpoint: Start, ask: Ask) -> None:
-    """Who waits for an endpoint that stays busy is told so."""
+    """Waiting for an endpoint that stays busy raises an error."""
     gate = Gate(expected=1)
     endpoint = emulated_endpoint(answers=gate)
 

@@ -1,4 +1,4 @@
-"""The endpoint as a whole: how it is made, found, asked for a key, watched and imported."""
+"""The endpoint as a whole: construction, URL, key, records and imports."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ Events = Callable[[httpx.Response], list[Any]]
     [{}, {"answers": "Hello", "model": "folder"}, {"answers": "Hello", "respond": repr}],
 )
 def test_there_is_one_source_of_answers(arguments: dict[str, Any]) -> None:
-    """Who says neither, or both, is told what can be said."""
+    """With neither, or both, the error names the options."""
     with pytest.raises(ValueError, match="pass exactly one of answers, respond and model"):
         EmulatedEndpoint(**arguments)
 
@@ -68,7 +68,7 @@ def test_routes_are_under_the_base_path(emulated_endpoint: Start, http: httpx.Cl
 def test_a_key_is_asked_for(
     emulated_endpoint: Start, http: httpx.Client, authorization: str | None, status: int
 ) -> None:
-    """Without the key there is no answer and not a word; case counts nowhere, as with TGI."""
+    """Without the key there is no answer; case is ignored, as by TGI."""
     endpoint = emulated_endpoint(answers="Hello", api_key="Secret")
     headers = {} if authorization is None else {"authorization": authorization}
 
@@ -126,7 +126,7 @@ def test_a_taken_port_is_told(emulated_endpoint: Start) -> None:
 
 
 def test_waiting_ends_with_the_endpoint(emulated_endpoint: Start) -> None:
-    """A command can serve until it is told to stop."""
+    """A command can serve until it is stopped."""
     endpoint = emulated_endpoint(answers="Hello")
 
     with ThreadPoolExecutor() as pool:
@@ -156,13 +156,13 @@ def test_a_script_that_fails_is_a_server_that_fails(
 
 
 def run(program: str) -> str:
-    """What a new interpreter says when it runs a program; "" if it has nothing to say."""
+    """Return the output of a program in a new interpreter."""
     command = [sys.executable, "-c", program]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()  # noqa: S603
 
 
 def test_scripts_need_no_model_packages() -> None:
-    """Who scripts answers does not wait for numpy and the like to be imported."""
+    """Scripted answers do not import numpy and similar packages."""
     said = run(
         "import sys\n"
         "from datacrunch_tgi.testing import EmulatedEndpoint\n"
@@ -198,7 +198,7 @@ def test_a_missing_extra_is_named(missing: str, arguments: str) -> None:
 
 
 def test_the_plugin_loads_nothing_before_its_fixture_is_used() -> None:
-    """Everybody who has the package loads the plug-in with pytest, and neither waits nor needs more."""
+    """The plug-in, loaded in every run of pytest, imports nothing else and needs no extra."""
     said = run(
         "import sys, pytest\n"
         "before = set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""Faults come when they are ordered, as they are ordered, and to nobody else."""
+"""Faults are injected as requested, and into no other request."""
 
 import json
 import time
@@ -25,7 +25,7 @@ def recorded(name: str) -> Any:
 
 
 def test_a_status_is_answered_once(emulated_endpoint: Start, ask: Ask) -> None:
-    """One fault spoils one request; the next is as if nothing had happened."""
+    """One fault affects one request; the next is normal."""
     endpoint = emulated_endpoint(answers="Hello")
 
     endpoint.fail_next(status=503, body="<h1>Sorry</h1>", headers={"retry-after": "3"})
@@ -38,7 +38,7 @@ def test_a_status_is_answered_once(emulated_endpoint: Start, ask: Ask) -> None:
 
 
 def test_faults_wait_in_line(emulated_endpoint: Start, ask: Ask) -> None:
-    """Faults are used up in their order, each as often as it was ordered."""
+    """Faults are used in order, each as often as requested."""
     endpoint = emulated_endpoint(answers="Hello")
 
     endpoint.fail_next(2, status=500)
@@ -48,7 +48,7 @@ def test_faults_wait_in_line(emulated_endpoint: Start, ask: Ask) -> None:
 
 
 def test_faults_leave_other_routes_alone(emulated_endpoint: Start, http: httpx.Client) -> None:
-    """Only requests for an answer fail; a health check uses up nothing."""
+    """Only generating requests fail; a health check uses no fault."""
     endpoint = emulated_endpoint(answers="Hello")
     endpoint.fail_next(status=500)
 
@@ -64,7 +64,7 @@ def test_faults_leave_other_routes_alone(emulated_endpoint: Start, http: httpx.C
 def test_a_status_says_what_the_server_says(
     emulated_endpoint: Start, ask: Ask, dialect: str, status: int, name: str
 ) -> None:
-    """Without words of the user's own, an error is a real server's."""
+    """By default an error is that of a real server."""
     folder = {"1.1.1": "fork-1.1.1", "3.3.7": "tgi-3.3.7"}[dialect]
     endpoint = emulated_endpoint(answers="Hello", dialect=dialect)
 
@@ -94,10 +94,10 @@ def test_a_delay_comes_first(emulated_endpoint: Start, ask: Ask) -> None:
     endpoint = emulated_endpoint(answers="Hello")
     endpoint.fail_next(delay=0.1)
 
-    begun = time.perf_counter()
+    start = time.perf_counter()
 
     assert ask(endpoint).json() == {"generated_text": "Hello"}
-    assert time.perf_counter() - begun >= 0.1
+    assert time.perf_counter() - start >= 0.1
 
 
 @pytest.mark.parametrize("route", ["/generate", "/generate_stream"])
@@ -117,7 +117,7 @@ def test_hanging_up_gives_no_byte(emulated_endpoint: Start, ask: Ask, route: str
 def test_a_cut_stream_ends_before_its_end(
     emulated_endpoint: Start, http: httpx.Client, cut_after: int, expected: int
 ) -> None:
-    """So many events arrive, all if there are no more, and never the end of the body."""
+    """That number of events arrives, or all, and never the end of the body."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(cut_after=cut_after)
     received: list[bytes] = []
@@ -146,7 +146,7 @@ def test_an_answer_is_cut_in_its_middle(emulated_endpoint: Start, ask: Ask) -> N
 def test_an_error_event_ends_a_stream(
     emulated_endpoint: Start, ask: Ask, events: Events, dialect: str
 ) -> None:
-    """After so many events the model fails, in a real server's words, and the body is complete."""
+    """After that number of events the model fails, with a real server's message, and the body is complete."""
     endpoint = emulated_endpoint(answers="one two three", dialect=dialect)
     endpoint.fail_next(error_after=2)
 
@@ -203,7 +203,7 @@ def test_a_silent_stream_sends_comments(
     ],
 )
 def test_contradictions_are_refused(emulated_endpoint: Start, arguments: dict[str, Any]) -> None:
-    """What cannot happen to one request is refused when it is ordered."""
+    """Combinations that are impossible for one request are refused."""
     endpoint = emulated_endpoint(answers="Hello")
 
     with pytest.raises(ValueError, match=r"one way only|belongs? to"):
@@ -211,7 +211,7 @@ def test_contradictions_are_refused(emulated_endpoint: Start, arguments: dict[st
 
 
 def test_a_sick_server_says_so(emulated_endpoint: Start, http: httpx.Client) -> None:
-    """`/health` is what the test says it is."""
+    """`/health` can be set by the test."""
     endpoint = emulated_endpoint(answers="Hello")
 
     endpoint.healthy = False

@@ -1,4 +1,4 @@
-"""Grammars: answers that match, and what is said of a grammar that is none."""
+"""Grammars: matching answers, and errors for invalid grammars."""
 
 import json
 import re
@@ -80,7 +80,7 @@ def inlined(schema: Any, definitions: dict[str, Any]) -> Any:
 def test_an_answer_matches_its_schema(
     llama: EmulatedEndpoint, ask: Ask, sampling: dict[str, Any], *, is_inlined: bool
 ) -> None:
-    """Nested models, enums, alternatives and lists are obeyed, however tokens are chosen."""
+    """Answers match nested models, enums, alternatives and lists, however tokens are chosen."""
     schema = Cat.model_json_schema()
     if is_inlined:
         schema = inlined(schema, schema.pop("$defs"))
@@ -307,7 +307,7 @@ def test_a_grammar_that_would_block_a_server_is_refused(
     [(r"\"", True), (r"\\", True), (r"\n", False), (r"\u0041", False), ("å", True)],
 )
 def test_strings_escape_quotes_and_backslashes_only(text: str, *, matches: bool) -> None:
-    """No other escape is in the server's grammar: a line break cannot be said."""
+    """The server's grammar has no other escapes, so line breaks are impossible."""
     pattern = schema_to_regex({"properties": {"a": {"type": "string"}}, "required": ["a"]})
 
     assert bool(re.fullmatch(pattern, f'{{"a":"{text}"}}')) is matches
@@ -326,7 +326,7 @@ def test_classes_are_of_ascii(llama: EmulatedEndpoint, ask: Ask) -> None:
 
 
 def test_a_grammar_is_looked_at_last(emulated_endpoint: Start, ask: Ask) -> None:
-    """Of two things that are wrong, the server tells the other."""
+    """Of two errors, the server reports the other."""
     endpoint = emulated_endpoint(answers="Hello", max_total_tokens=10)
 
     refused = ask(endpoint, grammar={"type": "json", "value": 5}, max_new_tokens=10)

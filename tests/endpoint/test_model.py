@@ -1,4 +1,4 @@
-"""A Llama's answers: the network, the choice of tokens, and folders that hold something else."""
+"""A Llama's answers: the network, sampling, and folders with other models."""
 
 import json
 from collections.abc import Callable
@@ -180,7 +180,7 @@ def test_alternatives_include_ties() -> None:
 
 
 def test_a_seed_repeats_an_answer(emulated_endpoint: Start, ask: Ask, tiny_llama: Path) -> None:
-    """The same seed gives the same tokens, streamed or not; other seeds give others."""
+    """The same seed returns the same tokens, streamed or not; other seeds return others."""
     endpoint = emulated_endpoint(model=tiny_llama)
 
     def tokens(seed: int) -> Any:
@@ -196,7 +196,7 @@ def test_a_seed_repeats_an_answer(emulated_endpoint: Start, ask: Ask, tiny_llama
 def test_a_seed_is_told_only_if_it_counted(
     emulated_endpoint: Start, ask: Ask, tiny_llama: Path
 ) -> None:
-    """Greedy answers have no seed; a drawn one tells which was drawn."""
+    """Greedy answers have no seed; sampled ones report theirs."""
     endpoint = emulated_endpoint(model=tiny_llama)
 
     def seed(**parameters: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The emulated endpoint is the recorded servers' equal.
+"""The emulated endpoint equals the recorded servers.
 
 Every recorded request is sent to it over a socket. Status, header names, chunks, keys and their
 order, and all words of errors must be what the real server sent; for greedy requests also tokens,
@@ -48,7 +48,7 @@ MEASURED = {
     "x-inference-time",
     "x-time-per-token",
 }
-"""Headers that tell of a moment and a machine."""
+"""Headers that depend on time and machine."""
 
 OF_THE_ANSWER = {"content-length", "x-generated-tokens"}
 """Headers that follow from what was generated."""
@@ -79,7 +79,7 @@ def servers(tiny_llama: Path) -> Iterator[dict[str, EmulatedEndpoint]]:
 def test_answers_as_the_recorded_server(
     servers: dict[str, EmulatedEndpoint], dialect: str, path: Path
 ) -> None:
-    """What a client sees does not tell the emulated endpoint from the real server."""
+    """A client cannot distinguish the emulated endpoint from the real server."""
     recording = json.loads(path.read_text(encoding="utf-8"))
     request, response = recording["request"], recording["response"]
     theirs = (
@@ -104,7 +104,7 @@ def test_answers_as_the_recorded_server(
 
 
 def test_every_explanation_is_of_a_recording() -> None:
-    """No explanation outlives its recording."""
+    """Every explanation has its recording."""
     names = {parameters.id for parameters in COMPARED}
 
     assert set(EXPLAINED) <= names

@@ -1,4 +1,4 @@
-"""Scripted answers: the user's text, cut and counted as a server would."""
+"""Scripted answers: the user's text, split and counted as by a server."""
 
 import re
 import time
@@ -16,7 +16,7 @@ Events = Callable[[httpx.Response], list[Any]]
 
 
 def test_a_text_answers_every_prompt(emulated_endpoint: Start, ask: Ask) -> None:
-    """The text is answered as it is written, to the last space and sign."""
+    """The answer is the exact text."""
     text = "  Olá — 日本語です。\n\tIt's 3.5 °C  \U0001f30c\u200d\u2028!"
     endpoint = emulated_endpoint(answers=text)
 
@@ -59,7 +59,7 @@ def test_a_prompt_without_an_answer_is_refused(emulated_endpoint: Start, ask: As
 
 
 def test_a_function_answers(emulated_endpoint: Start, ask: Ask) -> None:
-    """A function gets the whole prompt and gives the text."""
+    """A function gets the prompt and returns the text."""
     endpoint = emulated_endpoint(answers=str.upper)
 
     assert ask(endpoint, prompt="Hi there").json() == {"generated_text": "HI THERE"}
@@ -126,7 +126,7 @@ def test_an_answer_can_be_scripted_token_by_token(
 
 
 def test_letters_that_spell_a_control_token_are_text(emulated_endpoint: Start, ask: Ask) -> None:
-    """The same text may be a control token and none, which is told by `special` and the id."""
+    """The same text may be a control token or not; `special` and the id differ."""
     marker = ScriptedToken("<s>", special=True)
     endpoint = emulated_endpoint(answers=[marker, ScriptedToken("<s>")])
 
@@ -165,7 +165,7 @@ def test_tokens_beside_texts_are_refused() -> None:
 
 
 def test_no_text_is_no_script() -> None:
-    """Nothing can be answered from nothing, and that is told at once."""
+    """A script without answers is refused at once."""
     with pytest.raises(ValueError, match="at least one text"):
         EmulatedEndpoint(answers=[])
 
@@ -319,10 +319,10 @@ def test_a_long_stop_text_is_forgotten(
 
 
 def test_a_pace_is_kept(emulated_endpoint: Start, ask: Ask) -> None:
-    """Tokens come no faster than told, streamed or not."""
+    """Tokens are not faster than set, streamed or not."""
     endpoint = emulated_endpoint(answers="one two three four", tokens_per_second=50)
 
     for route in ("/generate", "/generate_stream"):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         ask(endpoint, route=route)
-        assert time.perf_counter() - begun >= 5 / 50
+        assert time.perf_counter() - start >= 5 / 50

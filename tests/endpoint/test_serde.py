@@ -1,4 +1,4 @@
-"""The JSON reader: reads what is JSON, refuses the rest in serde_json's words."""
+"""The JSON reader: reads JSON, and refuses the rest with serde_json's messages."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ def test_numbers_come_back(seed: int, top_p: float) -> None:
 
 @given(value=JSON, is_ascii=st.booleans(), type_first=st.booleans())
 def test_any_value_comes_back(value: Any, is_ascii: bool, type_first: bool) -> None:  # noqa: FBT001
-    """A schema is read whole, whichever stands first, it or the type that tells how to read it."""
+    """A schema is read completely, whether it or its type comes first."""
     grammar = {"type": "json", "value": value}
     if not type_first:
         grammar = dict(reversed(grammar.items()))
@@ -104,7 +104,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     ],
 )
 def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
-    """The first byte that is wrong is named by line and column, and the field it stands in."""
+    """The error names line, column and field of the first wrong byte."""
     is_json, message = refusal(body)
 
     assert not is_json
@@ -149,7 +149,7 @@ def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
     ],
 )
 def test_json_of_another_shape_is_told_where(body: str, said: str) -> None:
-    """The field, what stands there, and what should."""
+    """The field, its value, and what was expected."""
     is_json, message = refusal(body)
 
     assert is_json

@@ -1,4 +1,4 @@
-"""What a folder's tokens stand for, as a grammar is told."""
+"""The texts of a folder's tokens, as passed to grammars."""
 
 import json
 from pathlib import Path
@@ -43,7 +43,7 @@ BYTE_LEVEL = decoders.ByteLevel()
 def test_a_token_stands_for_bytes(
     tmp_path: Path, decoder: Decoder, token: str, piece: bytes | None
 ) -> None:
-    """Both spellings of tokens are understood, parts of characters too; the end is no text."""
+    """Both spellings of tokens are understood, parts of characters too; the end token is not text."""
     tokenizer = Tokenizer(BPE({token: 0, "</s>": 1}, []))
     tokenizer.decoder = decoder
     tokenizer.save(str(tmp_path / "tokenizer.json"))

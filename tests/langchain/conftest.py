@@ -1,4 +1,4 @@
-"""An endpoint, a model for it, both ways to call the model, and a handler that remembers."""
+"""An endpoint, a model for it, both ways to call the model, and a recording handler."""
 
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,7 +18,7 @@ from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 
 
 class Remembering(BaseCallbackHandler):
-    """Remembers what it is told, by run."""
+    """Records callbacks, by run."""
 
     raise_error = True
     run_inline = True
@@ -76,7 +76,7 @@ def remembering() -> Remembering:
 
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest) -> Callable[..., Awaitable[Any]]:
-    """Call a method by its name, or its twin for event loops; what is streamed becomes a list."""
+    """Call a method or its async version by name; return a stream as a list."""
 
     async def called(runnable: Any, method: str, *args: Any, **kwargs: Any) -> Any:
         name = method if request.param == "sync" else f"a{method}"
@@ -119,7 +119,7 @@ def chat(endpoint: EmulatedEndpoint) -> ChatDataCrunch:
 
 @pytest.fixture
 def ask(call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[AIMessage]]:
-    """Ask a chat model by a method's name: gives the message, or the sum of its chunks."""
+    """Call a chat model by a method's name; return the message, or the sum of its chunks."""
 
     async def asked(chat: Any, method: str, given: Any = "Hi", **kwargs: Any) -> AIMessage:
         if method == "generate":

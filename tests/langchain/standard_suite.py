@@ -30,11 +30,11 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "Hello!": ("magic_function", {"input": 1}),
     "San Francisco": ("get_weather", {"location": "San Francisco, CA"}),
 }
-"""What a model would call, by what the last question says."""
+"""Tool calls by the last question."""
 
 
 def answer(prompt: str) -> str:
-    """JSON to who wants a joke, calls to who offers tools and has no result, words to everybody else."""
+    """Answer with JSON, tool calls or text, depending on the request."""
     if "joke" in prompt:
         return JOKE
     if "You can call these tools" in prompt and "sunny" not in prompt:

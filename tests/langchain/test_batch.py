@@ -1,4 +1,4 @@
-"""Prompts run side by side, each as a run of its own: its tokens, its usage, its error."""
+"""Prompts run at the same time, each as its own run, with its tokens, usage and error."""
 
 import re
 import signal
@@ -41,7 +41,7 @@ async def test_prompts_are_open_at_the_same_time(
 
 
 class Crowd:
-    """Counts how many prompts are being answered at once, and gives one too many time to come."""
+    """Counts open prompts, and waits for one too many."""
 
     def __init__(self, limit: int) -> None:
         self.peak = 0
@@ -158,7 +158,7 @@ async def test_generate_raises_the_first_error_and_every_run_ends_once(
 async def test_generate_raises_while_another_prompt_is_still_generated(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
-    """Nobody waits for an answer that is thrown away; this one would take minutes."""
+    """An answer that is discarded is not waited for; this one would take minutes."""
     endpoint = serve(answers=KNOWN, tokens_per_second=0.001)
     llm = DataCrunchLLM(base_url=endpoint.url, max_retries=0, callbacks=[remembering])
     with pytest.raises(ModelInvalidRequestError):
@@ -168,13 +168,13 @@ async def test_generate_raises_while_another_prompt_is_still_generated(
 
 
 class _FirstError(BaseCallbackHandler):
-    """Lets a thread wait until an error is told."""
+    """Lets a thread wait until an error is reported."""
 
     def __init__(self) -> None:
-        self.told = threading.Event()
+        self.reported = threading.Event()
 
     def on_llm_error(self, *_: Any, **__: Any) -> None:
-        self.told.set()
+        self.reported.set()
 
 
 def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
@@ -187,7 +187,7 @@ def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
         if not interrupted.is_set():
             interrupted.set()
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        error.told.wait(PATIENCE)
+        error.reported.wait(PATIENCE)
         return prompt
 
     endpoint = serve(answers=answer)

@@ -1,4 +1,4 @@
-"""The cache never lies: whatever may change an answer is part of its key, said in the call or not."""
+"""Everything that may change an answer is part of the cache key, wherever it is set."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -169,8 +169,8 @@ async def test_callbacks_are_told_the_parameters_of_the_call(
     config = {"callbacks": [remembering]}
     for method in ("invoke", "stream"):
         await call(llm, method, "Hi", config=config, temperature=0.5, stop=["x"])
-    for told, metadata in zip(remembering.invocation_params, remembering.metadata, strict=True):
-        assert (told["temperature"], told["stop"]) == (0.5, ["x"])
+    for reported, metadata in zip(remembering.invocation_params, remembering.metadata, strict=True):
+        assert (reported["temperature"], reported["stop"]) == (0.5, ["x"])
         assert metadata["ls_temperature"] == 0.5
 
 

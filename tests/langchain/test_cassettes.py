@@ -1,4 +1,4 @@
-"""What real servers said, to a chain and to a prompt: their words, their counts, their usage."""
+"""Answers of real servers to a chain and to a prompt: texts, counts and usage."""
 
 from collections.abc import Awaitable, Callable
 from functools import reduce
@@ -33,7 +33,7 @@ def _cassette(name: str, **expected: Any) -> Any:
 
 @pytest.fixture
 def llm() -> DataCrunchLLM:
-    """A model that asks as the recorded requests did."""
+    """A model that sends the recorded requests."""
     return DataCrunchLLM(
         base_url="http://endpoint.invalid", model="llama-2-13b-chat", max_tokens=120, max_retries=0
     )

@@ -1,4 +1,4 @@
-"""The chat model: messages in, a message out, with what is known of it where LangChain's users look."""
+"""The chat model: messages in, a message out, with metadata where LangChain's users look."""
 
 from collections.abc import Awaitable, Callable
 from functools import reduce

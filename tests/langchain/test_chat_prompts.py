@@ -1,4 +1,4 @@
-"""What a chat model sends: the conversation by the model's own template, whole, and nothing forged."""
+"""What a chat model sends: the complete conversation in the model's template, without injected turns."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path

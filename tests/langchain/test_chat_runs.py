@@ -1,4 +1,4 @@
-"""A chat model among LangChain's other things: caches, limiters, tracers, dumps, whoever listens or leaves."""
+"""A chat model with LangChain's caches, limiters, tracers, dumps, listeners and left streams."""
 
 import asyncio
 import pickle
@@ -75,8 +75,8 @@ async def test_a_trace_shows_status_and_body_of_an_error_and_no_header_but_two(
     endpoint.fail_next(status=429, body=body, headers=headers)
     with pytest.raises(OverloadedError):
         await call(chat, method, "Hi", max_retries=0, config={"callbacks": [remembering]})
-    ((_, _, told),) = remembering.errors
-    assert told.generations[0][0].message.response_metadata == {
+    ((_, _, reported),) = remembering.errors
+    assert reported.generations[0][0].message.response_metadata == {
         "body": body,
         "headers": {"retry-after": "7", "x-request-id": "id-1"},
         "request_id": "id-1",
@@ -112,7 +112,7 @@ async def test_tracers_are_told_parameters_and_no_key(
     )
     config = {"callbacks": [remembering]}
     await call(chat, "invoke", "Hi", max_new_tokens=5, stop=["b"], config=config)
-    (metadata,), (told,) = remembering.metadata, remembering.invocation_params
+    (metadata,), (reported,) = remembering.metadata, remembering.invocation_params
     assert {name: value for name, value in metadata.items() if name.startswith("ls_")} == {
         "ls_provider": "datacrunch",
         "ls_model_type": "chat",
@@ -122,12 +122,12 @@ async def test_tracers_are_told_parameters_and_no_key(
         "ls_stop": ["a", "b"],
         "ls_integration": "langchain_chat_model",
     }
-    assert told["temperature"] == 0.5
-    assert KEY not in repr([remembering.serialized, told, metadata])
+    assert reported["temperature"] == 0.5
+    assert KEY not in repr([remembering.serialized, reported, metadata])
 
 
 def test_its_profile_has_tools_and_structured_output_and_may_be_given() -> None:
-    """LangChain's agents decide by it how they ask for an answer that matches a schema."""
+    """LangChain's agents use it to choose a way of structured output."""
     for model, images in (("mine", False), ("llava-v1.6", True)):
         profile = ChatDataCrunch(base_url="http://localhost", model=model).profile
         assert profile is not None
@@ -139,7 +139,7 @@ def test_its_profile_has_tools_and_structured_output_and_may_be_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         ({"temprature": 1}, "did you mean 'temperature'"),
         ({"chat_templat": "llama-2"}, "did you mean 'chat_template'"),
@@ -147,8 +147,8 @@ def test_its_profile_has_tools_and_structured_output_and_may_be_given() -> None:
         ({"chat_template": 5}, "chat_template"),
     ],
 )
-def test_a_wrong_argument_is_refused_by_name(wrong: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+def test_a_wrong_argument_is_refused_by_name(wrong: dict[str, Any], reported: str) -> None:
+    with pytest.raises(ValidationError, match=reported):
         ChatDataCrunch(base_url="http://localhost", **wrong)
 
 
@@ -217,7 +217,7 @@ async def test_what_no_call_can_have_is_refused_before_a_tracer_is_told(
 
 
 async def test_a_configured_model_streams_to_who_listens(chat: ChatDataCrunch) -> None:
-    """LangChain makes it anew with every field given, the default of `streaming` too."""
+    """LangChain creates it again with every field, including the default of `streaming`."""
     configurable = chat.configurable_fields(max_tokens=ConfigurableField(id="most"))
     chain = RunnableLambda(lambda text: text) | configurable | StrOutputParser()
     events = [event async for event in chain.astream_events("Hi", version="v2")]

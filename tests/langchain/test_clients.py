@@ -1,4 +1,4 @@
-"""A model makes its clients once, and again only when its settings change."""
+"""A model creates its clients once, and again only if its settings change."""
 
 import pickle
 import sys

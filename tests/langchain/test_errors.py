@@ -1,4 +1,4 @@
-"""Errors are the transport's and LangChain's at once, tell all they know, and hold neither key nor prompt."""
+"""Errors are both the transport's and LangChain's, with all fields, and without key and prompt."""
 
 import logging
 import pickle
@@ -40,7 +40,7 @@ def _chain_of(error: BaseException | None) -> Iterator[BaseException]:
 
 @STREAMED
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         (400, tgi.InvalidRequestError, core.ModelInvalidRequestError),
         (401, tgi.AuthenticationError, core.ModelAuthenticationError),
@@ -58,9 +58,9 @@ async def test_a_status_is_both_errors_with_all_its_fields(
     impatient: DataCrunchLLM,
     call: Callable[..., Awaitable[Any]],
     method: str,
-    told: tuple[int, type[tgi.APIError], type[core.ModelError]],
+    reported: tuple[int, type[tgi.APIError], type[core.ModelError]],
 ) -> None:
-    status, transports, langchains = told
+    status, transports, langchains = reported
     body = {"error": "no", "error_type": "unheard_of"}
     endpoint.fail_next(status=status, body=body, headers={"Retry-After": "7"})
     with pytest.raises(transports) as caught:
@@ -151,8 +151,8 @@ async def test_an_error_in_a_stream_comes_after_its_tokens_and_has_their_text(
     assert isinstance(caught.value, core.ModelAPIError)
     assert caught.value.text == "Hello there"
     assert [*remembering.tokens.values()] == [["Hello", " there"]]
-    ((_, told, partial),) = remembering.errors
-    assert told is caught.value
+    ((_, reported, partial),) = remembering.errors
+    assert reported is caught.value
     assert partial.generations[0][0].text == "Hello there"
     assert len(endpoint.requests) == 1, "nothing is sent again after the first token"
 
@@ -248,7 +248,7 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
     assert await call(chain, "invoke", "Hi") == "I am here"
 
 
-# A chat model that is streamed is not told by LangChain whom to tell.
+# LangChain passes no run manager for retries of a streamed chat model.
 @pytest.mark.parametrize(
     ("model", "method"),
     [(DataCrunchLLM, "invoke"), (DataCrunchLLM, "stream"), (ChatDataCrunch, "invoke")],

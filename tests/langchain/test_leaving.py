@@ -1,4 +1,4 @@
-"""Who leaves a stream stops the server, frees the connection, and is told of once."""
+"""Leaving a stream stops the server, frees the connection, and is reported once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,7 +13,7 @@ from langchain_datacrunch import DataCrunchLLM
 
 WORDS = 400
 PACE = 100
-"""Words that the server would say, and how many each second."""
+"""Words of the answer, and words per second."""
 
 
 class _LoudError(Exception):
@@ -33,7 +33,7 @@ def llm(endpoint: EmulatedEndpoint) -> DataCrunchLLM:
 
 @pytest.fixture
 def left(endpoint: EmulatedEndpoint, llm: DataCrunchLLM, remembering: Any) -> Iterator[None]:
-    """After the test: the server has stopped, callbacks know, and the model works on."""
+    """After the test the server has stopped, callbacks were called, and the model still works."""
     yield
     endpoint.wait_until_idle()
     (request,) = endpoint.requests
@@ -70,17 +70,17 @@ async def test_an_asynchronous_stream_is_closed(llm: DataCrunchLLM, remembering:
         await anext(stream)
 
 
-async def _read(stream: AsyncIterator[str], begun: asyncio.Event) -> None:
+async def _read(stream: AsyncIterator[str], started: asyncio.Event) -> None:
     async for _ in stream:
-        begun.set()
+        started.set()
 
 
 @pytest.mark.usefixtures("left")
 async def test_a_task_is_cancelled(llm: DataCrunchLLM, remembering: Any) -> None:
-    begun = asyncio.Event()
+    started = asyncio.Event()
     stream = llm.astream("Hi", config={"callbacks": [remembering]})
-    task = asyncio.create_task(_read(stream, begun))
-    await begun.wait()
+    task = asyncio.create_task(_read(stream, started))
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

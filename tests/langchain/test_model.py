@@ -1,4 +1,4 @@
-"""The model itself: its fields, what it tells of itself, and how it counts tokens."""
+"""The model itself: fields, dumps, and counting tokens."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -145,8 +145,8 @@ async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
             "newer": 2,
             "newest": 3,
         }
-    for told in remembering.invocation_params:
-        assert told["extra_parameters"] == {"new": 1, "newer": 2, "newest": 3}
+    for reported in remembering.invocation_params:
+        assert reported["extra_parameters"] == {"new": 1, "newer": 2, "newest": 3}
     assert llm.extra_parameters == {"new": 1, "newer": 1}
     with pytest.raises(ArgumentError, match="extra_parameters=5: must be a dict"):
         await call(llm, "invoke", "Hi", extra_parameters=5)
@@ -162,12 +162,12 @@ async def test_tracers_are_told_what_is_sent(
     llm = DataCrunchLLM(base_url=endpoint.url, model="m", stop=["a"], max_tokens=5, seed=1)
     config = {"callbacks": [remembering]}
     await call(llm, method, "Hi", stop=["b"], max_tokens=6, temperature=0.5, config=config)
-    (told,), (metadata,) = remembering.invocation_params, remembering.metadata
+    (reported,), (metadata,) = remembering.invocation_params, remembering.metadata
     sent = endpoint.requests[-1].json["parameters"]
     assert sent.pop("details")
     assert sent["stop"] == ["a", "b"]
     where = {"base_url": endpoint.url, "model": "m", "_type": "datacrunch"}
-    assert told == where | sent
+    assert reported == where | sent
     assert metadata["ls_stop"] == ["a", "b"]
     assert (metadata["ls_temperature"], metadata["ls_max_tokens"]) == (0.5, 6)
 
@@ -208,7 +208,7 @@ def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> N
     llm = DataCrunchLLM(
         base_url="http://localhost:8080", model="m", extra_parameters={"new": [1]}, **parameters
     )
-    told = {
+    reported = {
         **parameters,
         "stop": ["a", "b"],
         "base_url": "http://localhost:8080",
@@ -216,11 +216,11 @@ def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> N
         "extra_parameters": {"new": [1]},
         "_type": "datacrunch",
     }
-    assert llm.asdict() == told
+    assert llm.asdict() == reported
     llm.save(tmp_path / "model.yaml")
     llm.save(tmp_path / "model.json")
-    assert yaml.safe_load((tmp_path / "model.yaml").read_text(encoding="utf-8")) == told
-    assert json.loads((tmp_path / "model.json").read_text(encoding="utf-8")) == told
+    assert yaml.safe_load((tmp_path / "model.yaml").read_text(encoding="utf-8")) == reported
+    assert json.loads((tmp_path / "model.json").read_text(encoding="utf-8")) == reported
 
 
 @pytest.mark.parametrize("method", ["invoke", "stream"])
@@ -242,8 +242,8 @@ async def test_tracers_are_told_provider_model_and_parameters(
     await call(llm, method, "Hi", stop=["x"], config=config)
     await call(llm, method, "Hi", config=config, **{name: 6})
     of_model, of_call = remembering.metadata
-    told = {key: value for key, value in of_model.items() if key.startswith("ls_")}
-    assert told == {
+    reported = {key: value for key, value in of_model.items() if key.startswith("ls_")}
+    assert reported == {
         "ls_provider": "datacrunch",
         "ls_model_type": "llm",
         "ls_model_name": "m",

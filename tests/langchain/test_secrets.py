@@ -96,10 +96,10 @@ async def test_no_callback_is_told_the_key(
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=KEY, headers={"X-Key": PASSWORD})
     for method in ("invoke", "stream"):
         await call(llm, method, "Hi", config={"callbacks": [remembering]})
-    told = repr([remembering.serialized, remembering.invocation_params, remembering.metadata])
-    assert endpoint.url in told
-    assert KEY not in told
-    assert PASSWORD not in told
+    reported = repr([remembering.serialized, remembering.invocation_params, remembering.metadata])
+    assert endpoint.url in reported
+    assert KEY not in reported
+    assert PASSWORD not in reported
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -158,7 +158,7 @@ class _Pipeline(BaseModel):
     ids=["init", "model_validate", "model_validate_json", "within another"],
 )
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "reported"),
     [
         ({"temprature": 1}, "temprature: no such parameter"),
         ({"temperature": -1}, "temperature=-1: must be"),
@@ -170,7 +170,7 @@ class _Pipeline(BaseModel):
     ],
 )
 def test_what_is_refused_holds_no_secret(
-    make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], told: str
+    make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], reported: str
 ) -> None:
     """Neither the refused value nor those beside it, however the error is looked at."""
     given: dict[str, Any] = {
@@ -183,7 +183,7 @@ def test_what_is_refused_holds_no_secret(
     with pytest.raises(ValidationError) as caught:
         make(given | wrong)
     error = caught.value
-    assert told in str(error)
+    assert reported in str(error)
     assert error.__cause__ is error.__context__ is None
     for shown in (str(error), repr(error), repr(error.errors()), error.json()):
         assert KEY not in shown
@@ -193,8 +193,8 @@ def test_what_is_refused_holds_no_secret(
 def test_a_refusal_has_the_argument_error_behind_it() -> None:
     with pytest.raises(ValidationError) as caught:
         DataCrunchLLM(base_url="http://localhost", temperature=-1.0)
-    (told,) = caught.value.errors()
-    assert told["type"] == "value_error"
-    behind = told["ctx"]["error"]
+    (reported,) = caught.value.errors()
+    assert reported["type"] == "value_error"
+    behind = reported["ctx"]["error"]
     assert isinstance(behind, ArgumentError)
     assert (behind.field, behind.value) == ("temperature", "-1.0")

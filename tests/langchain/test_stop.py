@@ -16,7 +16,7 @@ ASK = "Say this after me:"
 
 @pytest.fixture(scope="module")
 def echo() -> Iterator[EmulatedEndpoint]:
-    """An endpoint that says what it is asked to say."""
+    """An endpoint with scripted answers."""
     with EmulatedEndpoint(answers=lambda prompt: prompt.removeprefix(ASK)) as endpoint:
         yield endpoint
 

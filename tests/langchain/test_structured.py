@@ -1,4 +1,4 @@
-"""Structured answers: what was asked for comes back, or an error that shows what came instead."""
+"""Structured output: the requested value, or an error that shows the answer."""
 
 import copy
 import pickle
@@ -39,7 +39,7 @@ SCHEMAS = pytest.mark.parametrize("schema", [City, CityDict, City.model_json_sch
 
 @pytest.fixture
 def chat(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataCrunch]:
-    """Make a chat model whose server says what it is told to."""
+    """Make a chat model with a scripted server."""
 
     def make(said: Any, dialect: str = "3.3.7", **options: Any) -> ChatDataCrunch:
         url = serve(answers=said, dialect=dialect).url
@@ -157,9 +157,9 @@ async def test_with_the_raw_message_an_error_is_told_beside_it(
 ) -> None:
     for said, parsed in ((SAID, City.model_validate_json(SAID)), ("Helsinki!", None)):
         chain = chat(said).with_structured_output(City, include_raw=True)
-        told = await call(chain, "invoke", "Which city?")
-        assert (told["raw"].text, told["parsed"]) == (said, parsed)
-        assert isinstance(told["parsing_error"], StructuredOutputError) is (parsed is None)
+        reported = await call(chain, "invoke", "Which city?")
+        assert (reported["raw"].text, reported["parsed"]) == (said, parsed)
+        assert isinstance(reported["parsing_error"], StructuredOutputError) is (parsed is None)
 
 
 async def test_words_are_sent_and_a_grammar_unless_words_alone_are_asked_for(
@@ -178,16 +178,16 @@ async def test_words_are_sent_and_a_grammar_unless_words_alone_are_asked_for(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         ({"method": "magic"}, "method='magic': must be one of json_schema"),
         ({"tols": []}, "tols"),
     ],
 )
 def test_an_argument_that_there_is_not_is_refused(
-    chat: Callable[..., ChatDataCrunch], arguments: dict[str, Any], told: str
+    chat: Callable[..., ChatDataCrunch], arguments: dict[str, Any], reported: str
 ) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=reported):
         chat("").with_structured_output(City, **arguments)
 
 

@@ -1,4 +1,4 @@
-"""Tokens reach whoever listens: in a chain, in callbacks, in time, once."""
+"""Tokens reach chains and callbacks in time, and once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Tools: what is bound, what is sent, and the calls that come back, at once and in a stream."""
+"""Tools: what is bound, what is sent, and the tool calls, at once and streamed."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -55,7 +55,7 @@ EACH_FAMILY = pytest.mark.parametrize(("name", "said"), FAMILIES.items(), ids=FA
 
 @pytest.fixture
 def answering(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataCrunch]:
-    """Make a chat model whose server says what it is told to."""
+    """Make a chat model with a scripted server."""
 
     def make(said: Any, model: str = "llama-2-13b-chat", **options: Any) -> ChatDataCrunch:
         dialect = options.pop("dialect", "3.3.7")

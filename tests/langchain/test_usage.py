@@ -32,7 +32,7 @@ async def _request_kwargs(
     method: str,
     **parameters: Any,
 ) -> LLMResult:
-    """What a callback is told at the end of one call."""
+    """What a callback gets at the end of one call."""
     llm.callbacks = [handler]
     await call(
         llm,

@@ -1,4 +1,4 @@
-"""An endpoint, a model for it, and each way to ask the model, with one form of answer for all of them."""
+"""An endpoint, a model for it, and each way to call the model, with one form of result."""
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator

@@ -61,4 +61,4 @@ def ask_everywhere() -> None:
 ask_everywhere()
 model.base_url = f"{url}/nowhere"
 ask_everywhere()
-print("\n".join(heard))  # noqa: T201 -- it tells what it heard
+print("\n".join(heard))  # noqa: T201 -- the output of the script

@@ -1,4 +1,4 @@
-"""An error is the transport's own, whichever way the model was asked."""
+"""Errors are the transport's own, whichever way the model is called."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ AT_ONCE = {"retry-after": "0"}
 
 
 class Fault(NamedTuple):
-    """What goes wrong with every request, what is to come of it, and after how many requests."""
+    """The fault of every request, the expected error, and the number of requests."""
 
     what: dict[str, Any]
     error: type[APIError]

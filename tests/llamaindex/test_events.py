@@ -1,4 +1,4 @@
-"""One call is one event, one turn of the rate limiter, and its tokens are counted once."""
+"""One call is one event and one acquisition of the rate limiter; its tokens are counted once."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator
@@ -139,7 +139,7 @@ async def test_so_it_is_when_an_object_is_predicted(
     assert len(log.named("StructuredPredictStartEvent")) == 2
     made: list[Any] = log.named("StructuredPredictEndEvent")
     assert [event.output for event in made] == [Home(place="Finland")] * 2
-    structured = model.as_structured_llm(Home)  # which tells of its own calls in events of its own
+    structured = model.as_structured_llm(Home)  # which reports its own calls in its own events
     assert structured.complete("Where?").raw == Home(place="Finland")
     assert (await structured.acomplete("Where?")).raw == Home(place="Finland")
     assert turns.taken == len(endpoint.requests) == len(counter.llm_token_counts) == 4
@@ -200,7 +200,7 @@ async def test_events_name_the_model_and_its_temperature(
     for expected in (event.model_dump()["model_dict"], (start.payload or {})["serialized"]):
         assert expected["class_name"] == "DataCrunch"
         assert (expected["model"], expected["temperature"]) == ("tgi", 0.5)
-    # The lowest llama-index-core tells its events `to_dict`, newer ones this.
+    # The lowest llama-index-core puts `to_dict` into its events, newer ones this.
     assert warm.to_payload().items() >= warm.metadata.model_dump().items()
 
 

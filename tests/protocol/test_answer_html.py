@@ -29,13 +29,13 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
-        told = dict(attrs)
-        self.attributes.update(told)
-        self._in_token = "data-choices" in told
-        self._in_text = self._in_token or told.get("class") == "text"
+        reported = dict(attrs)
+        self.attributes.update(reported)
+        self._in_token = "data-choices" in reported
+        self._in_text = self._in_token or reported.get("class") == "text"
         if self._in_token:
-            shade = float(str(told["style"]).rpartition(",")[2].strip(" )"))
-            self.tokens.append(("", shade, str(told["data-choices"])))
+            shade = float(str(reported["style"]).rpartition(",")[2].strip(" )"))
+            self.tokens.append(("", shade, str(reported["data-choices"])))
 
     def handle_data(self, data: str) -> None:
         if self._in_text:

@@ -1,4 +1,4 @@
-"""What goes wrong is told in the server's own words, and as what it is, whoever stood in between."""
+"""Errors have the server's message and the right class, whatever gateway is in between."""
 
 import json
 from typing import Any
@@ -50,7 +50,7 @@ def test_the_reason_is_found_wherever_a_gateway_puts_it(said: Any, words: str) -
 
 
 def test_a_text_in_the_place_of_an_answer_is_no_servers_error() -> None:
-    """Only an object tells an error where the status tells none."""
+    """With a success status only an object is an error."""
     with pytest.raises(MalformedResponseError):
         read_response(Head(200, JSON), b'"a text"')
     with pytest.raises(MalformedResponseError):
@@ -138,7 +138,7 @@ def test_an_estimate_of_the_loading_time_is_a_wait(estimate: Any, seconds: float
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_server_that_may_be_starting_names_the_setting_that_waits_for_it(status: int) -> None:
-    """A user who does not know the setting learns of it where it is needed."""
+    """The hint names the setting where it is needed."""
     assert "set startup_timeout" in str(error_of("Model m is currently loading", status))
 
 
@@ -157,7 +157,7 @@ def test_a_status_has_the_same_words_on_every_python(status: int, words: str) ->
 
 
 def test_an_error_says_where_the_request_went_and_how_often() -> None:
-    """The URL stands beside the message, unless the message has the host already."""
+    """The URL is added to the message, unless the message has the host already."""
     error = error_of("no such key")
     error.url, error.requests = "http://host.invalid/v1/generate", 1
     assert str(error) == (

@@ -53,7 +53,7 @@ def regex_of(value: dict[str, Any]) -> str:
 
 
 def test_references_are_inlined_and_annotations_left_out() -> None:
-    """Servers look references up for ever, and read titles, descriptions and defaults not at all."""
+    """Servers resolve references endlessly, and ignore titles, descriptions and defaults."""
     assert value_of(Person.model_json_schema()) == {
         "properties": {
             "age": {"type": "integer"},
@@ -101,7 +101,7 @@ def test_properties_keep_their_order() -> None:
 def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
     schema: dict[str, Any], rule: str
 ) -> None:
-    """A schema that refers to itself would end the server's process."""
+    """A recursive schema would crash the server."""
     with pytest.raises(ArgumentError, match=rule) as caught:
         grammar_of(schema, hint="Ask in words.")
     assert caught.value.field == "schema"

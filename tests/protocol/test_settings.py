@@ -1,4 +1,4 @@
-"""Settings come from arguments, then from the environment; what is wrong is refused by name."""
+"""Settings come from arguments, then from the environment; wrong ones are refused by name."""
 
 import copy
 import pickle
@@ -25,9 +25,9 @@ def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.Mon
     monkeypatch.setenv("DATACRUNCH_BASE_URL", "http://from.environment/v1/")
     monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-from-environment")
     monkeypatch.setenv("DATACRUNCH_MODEL", "from-environment")
-    told = make()
-    assert (told.base_url, told.model) == ("http://from.environment/v1", "from-environment")
-    assert told.api_key.get_secret_value() == "sk-from-environment"
+    reported = make()
+    assert (reported.base_url, reported.model) == ("http://from.environment/v1", "from-environment")
+    assert reported.api_key.get_secret_value() == "sk-from-environment"
     given = make(base_url=URL, api_key=KEY, model="given")
     assert (given.base_url, given.model, given.api_key.get_secret_value()) == (URL, "given", KEY)
 
@@ -159,9 +159,9 @@ def test_an_address_in_numbers_is_an_address(make: Any, url: str) -> None:
 
 def test_a_scheme_in_capitals_is_the_same_scheme(make: Any) -> None:
     """Certificates are read where it is https."""
-    told = make(base_url="HTTPS://Host/V1/", proxy="HTTPS://proxy")
-    assert told.base_url == "https://Host/V1"
-    assert told.proxy_url.get_secret_value() == "https://proxy"
+    reported = make(base_url="HTTPS://Host/V1/", proxy="HTTPS://proxy")
+    assert reported.base_url == "https://Host/V1"
+    assert reported.proxy_url.get_secret_value() == "https://proxy"
 
 
 def test_an_authorization_of_ones_own_stands_in_the_place_of_a_key(

@@ -106,15 +106,18 @@ def test_a_span_has_model_tokens_and_finish_reason(
         before = len(spans())
         call()
         (span,) = spans()[before:]
-        told = dict(span.attributes or {})
+        reported = dict(span.attributes or {})
         assert span.status.status_code == StatusCode.OK, name
-        assert told["openinference.span.kind"] == "LLM", name
-        assert told["llm.model_name"] == "llama-2-7b-chat", name
-        assert told["llm.finish_reason"] == "stop", name
-        prompt, completion = told["llm.token_count.prompt"], told["llm.token_count.completion"]
+        assert reported["openinference.span.kind"] == "LLM", name
+        assert reported["llm.model_name"] == "llama-2-7b-chat", name
+        assert reported["llm.finish_reason"] == "stop", name
+        prompt, completion = (
+            reported["llm.token_count.prompt"],
+            reported["llm.token_count.completion"],
+        )
         assert completion == 3, name
-        assert told["llm.token_count.total"] == prompt + completion, name  # type: ignore[operator]  # numbers
-        assert "Hello there" in str(told["output.value"]), name
+        assert reported["llm.token_count.total"] == prompt + completion, name  # type: ignore[operator]  # numbers
+        assert "Hello there" in str(reported["output.value"]), name
 
 
 @pytest.mark.parametrize(("instrumentor", "calls"), FRAMEWORKS)

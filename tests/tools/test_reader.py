@@ -142,7 +142,7 @@ def test_a_call_that_is_cut_is_invalid_and_says_why(cut: int, reason: str, words
 
 @pytest.mark.parametrize("cut", range(len('{"name": "'), len(CALL)))
 def test_a_cut_call_without_a_marker_is_invalid_too(cut: int) -> None:
-    """Once a name that was offered has begun, Llama's form is no text."""
+    """After the start of an offered tool's name, Llama's form is not text."""
     read = _read("llama-3", CALL[:cut], reason="length")
     assert (read.text, read.calls) == ("", [])
     assert [call.text for call in read.invalid_calls] == [CALL[:cut]]

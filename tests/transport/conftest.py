@@ -28,7 +28,7 @@ from datacrunch_tgi import Answer, AsyncClient, Client, DataCrunchError
 from datacrunch_tgi._resolve import resolve
 
 PATIENCE = 10.0
-"""Seconds after which a test gives up waiting for what should come at once."""
+"""Seconds after which a test stops waiting for something that should be immediate."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Http:
 
     def head(self, **headers: str) -> bytes:
         """Begin a stream."""
-        told = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **headers}
-        return _head(200, told)
+        reported = {"content-type": "text/event-stream", "transfer-encoding": "chunked", **headers}
+        return _head(200, reported)
 
     def chunk(self, data: bytes) -> bytes:
         """Wrap bytes as one HTTP chunk; no bytes end the body."""

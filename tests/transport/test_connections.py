@@ -1,4 +1,4 @@
-"""`max_connections` bounds what is open, everybody gets a turn, and few connections wait for the next."""
+"""`max_connections` limits open requests, every request is served, and few connections stay idle."""
 
 import asyncio
 import threading
@@ -13,7 +13,7 @@ MAX_IDLE = 16
 
 
 class Clock:
-    """In the place of the module `time`."""
+    """Instead of the module `time`."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""Whatever a server or the network does is an answer or a typed error that tells what a user needs."""
+"""Whatever a server or the network does is an answer or a typed error with what a user needs."""
 
 import gzip
 import socket
@@ -47,7 +47,7 @@ class Case:
     routes: tuple[str, ...] = ROUTES
 
 
-def told(status: int, words: str, error_type: str | None = None, **more: Any) -> dict[str, Any]:
+def reported(status: int, words: str, error_type: str | None = None, **more: Any) -> dict[str, Any]:
     return {"status": status, "server_message": words, "error_type": error_type, **more}
 
 
@@ -69,7 +69,7 @@ def status(
             number, body, **headers
         ),
         error,
-        told(number, words, error_type, retry_after=retry_after),
+        reported(number, words, error_type, retry_after=retry_after),
         requests=requests,
         reusable=True,
     )
@@ -187,10 +187,10 @@ def in_stream(
 
 
 EVENTS = [
-    *in_stream("overloaded", OVERLOADED, OverloadedError, told(429, OVERLOADED["error"], "overloaded"), retried=True),
-    *in_stream("validation", VALIDATION, InvalidRequestError, told(422, VALIDATION["error"], "validation"), retried=False),
-    *in_stream("generation", GENERATION, GenerationError, told(424, GENERATION["error"], "generation"), retried=True),
-    *in_stream("openai", OPENAI, OverloadedError, told(429, "Model is overloaded"), retried=True),
+    *in_stream("overloaded", OVERLOADED, OverloadedError, reported(429, OVERLOADED["error"], "overloaded"), retried=True),
+    *in_stream("validation", VALIDATION, InvalidRequestError, reported(422, VALIDATION["error"], "validation"), retried=False),
+    *in_stream("generation", GENERATION, GenerationError, reported(424, GENERATION["error"], "generation"), retried=True),
+    *in_stream("openai", OPENAI, OverloadedError, reported(429, "Model is overloaded"), retried=True),
 ]  # fmt: skip
 
 
@@ -239,7 +239,7 @@ def free_port() -> int:
 @pytest.mark.usefixtures("without_waits")
 @pytest.mark.parametrize("route", ROUTES)
 def test_no_connection_is_told_with_its_reason(route: str, caller: Any) -> None:
-    """Refused, or no such host: tried again, and told in the operating system's words."""
+    """Refused, or no such host: retried, with the operating system's message."""
     refused = caller(f"http://127.0.0.1:{free_port()}", max_retries=1).ask(route).error
     assert type(refused) is ConnectError
     assert "refused" in str(refused).lower()

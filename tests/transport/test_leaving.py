@@ -236,16 +236,16 @@ async def test_a_cancelled_task_leaves(watch: Watch, times: int, *, streaming: b
         assert await async_whole(client)
 
 
-async def asyncio_limit(call: Coroutine[Any, Any, None], begun: threading.Event) -> None:
+async def asyncio_limit(call: Coroutine[Any, Any, None], has_begun: threading.Event) -> None:
     async with asyncio.timeout(None) as limit:
-        task = asyncio.ensure_future(asyncio.to_thread(begun.wait))
+        task = asyncio.ensure_future(asyncio.to_thread(has_begun.wait))
         task.add_done_callback(lambda _: limit.reschedule(0))
         await call
 
 
-async def anyio_limit(call: Coroutine[Any, Any, None], begun: threading.Event) -> None:
+async def anyio_limit(call: Coroutine[Any, Any, None], has_begun: threading.Event) -> None:
     with anyio.fail_after(None) as limit:
-        task = asyncio.ensure_future(asyncio.to_thread(begun.wait))
+        task = asyncio.ensure_future(asyncio.to_thread(has_begun.wait))
         task.add_done_callback(lambda _: setattr(limit, "deadline", 0))
         await call
 

@@ -21,7 +21,7 @@ DESCRIPTORS = Path("/proc/self/fd")
 
 
 def descriptors() -> int:
-    """How many files and sockets are open; 0 where the system does not tell."""
+    """Return the number of open files and sockets; 0 if the system does not report it."""
     return len(list(DESCRIPTORS.iterdir())) if DESCRIPTORS.exists() else 0
 
 

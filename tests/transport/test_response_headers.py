@@ -111,10 +111,10 @@ def test_an_error_has_the_id_of_the_last_request_only(
 ) -> None:
     """Not that of a response before it; `on_retry` gets each."""
     server = serve(http.response(503, x_request_id="id-1"), lambda peer: peer.close())
-    told: list[DataCrunchError] = []
+    reported: list[DataCrunchError] = []
     caller = caller(server.url, max_retries=1)
-    error = caller.ask(route, PROMPT, on_retry=told.append).error
-    assert [each.request_id for each in told] == ["id-1"]
+    error = caller.ask(route, PROMPT, on_retry=reported.append).error
+    assert [each.request_id for each in reported] == ["id-1"]
     assert isinstance(error, DisconnectedError)
     assert (error.request_id, dict(error.headers)) == (None, {})
     assert "request id" not in str(error)

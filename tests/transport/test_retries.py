@@ -162,9 +162,9 @@ def test_whatever_comes_nothing_is_sent_after_a_token_and_all_is_in_time(
     assert not world.open
     assert 1 <= len(world.sent) <= 1 + changed["max_retries"]
     assert len(world.slept) == len(world.sent) - 1
-    begun = world.now if world.first_token is None else world.first_token
-    assert begun <= changed["deadline"] + 1e-6
-    assert max(world.sent) <= begun
+    end = world.now if world.first_token is None else world.first_token
+    assert end <= changed["deadline"] + 1e-6
+    assert max(world.sent) <= end
     if error:
         assert error.requests == len(world.sent)
         assert error.text == call.text
@@ -204,7 +204,7 @@ GOOD: list[Came] = [(0, STREAM), (0, LAST), (0, b"")]
     ],
 )
 def test_what_may_succeed_is_tried_again(failed: list[Came]) -> None:
-    """After half a second and after one, less up to a quarter; also an error told in a 200 stream."""
+    """After half a second and one second, less up to a quarter; also an error in a 200 stream."""
     world = World([failed, failed, GOOD])
     assert world.drive(stream_call(world)) is None
     assert world.slept == [0.4375, 0.875]

@@ -1,6 +1,6 @@
 """What LangChain itself takes: a model that has ready what is in this package's chunks.
 
-To construct the chunks, to tell callbacks of them and to add them up is LangChain's.
+LangChain constructs the chunks, passes them to callbacks and adds them up.
 """
 
 # ruff: noqa: ARG002 -- LangChain's signatures
@@ -23,10 +23,17 @@ DISTRIBUTIONS = ("langchain-core",)
 @cache
 def ready(tokens: int) -> list[tuple[str, dict[str, Any] | None]]:
     """The text and the `generation_info` of each chunk."""
-    told = [json.loads(event.removeprefix(b"data:"))["token"] for event in server.events(tokens)]
+    reported = [
+        json.loads(event.removeprefix(b"data:"))["token"] for event in server.events(tokens)
+    ]
     infos: list[dict[str, Any] | None] = [None] * tokens
-    infos[-1] = {"finish_reason": "length", "token_usage": {}, "model_name": "tgi", "tokens": told}
-    return list(zip((token["text"] for token in told), infos, strict=True))
+    infos[-1] = {
+        "finish_reason": "length",
+        "token_usage": {},
+        "model_name": "tgi",
+        "tokens": reported,
+    }
+    return list(zip((token["text"] for token in reported), infos, strict=True))
 
 
 class Ready(LLM):

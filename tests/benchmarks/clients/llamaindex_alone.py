@@ -1,6 +1,6 @@
 """What LlamaIndex itself takes: a model that has ready what is in this package's chunks.
 
-To construct the chunks, with the log probabilities in the last, and to tell of them is LlamaIndex's.
+LlamaIndex constructs the chunks, with the log probabilities in the last, and reports them.
 """
 
 # ruff: noqa: ARG002, FBT001, FBT002 -- LlamaIndex's signatures
@@ -33,16 +33,16 @@ def ready(tokens: int) -> list[dict[str, Any]]:
 
 
 def chunks(tokens: int) -> Iterator[CompletionResponse]:
-    text, told = "", ready(tokens)
-    for raw in told:
+    text, reported = "", ready(tokens)
+    for raw in reported:
         delta = raw["token"]["text"]
         text += delta
         yield CompletionResponse(text=text, delta=delta, raw=raw)
     yield CompletionResponse(
         text=text,
         delta="",
-        raw={"tokens": told},
-        logprobs=[[logprob(raw["token"])] for raw in told],
+        raw={"tokens": reported},
+        logprobs=[[logprob(raw["token"])] for raw in reported],
     )
 
 

@@ -37,7 +37,7 @@ MODULES = {
 }
 """What does the I/O of each engine."""
 LOCKS = ("httpcore._synchronization", "httpcore2._synchronization")
-"""Interrupted in here, httpcore waits for itself for ever: nothing above it could mend that."""
+"""If interrupted here, httpcore deadlocks, which nothing above it can prevent."""
 
 
 class Interrupt(BaseException):
@@ -122,7 +122,7 @@ def test_no_interrupted_thread_shows_a_secret(
 def test_an_interrupt_in_a_callback_shows_no_secret(
     http: Any, serve: Any, caller: Any, shown: Any
 ) -> None:
-    """The user's tokenizer is called in the midst of a call."""
+    """The user's tokenizer runs during a call."""
 
     def tokenizer(_: str) -> list[int]:
         raise Interrupt

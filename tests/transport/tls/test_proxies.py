@@ -117,7 +117,7 @@ def test_a_proxy_is_used(
 def test_the_standard_variables_name_a_proxy(
     *, variable: str, excepted: str, scheme: str, used: bool, http: Any, serve: Any, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """As for every other program; with and without a scheme."""
+    """As for other programs; with and without a scheme."""
     server = serve(http.answer())
     proxy = Proxy(serve, server)
     monkeypatch.setenv(variable, f"{scheme}{proxy.server.host}")

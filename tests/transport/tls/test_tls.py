@@ -1,4 +1,4 @@
-"""Secure connections are made with the certificates that were named, and fail in ways that are told."""
+"""Secure connections use the configured certificates, and failures are reported clearly."""
 
 import os
 import socket
@@ -79,7 +79,7 @@ def test_a_certificate_for_another_host_is_refused(
 def test_a_broken_secure_connection_is_no_matter_of_certificates(
     route: str, authority: Any, http: Any, serve: Any, caller: Any
 ) -> None:
-    """TLS ended without its goodbye, or by a reset: tried again, and told as what it is."""
+    """TLS ended without close_notify, or by a reset: retried, and reported as a broken connection."""
     for end in ("close", "reset"):
         server = serve(
             lambda peer, end=end: getattr(peer, end)(), reply(http, route), tls=authority.secure()
@@ -104,7 +104,7 @@ def test_a_client_certificate_is_shown_to_a_server_that_asks(
         client = caller(server.url, ca_bundle=authority.file, client_certificate=certificate)
         assert client.ask(route).text == "Hi you"
     refused = caller(server.url, ca_bundle=authority.file).ask(route).error
-    assert type(refused) is TLSError  # which TLS 1.3 tells after the handshake
+    assert type(refused) is TLSError  # which TLS 1.3 reports after the handshake
     assert refused.requests == 1
 
 
