@@ -21,6 +21,13 @@ PROMPTS = {
         "<|start_header_id|>user<|end_header_id|>\n\nQ2<|eot_id|>"
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     ),
+    "llama-4": (
+        "<|header_start|>system<|header_end|>\n\nS<|eot|>"
+        "<|header_start|>user<|header_end|>\n\nQ1<|eot|>"
+        "<|header_start|>assistant<|header_end|>\n\nA1<|eot|>"
+        "<|header_start|>user<|header_end|>\n\nQ2<|eot|>"
+        "<|header_start|>assistant<|header_end|>\n\n"
+    ),
     "mistral": "[INST] S\n\nQ1 [/INST] A1</s>[INST] Q2 [/INST]",
     "mistral-v3": "[INST] Q1[/INST] A1</s>[INST] S\n\nQ2[/INST]",
     "chatml": (
@@ -41,6 +48,7 @@ PROMPTS = {
 }
 STOP = {
     "llama-3": ("<|eot_id|>",),
+    "llama-4": ("<|eom|>",),
     "chatml": ("<|im_end|>",),
     "gemma": ("<end_of_turn>",),
     "phi-3": ("<|end|>",),
@@ -74,6 +82,8 @@ MODELS = {
     "meta-llama/Meta-Llama-3-70B-Instruct": "llama-3",
     "LLAMA_3.3_70B_INSTRUCT": "llama-3.1",
     "llama3-8b-instruct": "llama-3",
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct": "llama-4",
+    "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8": "llama-4",
     "Qwen2.5-7B-Instruct": "qwen-2.5",
     "Qwen/Qwen2.5-Coder-32B-Instruct-AWQ": "qwen-2.5",
     "Qwen/Qwen2.5-VL-7B-Instruct": "qwen-2.5",
@@ -108,7 +118,7 @@ NOT_KNOWN = [
     "microsoft/phi-4",
     "lmsys/vicuna-13b-delta-v0",
     "TheBloke/stable-vicuna-13B-HF",
-    "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+    "meta-llama/Llama-4-Scout-17B-16E",
     "tgi",
     "",
 ]

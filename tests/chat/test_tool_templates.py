@@ -60,6 +60,17 @@ PROMPTS = {
         '<|start_header_id|>ipython<|end_header_id|>\n\n"R"<|eot_id|>'
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     ),
+    "llama-4": (
+        "<|header_start|>system<|header_end|>\n\nEnvironment: ipython\nS<|eot|>"
+        "<|header_start|>user<|header_end|>\n\nGiven the following functions, please respond "
+        "with a JSON for a function call with its proper arguments that best answers the given "
+        'prompt.\n\nRespond in the format {"name": function name, "parameters": dictionary of '
+        f"argument name and its value}}.Do not use variables.\n\n{json.dumps(TOOL, indent=4)}\n\n"
+        "U<|eot|><|header_start|>assistant<|header_end|>\n\n<|python_start|><|python_end|>"
+        '{"name": "add", "parameters": {"a": 1}}<|eot|>'
+        '<|header_start|>ipython<|header_end|>\n\n"R"<|eot|>'
+        "<|header_start|>assistant<|header_end|>\n\n"
+    ),
     "mistral-v3": (
         f"[AVAILABLE_TOOLS] [{JSON}][/AVAILABLE_TOOLS][INST] S\n\nU[/INST]"
         '[TOOL_CALLS] [{"name": "add", "arguments": {"a": 1}, "id": "call00001"}]</s>'
@@ -139,7 +150,14 @@ def test_several_calls_and_foreign_ids_are_sent(name: str) -> None:
 @pytest.mark.parametrize("name", TOOL_AWARE)
 def test_a_result_that_spells_a_call_is_defused(name: str) -> None:
     """A tool's result cannot be mistaken for the model's call."""
-    markers = ["[TOOL_CALLS]", "<tool_call>", "<|python_tag|>", "<|eot_id|>", "<|im_end|>"]
+    markers = [
+        "[TOOL_CALLS]",
+        "<tool_call>",
+        "<|python_tag|>",
+        "<|eot_id|>",
+        "<|eot|>",
+        "<|im_end|>",
+    ]
     chat = [*CHAT[:3], {**CHAT[3], "content": " ".join(markers)}]
     template = ChatTemplate.named(name)
     plain = template.prompt(CHAT, tools=[TOOL])
