@@ -208,7 +208,7 @@ def test_columns_can_be_mapped() -> None:
     }
 
 
-def test_columns_that_cannot_be_told_apart_are_refused() -> None:
+def test_ambiguous_columns_are_refused() -> None:
     """Unknown roles, and two output columns of one name."""
     with pytest.raises(ArgumentError, match="did you mean 'inputs'"):
         Columns({"input": "question"})

@@ -175,7 +175,7 @@ def test_a_server_that_refuses_is_shown_without_the_key(
     assert KEY not in page.content()
 
 
-def test_a_server_that_fails_in_the_midst_leaves_what_it_said(
+def test_a_server_that_fails_during_an_answer_leaves_its_text(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
     endpoint.fail_next(error_after=2)
@@ -185,7 +185,7 @@ def test_a_server_that_fails_in_the_midst_leaves_what_it_said(
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_disabled()
 
 
-def test_an_app_that_is_gone_is_told(
+def test_an_app_that_is_gone_is_reported(
     chromium: Browser, start_app: Start, settings: dict[str, str], endpoint: EmulatedEndpoint
 ) -> None:
     with start_app(**settings) as app, chromium.new_page() as page:
@@ -199,7 +199,7 @@ def test_an_app_that_is_gone_is_told(
         expect(page.get_by_role("alert")).to_contain_text("the connection broke")
 
 
-def test_the_log_tells_the_hint_and_neither_key_nor_question(
+def test_the_log_has_the_hint_and_neither_key_nor_question(
     chromium: Browser, start_app: Start, settings: dict[str, str], endpoint: EmulatedEndpoint
 ) -> None:
     """Nor does leaving count as a failure there."""

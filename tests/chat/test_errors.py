@@ -83,7 +83,7 @@ def test_a_template_sees_plain_data_only(tmp_path: Any) -> None:
 
 
 @pytest.mark.parametrize("way", ["render", "prompt"])
-def test_a_templates_own_words_are_told(way: str) -> None:
+def test_a_templates_own_words_are_reported(way: str) -> None:
     template = ChatTemplate("{{ raise_exception('Only one message, please') }}")
     with pytest.raises(ArgumentError) as caught:
         getattr(template, way)(CHAT)

@@ -169,7 +169,7 @@ def test_a_stop_string_ends_a_turn_where_the_eos_token_does_not(name: str) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_models_name_tells_its_format(model: str) -> None:
+def test_a_models_name_determines_its_format(model: str) -> None:
     assert ChatTemplate.for_model(model) == ChatTemplate.named(MODELS[model])
 
 

@@ -89,7 +89,7 @@ def test_no_message_is_lost_wherever_it_stands(name: str) -> None:
         assert all(prompt.count(word) == 1 for word in words)
 
 
-def test_what_a_models_own_template_drops_is_told_in_another_form(tiny_llama: Path) -> None:
+def test_what_a_models_own_template_drops_is_sent_in_another_form(tiny_llama: Path) -> None:
     template = ChatTemplate.from_file(tiny_llama)
     chat = _chat("system: S", "system: T", "user: A")
     assert template.render(chat) == "<s>[INST] A [/INST]"
@@ -197,7 +197,7 @@ def test_an_error_says_what_would_be_lost() -> None:
     assert str(caught.value) == "messages: the chat template leaves out what the user says"
 
 
-def test_the_same_words_twice_are_told_twice() -> None:
+def test_the_same_words_twice_are_sent_twice() -> None:
     once = ChatTemplate("{% for m in messages if m.role != 'system' %}{{ m.content }};{% endfor %}")
     assert once.prompt(_chat("system: yes", "user: yes")) == "yes\n\nyes;"
     last = ChatTemplate(

@@ -105,7 +105,7 @@ def test_the_messages_stay_as_they_were() -> None:
     assert messages == copy
 
 
-def test_no_turn_is_begun_where_one_is_continued() -> None:
+def test_no_turn_is_started_if_one_is_continued() -> None:
     template = ChatTemplate("{{ add_generation_prompt }} {{ messages[0].content }}!")
     assert template.render([{"role": "assistant", "content": "A"}]) == "True A!"
     continued = template.render(

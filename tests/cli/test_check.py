@@ -80,7 +80,7 @@ def test_what_failed_is_marked(
     assert words in done.stdout.decode()
 
 
-def test_a_stream_that_fails_is_told_apart(emulated_endpoint: Start, run: Run) -> None:
+def test_a_stream_that_fails_is_distinguished(emulated_endpoint: Start, run: Run) -> None:
     """A gateway that passes answers but breaks streams is detected."""
     endpoint = emulated_endpoint(answers=["one", "one two three"])
     endpoint.fail_next(delay=0)
@@ -111,7 +111,7 @@ def test_nobody_there(run: Run) -> None:
     ],
     ids=["nothing", "no model", "password", "line end"],
 )
-def test_what_is_missing_is_told(run: Run, variables: dict[str, str], expected: str) -> None:
+def test_what_is_missing_is_reported(run: Run, variables: dict[str, str], expected: str) -> None:
     """Without settings it shows what to set; nothing is sent, so no check passes."""
     done = run("check", **variables)
 

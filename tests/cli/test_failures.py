@@ -59,7 +59,7 @@ NOWHERE = "http://127.0.0.1:1"
     ],
     ids=["key", "route", "refused", "busy", "broken"],
 )
-def test_a_failure_is_told_in_two_lines(
+def test_a_failure_is_reported_in_two_lines(
     *,
     emulated_endpoint: Start,
     run: Run,
@@ -148,7 +148,7 @@ def test_what_datacrunch_requires_is_said(run: Run) -> None:
     assert b"DATACRUNCH_API_KEY" in done.stderr
 
 
-def test_an_unknown_command_is_told(run: Run) -> None:
+def test_an_unknown_command_is_reported(run: Run) -> None:
     """It is reported like other errors, with where to look."""
     done = run("genrate", "Hi")
 

@@ -48,7 +48,7 @@ def test_it_serves_until_ctrl_c(begin: Begin) -> None:
     assert (process.returncode, rest, errors) == (0, b"stopped\n", b"")
 
 
-def test_it_tells_what_it_is_asked(begin: Begin) -> None:
+def test_it_prints_each_request(begin: Begin) -> None:
     """One line for each request and its outcome, with neither prompt nor key."""
     with begin("serve", "--verbose", "--answer", "one two", "--api-key", "sesame") as process:
         assert process.stdout
@@ -85,7 +85,9 @@ def test_a_model_answers(begin: Begin, tiny_llama: Path) -> None:
     assert answer.usage.completion_tokens == 3
 
 
-def test_what_cannot_be_served_is_told(emulated_endpoint: Start, run: Run, tmp_path: Path) -> None:
+def test_what_cannot_be_served_is_reported(
+    emulated_endpoint: Start, run: Run, tmp_path: Path
+) -> None:
     """A taken port, a folder without a model, a wrong option: a line or two, and an exit code."""
     port = emulated_endpoint(answers="Hello").url.rpartition(":")[2]
     for code, words, *arguments in (

@@ -134,7 +134,7 @@ def test_limits_are_the_endpoints(
     assert info["max_input_tokens" if dialect == "3.3.7" else "max_input_length"] == 4
 
 
-def test_the_window_is_filled_unless_told_otherwise(emulated_endpoint: Start, ask: Ask) -> None:
+def test_the_window_is_filled_unless_limited(emulated_endpoint: Start, ask: Ask) -> None:
     """Without `max_new_tokens` an answer ends with the window."""
     endpoint = emulated_endpoint(answers="word " * 20, max_total_tokens=6)
 

@@ -117,7 +117,7 @@ def test_it_can_be_started_again() -> None:
     assert len(endpoint.requests) == 2
 
 
-def test_a_taken_port_is_told(emulated_endpoint: Start) -> None:
+def test_a_taken_port_is_reported(emulated_endpoint: Start) -> None:
     """The error is the system's, where the endpoint is started."""
     port = int(emulated_endpoint(answers="Hello").url.rpartition(":")[2])
 

@@ -193,7 +193,7 @@ def test_a_seed_repeats_an_answer(emulated_endpoint: Start, ask: Ask, tiny_llama
     assert len({tuple(tokens(seed)) for seed in range(5)}) > 1
 
 
-def test_a_seed_is_told_only_if_it_counted(
+def test_a_seed_is_reported_only_if_it_counted(
     emulated_endpoint: Start, ask: Ask, tiny_llama: Path
 ) -> None:
     """Greedy answers have no seed; sampled ones report theirs."""

@@ -226,7 +226,7 @@ def test_parameters_end_the_answer(
     assert (details["finish_reason"], details["generated_tokens"]) == ending
 
 
-def test_a_stream_tells_the_same(emulated_endpoint: Start, ask: Ask, events: Events) -> None:
+def test_a_stream_has_the_same_content(emulated_endpoint: Start, ask: Ask, events: Events) -> None:
     """Streamed or not, an answer has the same tokens, alternatives, text and ending."""
     endpoint = emulated_endpoint(answers="Hello there")
     wanted: dict[str, Any] = {"details": True, "top_n_tokens": 3, "seed": 7, "do_sample": True}
@@ -256,7 +256,7 @@ def test_alternatives_begin_with_the_token(emulated_endpoint: Start, ask: Ask) -
         assert logprobs == sorted(logprobs, reverse=True)
 
 
-def test_prompt_tokens_are_told_on_demand(emulated_endpoint: Start, ask: Ask) -> None:
+def test_prompt_tokens_are_reported_on_demand(emulated_endpoint: Start, ask: Ask) -> None:
     """`decoder_input_details` alone brings details; the first token of a prompt has no logprob."""
     endpoint = emulated_endpoint(answers="Hello")
 
@@ -279,7 +279,7 @@ def test_truncation_keeps_the_end_of_the_prompt(emulated_endpoint: Start, ask: A
     assert [token["text"] for token in answer["details"]["prefill"]] == ["<s>", " three", " four"]
 
 
-def test_the_best_of_two_is_told_with_the_other(emulated_endpoint: Start, ask: Ask) -> None:
+def test_the_best_of_two_is_reported_with_the_other(emulated_endpoint: Start, ask: Ask) -> None:
     """Both are the script's text, each with a seed of its own."""
     endpoint = emulated_endpoint(answers="Hello")
 
@@ -290,7 +290,7 @@ def test_the_best_of_two_is_told_with_the_other(emulated_endpoint: Start, ask: A
     assert answer["details"]["seed"] != other["seed"]
 
 
-def test_tokenize_tells_bytes(emulated_endpoint: Start, http: httpx.Client) -> None:
+def test_tokenize_reports_byte_offsets(emulated_endpoint: Start, http: httpx.Client) -> None:
     """Places are counted in bytes of UTF-8, and cover the text."""
     endpoint = emulated_endpoint(answers="Hello")
 

@@ -103,7 +103,7 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
         ('{"parameters": {"top_p": 1e999}}', "parameters.top_p: number out of range at line 1"),
     ],
 )
-def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
+def test_what_is_no_json_is_reported_where(body: str | bytes, said: str) -> None:
     """The error names line, column and field of the first wrong byte."""
     is_json, message = refusal(body)
 
@@ -148,7 +148,7 @@ def test_what_is_no_json_is_told_where(body: str | bytes, said: str) -> None:
         ),
     ],
 )
-def test_json_of_another_shape_is_told_where(body: str, said: str) -> None:
+def test_json_of_another_shape_is_reported_where(body: str, said: str) -> None:
     """The field, its value, and what was expected."""
     is_json, message = refusal(body)
 

@@ -163,7 +163,7 @@ async def test_models_and_endpoints_share_no_answer(
     assert (len(one.requests), len(other.requests)) == (4, 4)
 
 
-async def test_callbacks_are_told_the_parameters_of_the_call(
+async def test_callbacks_get_the_parameters_of_the_call(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
     config = {"callbacks": [remembering]}

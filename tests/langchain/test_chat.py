@@ -30,7 +30,7 @@ def test_it_is_a_chat_model() -> None:
 
 @METHODS
 @pytest.mark.parametrize("streaming", [False, True])
-async def test_a_message_tells_usage_and_reason_on_every_path(
+async def test_a_message_has_usage_and_finish_reason_on_every_path(
     chat: ChatDataCrunch,
     ask: Call,
     method: str,
@@ -52,7 +52,7 @@ async def test_a_message_tells_usage_and_reason_on_every_path(
 
 
 @METHODS
-async def test_prompt_tokens_that_nobody_tells_are_not_made_up(
+async def test_prompt_tokens_that_are_not_reported_are_not_guessed(
     serve: Callable[..., EmulatedEndpoint], ask: Call, method: str
 ) -> None:
     url = serve(answers="Hello", dialect="1.1.1").url
@@ -81,7 +81,7 @@ async def test_usage_adds_up_to_what_the_server_counted(
 
 
 @METHODS
-async def test_log_probabilities_are_told_where_they_are_asked_for(
+async def test_log_probabilities_are_reported_where_they_are_asked_for(
     chat: ChatDataCrunch, ask: Call, method: str
 ) -> None:
     assert "logprobs" not in (await ask(chat, method)).response_metadata

@@ -85,7 +85,7 @@ async def test_a_model_whose_template_nobody_knows_is_sent_no_prompt(
     assert [request.path for request in endpoint.requests] == ["/info"]
 
 
-async def test_the_ends_of_turns_that_no_eos_token_tells_stop_an_answer(
+async def test_the_ends_of_turns_besides_the_eos_token_stop_an_answer(
     serve: Callable[..., EmulatedEndpoint], ask: Call
 ) -> None:
     endpoint = serve(answers="Yes <|eot_id|> and more")
@@ -186,7 +186,7 @@ async def test_tokens_of_a_conversation_are_those_of_its_prompt(chat: ChatDataCr
     assert counting.get_num_tokens_from_messages([HumanMessage("one two")]) == 4
 
 
-async def test_messages_of_several_people_are_told_in_one_turn(
+async def test_messages_of_several_people_are_sent_in_one_turn(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call
 ) -> None:
     await call(chat, "invoke", [HumanMessage("Hi", name="ann"), HumanMessage("Ho", name="bob")])

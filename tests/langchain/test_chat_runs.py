@@ -49,7 +49,7 @@ async def test_the_rate_limiter_is_asked_once_for_each_call(
     assert turns.taken == 3
 
 
-async def test_the_cache_tells_models_and_calls_apart(
+async def test_the_cache_distinguishes_models_and_calls(
     endpoint: EmulatedEndpoint, call: Call
 ) -> None:
     cache = InMemoryCache()
@@ -100,7 +100,7 @@ async def test_leaving_a_stream_stops_the_server(
         assert endpoint.requests[-1].left_early
 
 
-async def test_tracers_are_told_parameters_and_no_key(
+async def test_tracers_get_parameters_and_no_key(
     chat: ChatDataCrunch, call: Call, remembering: Any
 ) -> None:
     chat = ChatDataCrunch(
@@ -202,7 +202,7 @@ async def test_templates_that_differ_at_their_end_share_no_answer_and_are_dumped
 
 
 @pytest.mark.parametrize("method", ["invoke", "stream", "generate"])
-async def test_what_no_call_can_have_is_refused_before_a_tracer_is_told(
+async def test_arguments_that_no_call_can_have_are_refused_before_tracers_see_them(
     chat: ChatDataCrunch, call: Call, remembering: Any, method: str
 ) -> None:
     given: Any = [[HumanMessage("Hi")]] if method == "generate" else "Hi"

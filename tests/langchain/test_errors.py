@@ -253,7 +253,7 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
     ("model", "method"),
     [(DataCrunchLLM, "invoke"), (DataCrunchLLM, "stream"), (ChatDataCrunch, "invoke")],
 )
-async def test_callbacks_are_told_what_is_tried_again(
+async def test_callbacks_get_retries(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str, model: Any
 ) -> None:
     class Listening(BaseCallbackHandler):

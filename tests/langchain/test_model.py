@@ -153,7 +153,7 @@ async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
 
 
 @pytest.mark.parametrize("method", ["invoke", "stream"])
-async def test_tracers_are_told_what_is_sent(
+async def test_tracers_get_what_is_sent(
     endpoint: EmulatedEndpoint,
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
@@ -225,7 +225,7 @@ def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("method", ["invoke", "stream"])
 @pytest.mark.parametrize("name", ["max_tokens", "max_new_tokens"])
-async def test_tracers_are_told_provider_model_and_parameters(
+async def test_tracers_get_provider_model_and_parameters(
     endpoint: EmulatedEndpoint,
     call: Callable[..., Awaitable[Any]],
     remembering: Any,

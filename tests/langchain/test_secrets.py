@@ -90,7 +90,7 @@ def test_nothing_that_shows_or_stores_a_model_shows_the_key(
         assert PASSWORD not in text
 
 
-async def test_no_callback_is_told_the_key(
+async def test_no_callback_gets_the_key(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=KEY, headers={"X-Key": PASSWORD})

@@ -152,7 +152,7 @@ async def test_an_answer_that_was_cut_says_what_to_raise(
         await ask(call, chain)
 
 
-async def test_with_the_raw_message_an_error_is_told_beside_it(
+async def test_with_the_raw_message_an_error_is_returned_too(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
     for said, parsed in ((SAID, City.model_validate_json(SAID)), ("Helsinki!", None)):

@@ -95,7 +95,7 @@ async def test_bad_input_is_refused_before_any_request(
     assert not endpoint.requests
 
 
-async def test_the_cache_tells_tools_apart(
+async def test_the_cache_distinguishes_tools(
     serve: Callable[..., EmulatedEndpoint], call: Call
 ) -> None:
     endpoint = serve(answers="Fine")

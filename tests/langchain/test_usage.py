@@ -112,7 +112,7 @@ async def test_generate_adds_up_what_its_prompts_took(
 
 
 @PATHS
-async def test_prompt_tokens_that_the_server_does_not_tell_are_left_out(
+async def test_prompt_tokens_that_the_server_does_not_report_are_left_out(
     serve: Callable[..., EmulatedEndpoint],
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
@@ -152,7 +152,7 @@ async def test_a_stream_of_many_chunks_adds_up_to_its_answer(
     assert added.text == "word " * 999
 
 
-async def test_the_prompts_tokens_and_rejected_answers_are_told_where_asked_for(
+async def test_the_prompts_tokens_and_rejected_answers_are_reported_where_asked_for(
     serve: Callable[..., EmulatedEndpoint],
     call: Callable[..., Awaitable[Any]],
     remembering: Any,

@@ -108,7 +108,7 @@ def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
     assert str(caught.value).endswith(". Ask in words.")
 
 
-def test_a_reference_may_be_used_many_times_but_not_multiply_for_ever() -> None:
+def test_a_reference_may_be_used_many_times_but_not_multiply_endlessly() -> None:
     diamond = {
         "$defs": {
             "Base": {"properties": {"id": {"type": "integer"}}, "required": ["id"]},

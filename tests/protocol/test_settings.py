@@ -117,7 +117,7 @@ def test_a_wrong_setting_is_refused_by_name_value_and_rule(
         ("temperatur", "temperature"),
     ],
 )
-def test_a_parameter_that_is_given_to_a_client_is_told_its_place(
+def test_a_parameter_passed_to_a_client_is_refused_with_its_place(
     make: Any, given: str, meant: str
 ) -> None:
     with pytest.raises(ArgumentError) as caught:
@@ -137,7 +137,7 @@ def test_a_parameter_that_is_given_to_a_client_is_told_its_place(
         ("ALL_PROXY", "http://1.2.3.400", "proxy: is not a valid URL"),
     ],
 )
-def test_what_is_wrong_with_a_variable_is_told_of_the_variable(
+def test_an_error_in_a_variable_names_the_variable(
     make: Any, variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATACRUNCH_BASE_URL", "https://host")

@@ -60,7 +60,7 @@ def test_an_answer_to_half_a_request_is_the_answer(
     assert server.requests == 1
 
 
-def test_a_server_that_leaves_while_it_is_sent_to_is_told_as_such(upload: Any, caller: Any) -> None:
+def test_a_server_that_leaves_during_the_request_is_reported(upload: Any, caller: Any) -> None:
     """Without an answer: the connection broke."""
     server = upload(lambda peer: peer.reset())
     error = caller(server.url, max_retries=0).ask("generate", LONG).error

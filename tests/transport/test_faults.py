@@ -238,7 +238,7 @@ def free_port() -> int:
 
 @pytest.mark.usefixtures("without_waits")
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_connection_is_told_with_its_reason(route: str, caller: Any) -> None:
+def test_no_connection_is_reported_with_its_reason(route: str, caller: Any) -> None:
     """Refused, or no such host: retried, with the operating system's message."""
     refused = caller(f"http://127.0.0.1:{free_port()}", max_retries=1).ask(route).error
     assert type(refused) is ConnectError
@@ -252,7 +252,7 @@ def test_no_connection_is_told_with_its_reason(route: str, caller: Any) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_secure_connection_is_told_as_such(route: str, caller: Any) -> None:
+def test_no_secure_connection_is_reported(route: str, caller: Any) -> None:
     """A server without TLS where https was asked for; not tried again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -289,7 +289,7 @@ def test_a_stream_that_was_left_has_no_answer(token: Watch) -> None:
     assert caught.value.text == "Hi"
 
 
-def test_a_stream_that_was_never_begun_sends_nothing(token: Watch) -> None:
+def test_a_stream_that_was_never_started_sends_nothing(token: Watch) -> None:
     """Nor does it take a turn."""
     with Client(**token.settings()) as client:
         client.stream("Hello").close()

@@ -237,7 +237,7 @@ def test_a_copy_works_on_its_own(copied: Callable[[Any], Any], answering: Any) -
     assert answering.accepted == 2
 
 
-def test_another_kind_of_loop_is_told_so() -> None:
+def test_another_kind_of_loop_is_refused() -> None:
     """Trio drives a coroutine without an asyncio loop: a clear error, nothing sent."""
     call = AsyncClient(base_url="http://127.0.0.1:1").generate("Hello")
     with pytest.raises(ArgumentError, match=r"asyncio.*trio"):

@@ -30,7 +30,7 @@ def test_a_tokenizer_that_fails_costs_no_request(http: Any, serve: Any) -> None:
     assert server.requests == []
 
 
-def test_a_tokenizer_that_returns_no_tokens_is_told_what_to_return(http: Any, serve: Any) -> None:
+def test_a_tokenizer_that_returns_no_tokens_is_refused_with_advice(http: Any, serve: Any) -> None:
     """A transformers tokenizer returns a mapping, whose length is no number of tokens."""
     server = serve(http.answer())
 

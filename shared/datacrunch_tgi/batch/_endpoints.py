@@ -81,7 +81,7 @@ class Endpoint:
         self._failures += 1
         self._rests_until = now + rest
         logger.info(
-            "%s: %s is left out for %.1f s", type(error).__name__, self.client.base_url, rest
+            "%s: %s is not used for %.1f s", type(error).__name__, self.client.base_url, rest
         )
 
 

@@ -128,7 +128,7 @@ def test_the_standard_variables_name_a_proxy(
 
 @ROUTES
 @pytest.mark.parametrize("base_url", ["http://h.invalid", "https://h.invalid"])
-def test_a_proxy_that_does_not_serve_is_told(
+def test_a_proxy_that_does_not_serve_is_reported(
     route: str, base_url: str, http: Any, serve: Any, ask: Any
 ) -> None:
     """Not there, or refusing: a typed error that names what stands in the way."""
