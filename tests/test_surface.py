@@ -1,0 +1,130 @@
+"""One list of parameters and one of settings: every place that repeats them agrees with it.
+
+What type checkers make of them stands in `typing/`.
+"""
+
+import re
+from inspect import Parameter, getdoc, signature
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import jedi
+import pytest
+
+from datacrunch_tgi import AsyncClient, Client, Parameters, Settings
+from datacrunch_tgi._cli._app import app
+from datacrunch_tgi._cli._options import NOT_OPTIONS
+from datacrunch_tgi._protocol._parameters import PARAMETERS
+from datacrunch_tgi._settings import SettingsArguments
+from datacrunch_tgi.testing import EmulatedEndpoint
+from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
+from langchain_datacrunch import _arguments as langchain
+from llamaindex_datacrunch import DataCrunch
+from llamaindex_datacrunch import _arguments as llamaindex
+
+PARAMETER_NAMES = {*PARAMETERS, "max_tokens"}
+SETTING_NAMES = {*Settings.model_fields, "timeout"}
+ADAPTERS: dict[Any, Any] = {
+    DataCrunchLLM: langchain.DataCrunchLLMArguments,
+    ChatDataCrunch: langchain.ChatDataCrunchArguments,
+    DataCrunch: llamaindex.DataCrunchArguments,
+}
+CALLS = (
+    pytest.param(langchain.CompletionCall, id="langchain completion"),
+    pytest.param(langchain.ChatCall, id="langchain chat"),
+    pytest.param(llamaindex.CompletionCall, id="llamaindex completion"),
+    pytest.param(llamaindex.ChatCall, id="llamaindex chat"),
+)
+TYPING = "".join(
+    path.read_text(encoding="utf-8") for path in Path(__file__).with_name("typing").glob("*.py")
+)
+
+
+def keywords(function: Any) -> set[str]:
+    """The keyword-only arguments that `help()` and IPython show."""
+    shown = signature(function).parameters.values()
+    return {each.name for each in shown if each.kind is Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_client_takes_every_setting_and_its_calls_every_parameter(client: Any) -> None:
+    """For type checkers, in `help()`, and where a copy is made."""
+    assert {*get_type_hints(SettingsArguments)} == SETTING_NAMES
+    assert {*get_type_hints(Parameters)} == PARAMETER_NAMES
+    assert keywords(client) == keywords(client.with_settings) == SETTING_NAMES
+    for call in (client.generate, client.stream):
+        assert keywords(call) == PARAMETER_NAMES | {"extra_parameters", "on_retry"}
+
+
+def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
+    """Only closing has another name."""
+    names = [{*dir(client)} for client in (Client, AsyncClient)]
+    public = [{name for name in each if not name.startswith("_")} for each in names]
+    assert public[0] - {"close"} == public[1] - {"aclose"}
+    for name in ("generate", "stream", "info", "health", "tokenize", "with_settings"):
+        sync, loop = (
+            str(signature(getattr(client, name))).partition(" ->")[0]
+            for client in (Client, AsyncClient)
+        )
+        assert sync == loop
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_an_adapter_takes_every_setting_and_parameter(adapter: Any) -> None:
+    """As fields, in `help()` and for type checkers, under the same names."""
+    listed = {*get_type_hints(ADAPTERS[adapter])}
+    assert listed == {*adapter.model_fields, "max_tokens", "timeout"} == keywords(adapter)
+    assert listed >= SETTING_NAMES | PARAMETER_NAMES | {"extra_parameters"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_call_of_an_adapter_takes_every_parameter(call: Any) -> None:
+    """And of the settings those that are neither secret nor shown to tracers."""
+    assert {*get_type_hints(call)} >= PARAMETER_NAMES | {"extra_parameters", "timeout"}
+    assert not {*get_type_hints(call)} & {"api_key", "headers", "proxy", "client_certificate"}
+
+
+@pytest.mark.parametrize("command", ["generate", "stream", "chat"])
+def test_a_command_takes_every_setting_and_parameter(command: str) -> None:
+    """A new one cannot be forgotten."""
+    options = {option for each in app.commands[command].params for option in each.opts}
+    names = {name.removeprefix("--").replace("-", "_") for name in options}
+    assert names >= PARAMETER_NAMES | SETTING_NAMES - {*NOT_OPTIONS, "headers"} | {"header"}
+
+
+def test_every_argument_of_the_emulated_endpoint_is_documented() -> None:
+    """By its name, where `help()` lists arguments."""
+    shown = f"{getdoc(EmulatedEndpoint)}\n{getdoc(EmulatedEndpoint.__init__)}"
+    for name in signature(EmulatedEndpoint).parameters:
+        assert re.search(rf"(?m)^ +{name}\b.*:", shown), name
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_the_type_of_every_field_is_checked(adapter: Any) -> None:
+    """By both type checkers, in `typing/`."""
+    of_llamaindex = {"messages_to_prompt", "completion_to_prompt"}  # its types have no public name
+    for name in {*adapter.model_fields} - of_llamaindex:
+        assert re.search(rf"assert_type\(\w+\.{name}, ", TYPING), name
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ('client.generate("x", max', {"max_new_tokens=", "max_tokens="}),
+        ('client.stream("x", temp', {"temperature="}),
+        ("Client(time", {"timeout="}),
+        ("AsyncClient(first", {"first_token_timeout="}),
+        ("DataCrunchLLM(max", {"max_new_tokens=", "max_tokens=", "max_retries="}),
+        ("ChatDataCrunch(chat", {"chat_template="}),
+        ("DataCrunch(time", {"timeout="}),
+    ],
+)
+def test_a_notebook_completes_arguments(typed: str, offered: set[str]) -> None:
+    """What a tab offers there is what IPython asks jedi for."""
+    names = {
+        "client": Client(base_url="http://localhost"),
+        **{each.__name__: each for each in (Client, AsyncClient, *ADAPTERS)},
+    }
+    completed = {each.name for each in jedi.Interpreter(typed, [names]).complete()}
+    assert completed >= offered
+    assert not {name for name in completed if name.startswith("_")}
