@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.benchmarks import size
 from tests.benchmarks.goals import KINDS, goals
 from tests.benchmarks.results import ASYNC, LABELS, MODELS, SYNC, Key, Results
 
@@ -32,7 +33,17 @@ set. Hugging Face's models report the text only, this package's each token and i
 
 def render(results: Results) -> str:
     """Everything."""
-    parts = (_introduction, _goals, _stream, _frameworks, _streams, _requests, _memory)
+    parts = (
+        _introduction,
+        _goals,
+        _stream,
+        _frameworks,
+        _streams,
+        _requests,
+        _memory,
+        _imports,
+        _wheel,
+    )
     return "\n".join(part(results) for part in parts)
 
 
@@ -174,6 +185,15 @@ def _memory(results: Results) -> str:
         "growth in 2,000 calls, MiB",
     )
     return _table("Start and memory", heads, rows)
+
+
+def _imports(_: Results) -> str:
+    heads = ("", "CPU ms", "MiB", "modules", "of them ours")
+    return _table("Importing, in a new process", heads, size.imports())
+
+
+def _wheel(_: Results) -> str:
+    return _table("Size of the wheel", ("", "KiB", "KiB unpacked", "files"), size.wheel())
 
 
 def _name(client: str) -> str:
