@@ -1,6 +1,6 @@
 """An emulated TGI endpoint for tests: `EmulatedEndpoint`.
 
-Needs the extra `testing`. Imports nothing of the client, so that no test compares the client with
+Requires the extra `testing`. Does not import the client, so that tests do not compare the client with
 itself.
 """
 

@@ -74,7 +74,7 @@ class App:
         )
 
     def _guard(self, handler: Handler) -> Handler:
-        """Require the key where the servers do (not for health and `/info`), and answer errors."""
+        """Require the key as the servers do (not for health and `/info`), and turn errors into responses."""
 
         async def guarded(request: Request) -> Response:
             authorization = request.headers.get("authorization", "")

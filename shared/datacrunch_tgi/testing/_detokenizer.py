@@ -19,7 +19,7 @@ _REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True)
 class TokenSpan:
-    """A token and its place in the text, in bytes of UTF-8; both 0 for a token that was added."""
+    """A token and its offsets in the UTF-8 text, in bytes; both are 0 for a token that was added."""
 
     id: int
     text: str
@@ -66,7 +66,7 @@ class Detokenizer:
         self._read = len(prompt_ids)
 
     def add(self, token_id: int) -> str:
-        """Take the next token and return the text that it completes, "" if it completes none."""
+        """Add the next token and return the text that it completes; "" if none."""
         self._ids.append(token_id)
         text = self._decode(self._start, self._read, skip_special_tokens=False)
         if text:
@@ -74,7 +74,7 @@ class Detokenizer:
         return text
 
     def generated_text(self) -> str:
-        """Return all new tokens' text; "" if it ends within a character."""
+        """Return the text of all new tokens; "" if it ends inside a character."""
         end_of_prompt = self._prompt_length
         return self._decode(end_of_prompt - 1, end_of_prompt, skip_special_tokens=True)
 

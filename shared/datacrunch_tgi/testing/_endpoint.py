@@ -60,29 +60,29 @@ class EmulatedEndpoint(Observed):
         tokens_per_second: float | None = None,
         keep_alive_interval: float = 15.0,
     ) -> None:
-        """Create an endpoint, which listens once it is started.
+        """Create an endpoint, which listens after it is started.
 
         Args:
-            answers: One answer to all prompts; several, used in turn, and the last again and again;
-                answers by prompt, or by a compiled pattern that is searched for in the prompt (a
-                prompt without an answer is refused with 422); or a function from prompt to answer,
-                which runs in a thread. An answer is a text, split into tokens by words, or a
-                sequence of `ScriptedToken`. Whether it matches the `grammar` of a request is up to
-                you.
-            respond: A function from the `ReceivedRequest` to its answer, where more than the
-                prompt matters, such as parameters or headers. It runs in a thread.
-            model: A folder with a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
-                `tokenizer_config.json`. It obeys `grammar` where the dialect supports it.
+            answers: One answer to all prompts; several, used in turn, of which the last repeats; answers
+                by prompt, or by a compiled pattern that is searched for in the prompt (a prompt
+                without an answer is refused with 422); or a function from prompt to answer, which
+                runs in a thread. An answer is a text, split into tokens by words, or a sequence of
+                `ScriptedToken`. It is not checked against the `grammar` of a request.
+            respond: A function from the `ReceivedRequest` to its answer, for answers that depend on
+                parameters or headers. It runs in a thread.
+            model: Folder of a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
+                `tokenizer_config.json`. It obeys `grammar` if the dialect supports it.
             dialect: Server to emulate: TGI `"3.3.7"`, or `"1.1.1"`, DataCrunch's fork.
             base_path: URL path before `/generate`, such as `/v1/completions`.
             api_key: Bearer key that generating routes require. None: no key.
             host: Address to listen on, IPv4 or IPv6.
             port: Port to listen on; 0 chooses a free one.
             model_id: Model name in `/info`. Default: the folder's name, or "scripted".
-            max_concurrent_requests: Open requests, waiting ones included; one more gets 429.
-            max_batch_size: Sequences generated at the same time; others wait. None: all.
+            max_concurrent_requests: Largest number of open requests, including waiting ones; more get 429.
+            max_batch_size: Largest number of sequences generated at the same time; others wait. None: no
+                limit.
             max_best_of: Largest `best_of`.
-            max_stop_sequences: Most strings in `stop`.
+            max_stop_sequences: Largest number of strings in `stop`.
             max_top_n_tokens: Largest `top_n_tokens`.
             max_input_tokens: Longest prompt, in tokens.
             max_total_tokens: Longest prompt and answer together, in tokens.

@@ -11,7 +11,7 @@ from datacrunch_tgi.testing._script import Answers, Respond, ScriptedEngine, che
 def engine_factory(
     answers: Answers | None, respond: Respond | None, model: str | Path | None
 ) -> Callable[[], Engine]:
-    """Read what can fail now, and return a function that makes an engine for every start.
+    """Check the source of answers, and return a function that creates an engine for each start.
 
     Raises:
         ValueError: Not exactly one of the arguments is set, or it cannot answer.
@@ -26,7 +26,7 @@ def engine_factory(
     if model is None:
         return lambda: ScriptedEngine(respond=respond)
     try:
-        # Scripts need no numpy, and do not wait for its import.
+        # Scripts do not need numpy, so it is not imported for them.
         from datacrunch_tgi.testing._model import ModelEngine, ModelFolder  # noqa: PLC0415
     except ModuleNotFoundError as missing:
         raise missing_extra(missing) from missing

@@ -1,6 +1,6 @@
-"""Fault injection: what goes wrong with the next requests.
+"""Fault injection into the next requests.
 
-Changes answers on their way out, so that the rest of the endpoint needs no faults.
+Changes answers on their way out, so that the rest of the endpoint is unaware of faults.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _BY_STATUS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What goes wrong with one request; see `EmulatedEndpoint.fail_next`."""
+    """The fault of one request; see `EmulatedEndpoint.fail_next`."""
 
     status: int | None = None
     body: object = None

@@ -1,7 +1,7 @@
-"""What happens to every request before and after its route.
+"""Processing of every request before and after its route.
 
-Requests are recorded, responses get the headers that each of the server's has, and a request is
-abandoned as soon as its client has left: closing the connection is how a generation is stopped.
+Requests are recorded, responses get the server's common headers, and a request is abandoned as soon as
+its client has left, because closing the connection is how a generation is stopped.
 """
 
 import asyncio

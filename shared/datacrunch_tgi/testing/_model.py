@@ -1,7 +1,7 @@
 """Answers of a Llama read from a folder.
 
-Combines the network, its tokenizer, the tokens that a grammar allows and the choice of one. All computing happens in one thread, a token at a time, so that sequences
-take turns and the event loop stays free.
+Combines the network, its tokenizer, grammars and sampling. All computation happens in one thread, one token
+at a time, so that sequences alternate and the event loop stays free.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Scripted answers, with the same tokens, counts and logprobs every time.
 
-Texts are split into words with the space before them and single signs, so that tokens can be counted
-by looking at the text; an answer can also be scripted token by token. Chance has no part: parameters
-that shape probabilities only change what a server says about them.
+Texts are split into words with the space before them and single characters, so that tokens can be counted
+by eye; an answer can also be scripted token by token. Nothing is random: sampling parameters only change
+what a server reports about them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from datacrunch_tgi.testing._validation import ValidRequest
 
 @dataclass(frozen=True)
 class ScriptedToken:
-    """A token of a scripted answer, to test control tokens and where tokens begin and end.
+    """A token of a scripted answer, to test control tokens and token boundaries.
 
     Example:
         ```python
@@ -34,11 +34,11 @@ class ScriptedToken:
     """
 
     text: str
-    """The text, "" for the first part of a character that the next token completes."""
+    """Text; "" for the first part of a character that the next token completes."""
     special: bool = False
-    """Whether it is a control token, which `generated_text` leaves out."""
+    """Whether it is a control token, which is not part of `generated_text`."""
     ends: bool = False
-    """Whether it ends the answer, with the reason `eos_token`; `</s>` does so by default."""
+    """Whether it ends the answer with the finish reason `eos_token`; `</s>` does so by default."""
 
 
 Answer = str | Sequence[ScriptedToken]
@@ -49,8 +49,8 @@ Answers = (
     | Mapping[str | re.Pattern[str], Answer]
     | Callable[[str], Answer]
 )
-"""One answer for all, a text or its tokens; answers in turn, the last one again and again; answers
-by prompt or by a pattern found in the prompt; or a function of the prompt."""
+"""One answer for all, a text or its tokens; answers in turn, of which the last repeats; answers by prompt or
+by a pattern found in the prompt; or a function of the prompt."""
 Respond = Callable[[ReceivedRequest], Answer]
 """A function from the whole request to its answer."""
 
@@ -61,7 +61,7 @@ _CONTROL = {
 }
 _VOCABULARY = 32_000
 _WORDS = re.compile(r" ?[^\W\u2e80-\U0003ffff]+| ?\S|\s")
-"""Words, but each sign alone in scripts that are written without spaces."""
+"""Words; single characters in scripts that are written without spaces."""
 
 _LOGPROB = -0.25
 _PROMPT_LOGPROB = -2.5
@@ -77,7 +77,7 @@ def check_answers(answers: Answers) -> None:
     if isinstance(answers, str) or callable(answers):
         return
     if not answers:
-        raise ValueError("answers must hold at least one text")
+        raise ValueError("answers must contain at least one text")
     if len({isinstance(part, ScriptedToken) for part in answers}) > 1:
         raise ValueError("answers mixes tokens of one answer with other answers; nest the tokens")
 
@@ -171,7 +171,7 @@ class ScriptedEngine:
         self._turn = 0
 
     async def start(self, request: ValidRequest, received: ReceivedRequest) -> ScriptedSequence:
-        """Find the answer; functions run in a thread, where they may take their time.
+        """Find the answer; functions run in a thread, so that they may be slow.
 
         Raises:
             InvalidRequestError: There is none.

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn in a thread of its own, with its own event loop.
+"""The HTTP server: uvicorn in a separate thread, with its own event loop.
 
 Listens before it returns, and stops at once by closing open connections.
 """
@@ -25,16 +25,16 @@ class BackgroundServer:
     """A running server of one application."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, open_connections: Gauge) -> None:
-        """Start to serve.
+        """Start serving.
 
         Args:
             app: Answers the requests.
-            host: The address to listen on.
-            port: The port to listen on; 0 takes a free one.
+            host: Address to listen on.
+            port: Port to listen on; 0 chooses a free one.
             open_connections: Counts open TCP connections.
 
         Raises:
-            OSError: The address is taken, or not this machine's.
+            OSError: The address is in use, or does not belong to this machine.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)

@@ -34,7 +34,7 @@ class ModelTokenizer:
         self.end_ids = frozenset({self.end_id})
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids, the beginning of every text in front."""
+        """Return the ids, including the token at the start of every text."""
         return self._tokenizer.encode(text).ids
 
     def split(self, text: str) -> list[TokenSpan]:

@@ -1,6 +1,6 @@
 """Checks before generation: a readable request in, a `ValidRequest` or an error out.
 
-The order of the checks and the words are the servers' own (router/src/validation.rs of TGI 1.1.1
+The order of the checks and the messages are the servers' own (router/src/validation.rs of TGI 1.1.1
 and 3.3.7); the first failure is the answer.
 """
 
@@ -21,7 +21,7 @@ _PENALTY_RANGE = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of a server, under the names of its options."""
+    """The limits of a server, by the names of its options."""
 
     max_best_of: int
     max_stop_sequences: int
@@ -213,7 +213,7 @@ def _check_length(
 
 
 def _check_grammar(grammar: Grammar | None, dialect: Dialect) -> str | None:
-    """Return the regular expression of a grammar, which may still be none that can be compiled."""
+    """Return the regular expression of a grammar, which may still be impossible to compile."""
     if grammar is None:
         return None
     # Slow to import, and few requests have a grammar.
