@@ -1,6 +1,7 @@
 """`Client` and `AsyncClient`: the same methods, for threads and for event loops."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -144,7 +145,9 @@ class _Client(Generic[Session]):
         return UnaryCall(Request("GET", INFO), read=read_info, **self._call_options)
 
     def _health(self) -> Call[bool]:
-        return UnaryCall(Request("GET", HEALTH), read=read_health, **self._call_options)
+        options = {**self._call_options}
+        options["limits"] = replace(options["limits"], startup_timeout=0.0)
+        return UnaryCall(Request("GET", HEALTH), read=read_health, **options)
 
     def _tokenize(self, inputs: str) -> Call[list[PromptToken]]:
         request = json_request(TOKENIZE, {"model": self.model, "inputs": check_prompt(inputs)})
@@ -257,7 +260,10 @@ class Client(_Client[SyncSession]):
     def health(self) -> bool:
         """Return whether the server can generate; False if it reports that it cannot (503).
 
+        It asks about this moment: `startup_timeout` does not apply.
+
         Raises:
+            ConnectError: No server listens, after `max_retries`.
             NotFoundError: The server, or a gateway in front of it, has no `/health`.
             DataCrunchError: As in `generate`.
         """

@@ -145,8 +145,13 @@ class TransportError(DataCrunchError):
 
 
 class ConnectError(TransportError):
-    """No connection could be opened: check host, port and proxy."""
+    """No connection could be opened: check host, port and proxy.
 
+    Attributes:
+        host_not_found: The name of the host, or of its proxy, does not exist.
+    """
+
+    host_not_found: bool = False
     retryable = True
     hint = "Check base_url, the proxy, and that the server is running."
 

@@ -12,6 +12,7 @@ import pytest
 from datacrunch_tgi import (
     APIError,
     AuthenticationError,
+    Client,
     ConnectError,
     DataCrunchError,
     DisconnectedError,
@@ -249,6 +250,30 @@ def test_no_connection_is_reported_with_its_reason(route: str, caller: Any) -> N
     assert type(nowhere) is ConnectError
     assert "nowhere.invalid" in str(nowhere)
     assert nowhere.requests == 2
+
+
+@pytest.mark.usefixtures("without_waits")
+def test_a_misspelled_host_is_no_starting_server(caller: Any) -> None:
+    """Its name does not exist: `startup_timeout` does not wait for it."""
+    client = caller("http://nowhere.invalid", max_retries=1, startup_timeout=600)
+    error = client.ask("generate").error
+    assert type(error) is ConnectError
+    assert (error.host_not_found, error.requests) == (True, 2)
+    assert "Check base_url" in error.hint
+
+
+@pytest.mark.usefixtures("without_waits")
+def test_health_is_of_this_moment(http: Any, serve: Any) -> None:
+    """It does not wait for a server that is starting: there is none, or it says so."""
+    limits: Any = {"startup_timeout": 600, "max_retries": 1}
+    with Client(base_url=f"http://127.0.0.1:{free_port()}", **limits) as client:
+        with pytest.raises(ConnectError) as caught:
+            client.health()
+        assert caught.value.requests == 2
+    starting = serve(http.response(503))
+    with Client(base_url=starting.url, **limits) as client:
+        assert client.health() is False
+    assert len(starting.requests) == 1
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -9,6 +9,10 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import MalformedResponseError
+from datacrunch_tgi._protocol._requests import Request
+from datacrunch_tgi._protocol._steps import Open, Read
+from datacrunch_tgi._transport import Target, TLSConfig
+from datacrunch_tgi._transport._connections import AsyncConnection, SyncConnection
 
 MIB = 1024 * 1024
 
@@ -58,6 +62,9 @@ STREAMS: dict[str, Callable[[Any], Any]] = {
     "gzip in bytes": lambda http: http.stream(
         *(bytes([byte]) for byte in gzip.compress(http.events("Hi", " you"))),
         content_encoding="gzip",
+    ),
+    "no content type": lambda http: http.stream(http.events("Hi", " you")).replace(
+        b"content-type: text/event-stream\r\n", b""
     ),
     "until closed": until_closed,
     "interim": lambda http: b"HTTP/1.1 103 Early\r\n\r\n" + http.stream(http.events("Hi", " you")),
@@ -159,3 +166,34 @@ def test_a_second_response_is_no_answer_to_the_next_request(
     assert [caller.ask("generate").text for _ in range(2)] == ["one", "two"]
     assert [caller.ask("stream").text for _ in range(2)] == ["one", "one"]
     assert server.accepted == 3
+
+
+def test_chunks_that_arrive_together_are_read_together(
+    engine: str, http: Any, serve: Any, authority: Any
+) -> None:
+    """Over TLS as well: a chunk costs an HTTP library more than an event costs this package."""
+    events = [http.event("Hi")] * 200
+    server = serve(http.stream(*events))
+    target = Target(server.url, tls=TLSConfig(str(authority.file)), engine=engine)
+    connection = SyncConnection(target)
+    connection.perform(Open(Request("POST", "/"), 5, 5))
+    reads = list(iter(lambda: connection.perform(Read(5)), b""))
+    connection.close()
+    assert b"".join(reads) == b"".join(events)
+    assert len(reads) < 50
+
+
+async def test_chunks_that_arrive_together_are_read_together_in_a_loop(
+    engine: str, http: Any, serve: Any, authority: Any
+) -> None:
+    events = [http.event("Hi")] * 200
+    server = serve(http.stream(*events))
+    target = Target(server.url, tls=TLSConfig(str(authority.file)), engine=engine)
+    connection = AsyncConnection(target)
+    await connection.perform(Open(Request("POST", "/"), 5, 5))
+    reads = []
+    while data := await connection.perform(Read(5)):
+        reads.append(data)
+    await connection.close()
+    assert b"".join(reads) == b"".join(events)
+    assert len(reads) < 50

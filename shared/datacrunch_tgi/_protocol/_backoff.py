@@ -58,6 +58,8 @@ def is_starting(error: DataCrunchError) -> bool:
     """Return whether a server, or the gateway in front of it, may fail like this while it starts."""
     if isinstance(error, APIError):
         return error.status in STARTING
+    if isinstance(error, ConnectError) and error.host_not_found:
+        return False  # misspelled
     return error.retryable and isinstance(error, ConnectError | DisconnectedError)
 
 

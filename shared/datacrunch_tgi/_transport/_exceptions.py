@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from traceback import clear_frames
 from typing import cast
 
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+
 
 def strip_traceback(error: BaseException) -> BaseException:
     """Remove the key and the prompt from an exception that is not an I/O error.
@@ -32,6 +34,14 @@ def is_about_tls(error: BaseException) -> bool:
     """Return whether TLS failed, and not only its connection."""
     return any(
         isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
+        for cause in causes(error)
+    )
+
+
+def is_unknown_host(error: BaseException) -> bool:
+    """Whether a host's name does not exist, rather than cannot be looked up now."""
+    return any(
+        isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_NAME
         for cause in causes(error)
     )
 

@@ -14,7 +14,7 @@ from datacrunch_tgi._errors import (
     TLSError,
 )
 from datacrunch_tgi._secrets import reveal
-from datacrunch_tgi._transport._exceptions import causes, describe, is_about_tls
+from datacrunch_tgi._transport._exceptions import causes, describe, is_about_tls, is_unknown_host
 from datacrunch_tgi._transport._http import httpx
 from datacrunch_tgi._transport._socks import SocksError
 from datacrunch_tgi._transport._target import Target
@@ -45,7 +45,9 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
         case _ if is_about_tls(error):
             return _tls_error(error, host, words)
         case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
-            return ConnectError(f"no connection to {host}", said=words)
+            failure = ConnectError(f"no connection to {host}", said=words)
+            failure.host_not_found = is_unknown_host(error)
+            return failure
         case httpx.RemoteProtocolError() if "malformed" in words.lower():
             return MalformedResponseError(f"the response of {host} is not HTTP", said=words)
         case _:

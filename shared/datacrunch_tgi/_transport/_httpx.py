@@ -39,7 +39,7 @@ class SyncWire:
 
     def __init__(self, target: Target) -> None:
         self._target, self._link = target, SyncLink(target)
-        self._network = Network(self._link)
+        self._network = Network(self._link, target)
         self._transport = _SyncTransport(target, SyncBackend(self._network, self._link))
         self._response: httpx.Response | None = None
         self._chunks: Iterator[bytes] = iter(())
@@ -83,7 +83,7 @@ class AsyncWire:
 
     def __init__(self, target: Target) -> None:
         self._target, self._link = target, AsyncLink(target)
-        self._network = Network(self._link)
+        self._network = Network(self._link, target)
         self._transport = _AsyncTransport(target, AsyncBackend(self._network, self._link))
         self._response: httpx.Response | None = None
         self._is_whole = True

@@ -6,6 +6,7 @@ REQUESTS_CA_BUNDLE; otherwise the system's are used, or certifi's if the system 
 
 import os
 import ssl
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,14 @@ from datacrunch_tgi._transport._exceptions import describe
 
 ClientCertificate = str | tuple[str, str] | tuple[str, str, SecretStr] | None
 
+SYSTEM_BUNDLES = (
+    "/etc/ssl/cert.pem",  # Alpine, Arch, Fedora, BSD
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",  # Fedora, RHEL
+    "/etc/pki/tls/cert.pem",  # older ones
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
+"""Where systems keep their authorities, for a Python whose OpenSSL looks elsewhere (conda, pyenv)."""
 VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 
@@ -77,9 +86,10 @@ class TLSConfig:
         for variable in VARIABLES:
             if value := os.environ.get(variable):
                 return _from_bundle(value, f" (from the variable {variable})")
-        if _system_has_authorities():
+        if sys.platform in {"win32", "darwin"} or _openssl_has_authorities():
             return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        return ssl.create_default_context(cafile=certifi.where())
+        bundle = next((file for file in SYSTEM_BUNDLES if Path(file).is_file()), certifi.where())
+        return ssl.create_default_context(cafile=bundle)
 
     def _load_client_certificate(self, context: ssl.SSLContext) -> None:
         match self.client_certificate:
@@ -105,9 +115,7 @@ def _from_bundle(bundle: str, source: str = "") -> ssl.SSLContext:
         raise ArgumentError("ca_bundle", f"{describe(error)}{source}", value=repr(bundle)) from None
 
 
-def _system_has_authorities() -> bool:
-    if os.name == "nt" or os.uname().sysname == "Darwin":
-        return True
+def _openssl_has_authorities() -> bool:
+    """Return whether there are authorities where Python's OpenSSL was built to look for them."""
     paths = ssl.get_default_verify_paths()
-    folder = Path(paths.capath or "/nowhere")
-    return bool(paths.cafile) or (folder.is_dir() and any(folder.iterdir()))
+    return bool(paths.cafile) or any(Path(paths.capath or "/nowhere").glob("*.[0-9]"))

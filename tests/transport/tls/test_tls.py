@@ -165,3 +165,17 @@ def test_a_certificate_of_another_name_is_reported_with_the_way_out(
     assert "ca_bundle" not in str(error)
     named = caller(server.url, **bundle, server_hostname="tgi.internal")
     assert named.ask("generate").text == "Hi you"
+
+
+def test_the_systems_authorities_are_found_where_systems_keep_them(
+    *, authority: Any, http: Any, serve: Any, caller: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """Also by a Python whose OpenSSL was built to look elsewhere; certifi's are the last resort."""
+    (tmp_path / "README").touch()
+    paths = ssl.DefaultVerifyPaths("", str(tmp_path), "", "", "", "")
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    server = serve(http.answer(), tls=authority.secure())
+    for bundles, trusted in (("/nowhere", str(authority.file)), True), (("/nowhere",), False):
+        monkeypatch.setattr("datacrunch_tgi._transport._tls.SYSTEM_BUNDLES", bundles)
+        taken = caller(server.url).ask("generate")
+        assert (taken.error is None) == trusted
