@@ -242,3 +242,53 @@ def test_another_kind_of_loop_is_refused() -> None:
     call = AsyncClient(base_url="http://127.0.0.1:1").generate("Hello")
     with pytest.raises(ArgumentError, match=r"asyncio.*trio"):
         call.send(None)
+
+
+FORK_IN_THE_MIDST = """
+import asyncio, os, signal, sys, threading
+from datacrunch_tgi import AsyncClient, ArgumentError, Client
+
+url, fifo, kind, engine = sys.argv[1:]
+os.mkfifo(fifo)
+threading.excepthook = lambda _: None  # the parent's thread reads no certificate
+settings = {"max_retries": 0, "deadline": 5, "engine": engine}
+if kind == "Client":
+    client = Client(base_url=url, **settings)
+    secure = Client(base_url="https://127.0.0.1:9", ca_bundle=fifo, **settings)
+    ask = lambda client: client.generate("Hello").text
+else:
+    client = AsyncClient(base_url=url, **settings)
+    secure = AsyncClient(base_url="https://127.0.0.1:9", ca_bundle=fifo, **settings)
+    ask = lambda client: asyncio.run(client.generate("Hello")).text
+threading.Thread(target=ask, args=(secure,), daemon=True).start()
+lock = client._session.pool.limiter._lock if kind == "Client" else threading.Lock()
+with open(fifo, "wb"), lock:  # it has been opened: the thread holds the lock of the certificates
+    child = os.fork()
+    if not child:
+        signal.alarm(20)
+        assert ask(client) == "Hi you"
+        os.unlink(fifo)
+        try:
+            ask(secure)
+        except ArgumentError:  # the file is gone
+            os._exit(0)
+        os._exit(1)
+    status = os.waitpid(child, 0)[1]
+os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize("kind", ["Client", "AsyncClient"])
+def test_a_child_works_whose_parent_was_in_the_midst_of_something(
+    kind: str, engine: str, answering: Any, tmp_path: Path
+) -> None:
+    """Reading certificates in another thread, or taking a place: no lock is left to the child."""
+    arguments = [answering.url, str(tmp_path / "fifo"), kind, engine]
+    done = subprocess.run(  # noqa: S603 -- the script above
+        [sys.executable, "-c", FORK_IN_THE_MIDST, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
