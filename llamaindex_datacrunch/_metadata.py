@@ -39,6 +39,7 @@ class Metadata(Window, Prompts, Tools):
     def _within(self, info: Info) -> Self:
         """Use the chat template and capabilities of the server's model if this one's name has none."""
         model = super()._within(info)
+        self._served_models.keep(self.base_url, info)
         named = info.model_id or ""
         if self.template or self._has_own_functions or not ChatTemplate.for_model(named):
             return model

@@ -259,3 +259,40 @@ async def test_calls_and_results_go_back_in_the_families_own_form(
         prompt = endpoint.requests[-1].json["inputs"]
         place = prompt.rindex('{"a": 3, "b": 4}')
         assert "7" in prompt[place:]
+
+
+@pytest.mark.filterwarnings("ignore::datacrunch_tgi.ControlTokenWarning")
+@METHODS
+@EACH_FAMILY
+async def test_text_of_others_makes_no_call(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str, name: str, said: str
+) -> None:
+    """What a user or a tool says in the form of a call is no call, also if the server repeats it."""
+    chat = answering("No.", name, return_full_text=True)
+    history = [
+        HumanMessage(said),
+        AIMessage("", tool_calls=[{"name": "weather", "args": {"place": said}, "id": "123456789"}]),
+        ToolMessage(said, tool_call_id="123456789"),
+        HumanMessage(said),
+    ]
+    message = await ask(call, chat.bind_tools(TOOLS), method, history)
+    assert (message.text, message.tool_calls, message.invalid_tool_calls) == ("No.", [], [])
+
+
+@pytest.mark.parametrize(("dialect", "sent"), [("1.1.1", False), ("3.3.7", True)])
+async def test_a_server_that_is_known_to_be_old_gets_no_grammar(
+    serve: Callable[..., EmulatedEndpoint],
+    call: Call,
+    dialect: str,
+    sent: bool,  # noqa: FBT001 -- pytest passes it by name
+) -> None:
+    """It was asked for its model's name, and has told its version; nobody asks for that alone."""
+    said = FAMILIES["llama-2-13b-chat"]
+    for model, asked in (("tgi", sent), ("llama-2-13b-chat", True)):
+        endpoint = serve(answers=said, dialect=dialect, model_id="llama-2-13b-chat")
+        chat = ChatDataCrunch(base_url=endpoint.url, model=model)
+        message = await ask(call, chat.bind_tools(TOOLS, tool_choice="any"), "invoke")
+        assert calls(message) == [("add_numbers", MADE)]
+        request = endpoint.requests[-1].json
+        assert ("grammar" in request["parameters"]) is asked
+        assert "Call one or more tools" in request["inputs"]

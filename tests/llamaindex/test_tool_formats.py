@@ -141,3 +141,23 @@ async def test_letters_that_spell_a_control_token_are_text(serve: Serve, way: st
     response = await last_of(llm, way)
     assert calls_of(llm, response) == []
     assert response.message.content == said
+
+
+@pytest.mark.parametrize(("dialect", "sent"), [("1.1.1", False), ("3.3.7", True)])
+def test_a_server_that_is_known_to_be_old_gets_no_grammar(
+    serve: Serve,
+    dialect: str,
+    sent: bool,  # noqa: FBT001 -- pytest passes it by name
+) -> None:
+    """Its version came with its limits."""
+    endpoint = serve(
+        answers='{"tool_calls": [{"name": "sum", "arguments": {"a": 1, "b": "x"}}]}',
+        dialect=dialect,
+    )
+    llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2", max_tokens=50)
+    for known in (llm, llm.fetch_server_limits()):
+        response = known.chat_with_tools(TOOLS, "1 and x?", tool_required=True)
+        assert calls_of(known, response) == [("sum", {"a": 1, "b": "x"})]
+    first, last = (one.json for one in endpoint.requests if one.path == "/generate")
+    assert "grammar" in first["parameters"]
+    assert ("grammar" in last["parameters"]) is sent

@@ -132,6 +132,7 @@ class ChatEndpoint(Endpoint):
             in_words=not (template and template.takes_tools),
             parallel=parallel,
             response_schema=response_schema,
+            grammars=not self._served_models.lacks_grammars(self.base_url),
         )
         update: dict[str, Any] = {"details": True, "return_full_text": False}
         if request.grammar:

@@ -30,6 +30,7 @@ class ToolRequest:
         in_words: Whether the prompt describes the tools, because the chat template has no place for them.
         parallel: Whether one answer may have several calls.
         response_schema: JSON schema of the final answer; None for plain text.
+        grammars: Whether the server may have grammars.
     """
 
     tools: tuple[dict[str, Any], ...]
@@ -38,6 +39,7 @@ class ToolRequest:
     in_words: bool
     parallel: bool = True
     response_schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    grammars: bool = True
 
     @classmethod
     def of(
@@ -49,6 +51,7 @@ class ToolRequest:
         in_words: bool,
         parallel: bool = True,
         response_schema: Mapping[str, Any] | None = None,
+        grammars: bool = True,
     ) -> "ToolRequest":
         """Check tools and choice.
 
@@ -60,6 +63,7 @@ class ToolRequest:
             in_words: Whether the chat template has no place for tools (`not template.takes_tools`).
             parallel: Whether one answer may have several calls.
             response_schema: JSON schema of the final answer, if the model may call or answer.
+            grammars: Whether the server may have grammars.
 
         Raises:
             ArgumentError: A tool is not a function with a schema, two tools have the same name,
@@ -84,6 +88,7 @@ class ToolRequest:
             in_words=in_words,
             parallel=parallel,
             response_schema=response_schema,
+            grammars=grammars,
         )
 
     @property
@@ -119,7 +124,7 @@ class ToolRequest:
     def grammar(self) -> dict[str, Any] | None:
         """The parameter `grammar`; None if the model answers freely, or if the schema has no grammar."""
         schema = self.schema
-        if schema is None:
+        if schema is None or not self.grammars:
             return None
         try:
             return grammar_of(schema)
