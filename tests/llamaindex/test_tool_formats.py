@@ -155,9 +155,10 @@ def test_a_server_that_is_known_to_be_old_gets_no_grammar(
         dialect=dialect,
     )
     llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2", max_tokens=50)
-    for known in (llm, llm.fetch_server_limits()):
-        response = known.chat_with_tools(TOOLS, "1 and x?", tool_required=True)
-        assert calls_of(known, response) == [("sum", {"a": 1, "b": "x"})]
+    for fetch in (False, True):
+        model = llm.fetch_server_limits() if fetch else llm
+        response = model.chat_with_tools(TOOLS, "1 and x?", tool_required=True)
+        assert calls_of(model, response) == [("sum", {"a": 1, "b": "x"})]
     first, last = (one.json for one in endpoint.requests if one.path == "/generate")
     assert "grammar" in first["parameters"]
     assert ("grammar" in last["parameters"]) is sent

@@ -92,7 +92,7 @@ async def test_a_server_that_reports_no_limits_is_an_error(serve: Serve, limited
         model = DataCrunch(base_url=serve(answers="Hello", **useless).url)
         (expected,) = useless.items()
         with pytest.raises(
-            MalformedResponseError, match=f"{expected[0]}={expected[1]}.*pass context_win"
+            MalformedResponseError, match=f"{expected[0]}={expected[1]}.*Pass context_win"
         ):
             await limited(model)
 
