@@ -146,7 +146,7 @@ class ToolAnswer:
         return {"tool_call_errors": reasons} if reasons else {}
 
     def _json(self, *, ended: bool) -> str:
-        """Return the new part of the answer's JSON, without text around it; of a call, the text beside it."""
+        """Return the new part of the answer's JSON, without text around it; for a call, the text next to it."""
         text = self._reader.text.removeprefix(self._leading)
         before = self._shown
         self._shown = text if ended and self.called else partial_text(text)

@@ -1,4 +1,4 @@
-"""How far a batch is: a bar on a terminal, a line now and then elsewhere, and a summary."""
+"""Progress of a batch: a bar on a terminal, occasional lines elsewhere, and a summary."""
 
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -11,13 +11,13 @@ from datacrunch_tgi._cli._terminal import ERR, OUT, note
 from datacrunch_tgi.batch import Summary
 
 REFRESH = 0.2
-"""Seconds between two pictures of the bar."""
+"""Seconds between two updates of the bar."""
 LINE_EVERY = 10.0
 """Seconds between two lines."""
 
 
 class View:
-    """Shows how far a run is, on standard error.
+    """Shows the progress of a run on standard error.
 
     Args:
         quiet: Whether to show nothing.
@@ -28,7 +28,7 @@ class View:
 
     @contextmanager
     def watch(self, summary: Summary) -> Generator[None]:
-        """Show a summary as it grows, from a thread of its own."""
+        """Show a summary as it grows, from a separate thread."""
         if self._is_quiet:
             yield
         elif ERR.is_terminal:
@@ -39,7 +39,7 @@ class View:
                 yield
 
     def report(self, summary: Summary) -> None:
-        """Print what a run has done, unless it never began."""
+        """Print the summary of a run, unless it never started."""
         if summary.rows and not self._is_quiet:
             for line in results(summary):
                 OUT.print(line)
@@ -64,7 +64,7 @@ def _bar(summary: Summary) -> Generator[Callable[[], None]]:
 
 @contextmanager
 def _repeated(action: Callable[[], None], seconds: float) -> Generator[None]:
-    """Do something again and again until the block ends."""
+    """Repeat a function until the block ends."""
     ended = threading.Event()
 
     def repeat() -> None:
@@ -81,7 +81,7 @@ def _repeated(action: Callable[[], None], seconds: float) -> Generator[None]:
 
 
 def describe(summary: Summary) -> str:
-    """Return how far a run is, in one line."""
+    """Return the progress of a run in one line."""
     asked = summary.done - summary.done_before
     seconds = summary.seconds or 1.0
     words = [
@@ -97,7 +97,7 @@ def describe(summary: Summary) -> str:
 
 
 def results(summary: Summary) -> Iterator[str]:
-    """Yield lines that say what a run has done."""
+    """Yield the lines of a run's summary."""
     left = summary.rows - summary.done
     answered = summary.done - summary.failed
     yield f"{summary.rows:,} rows: {answered:,} answered, {summary.failed:,} failed, {left:,} left"

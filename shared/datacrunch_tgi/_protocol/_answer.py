@@ -109,7 +109,7 @@ class AnswerAccumulator:
         return self._shown.getvalue()
 
     def text_of(self, events: int) -> str:
-        """Text of the first so many events."""
+        """Return the text of this number of events."""
         return self.text[: self._ends[events - 1]] if events else ""
 
     def push(self, event: StreamEvent, data: bytes) -> None:

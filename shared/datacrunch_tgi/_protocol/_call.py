@@ -223,7 +223,7 @@ class StreamCall(Call[Answer]):
         return self._answer.text
 
     def text_of(self, events: int) -> str:
-        """Return the text of the first so many events."""
+        """Return the text of this number of events."""
         return self._answer.text_of(events)
 
     @property

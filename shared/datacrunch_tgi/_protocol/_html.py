@@ -12,13 +12,13 @@ from typing import NamedTuple
 from datacrunch_tgi._protocol._schema import Answer, Details, Token
 
 FULL_SHADE = math.log(0.05)
-"""Log probability from which on a token has the full shade."""
+"""Log probability at or below which a token has the full shade."""
 IN_DOUBT = math.log(0.95)
 """Log probability below which a token is listed under the text."""
 MAX_DOUBTS = 3
 """Tokens that are listed."""
 SHARES = (1, 0.6, 0.3, 0.1)
-"""Probabilities whose shades are explained."""
+"""Probabilities in the legend."""
 
 STYLE = """<style>
 .datacrunch-answer { font: 1.1em/1.9 system-ui, sans-serif; max-width: 46em; }
@@ -99,7 +99,7 @@ def _shown_steps(text: str, steps: Sequence[Step]) -> tuple[str, list[Step]]:
 
 
 def _overlap(text: str, generated: str) -> int:
-    """Return how many characters from the start of `generated` the text ends with."""
+    """Return the number of characters from the start of `generated` with which the text ends."""
     longest = min(len(text), len(generated))
     return next(end for end in range(longest, -1, -1) if text.endswith(generated[:end]))
 
@@ -130,7 +130,7 @@ def _percent(logprob: float) -> str:
 
 
 def _name(token: Token) -> str:
-    """A token's text, or its number if it has none; most servers report it without the space."""
+    """Return a token's text, or its id if it has none; most servers report it without the space."""
     text = token.text.strip(" ").replace("\n", "↵")
     return text or ("␣" if token.text else f"#{token.id}")
 

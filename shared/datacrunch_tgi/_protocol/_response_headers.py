@@ -1,4 +1,4 @@
-"""Headers of a response as users see them: without secrets. Pure."""
+"""Headers of a response, without secrets. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -12,7 +12,7 @@ _ADDRESSES = frozenset({"content-location", "location"})
 
 
 class ResponseHeaders(Mapping[str, str]):
-    """Headers of a response, read-only; a name may be written in any case."""
+    """Headers of a response: read-only, with case-insensitive names."""
 
     __slots__ = ("_values",)
 
@@ -36,7 +36,7 @@ NO_HEADERS = ResponseHeaders()
 
 
 def without_secrets(headers: Mapping[str, str], redact: Callable[[str], str]) -> ResponseHeaders:
-    """Return the headers that may be shown, their names in lower case.
+    """Return the headers that are not secret, with names in lower case.
 
     Cookies are left out, other values that are secret by their name are hidden, and `redact` takes out
     what a server repeats of the client's own secrets.

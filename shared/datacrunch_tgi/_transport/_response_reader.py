@@ -1,6 +1,6 @@
 """A response out of bytes, for the fast engine: llhttp's parser, and what it leaves to others. Pure.
 
-llhttp refuses what httpx's parser lets pass: two lengths or a length beside chunks, folded headers, bare
+llhttp refuses what httpx's parser lets pass: two lengths or a length with chunks, folded headers, bare
 line feeds, blanks around a chunk's size, HTTP versions other than 1.0 and 1.1.
 It lets pass zeros in front of a chunk's size, and skips line ends behind a response.
 """

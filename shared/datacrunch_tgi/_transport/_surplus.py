@@ -1,4 +1,4 @@
-"""Bytes behind the end of a response, which httpcore would take for the next one. Pure.
+"""Detection of bytes after the end of a response, which httpcore would read as the next one. Pure.
 
 A length is counted and a plain last chunk is compared, which costs nothing. What is rare is read by h11,
 as httpcore does: so both see the same end.
@@ -9,36 +9,36 @@ from contextlib import suppress
 import h11
 
 LAST_CHUNK = b"0\r\n\r\n"
-"""The end of a body in chunks, without trailers."""
+"""End of a chunked body, without trailers."""
 _LARGEST_HEAD = 100 * 1024  # bytes, httpcore's limit
 _CHUNKED_HEAD = b"HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Length:
-    """The end of a body whose length in bytes is known."""
+    """Finds the end of a body with a known length in bytes."""
 
     def __init__(self, length: int) -> None:
         self._left = length
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body."""
+        """Feed the next bytes of the body."""
         self._left -= len(data)
 
     @property
     def has_surplus(self) -> bool:
-        """Whether more has come than the response."""
+        """Whether there is data after the response."""
         return self._left < 0
 
 
 class LastChunk:
-    """The end of a body in chunks: from the first chunk that is not plain, usually the last."""
+    """Finds the end of a chunked body, from the first chunk that is not plain, usually the last."""
 
     def __init__(self) -> None:
         self._data = b""
         self._reader: Reader | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; the first are those of a chunk's size."""
+        """Feed the next bytes; the first are those of a chunk's size."""
         if self._reader:
             self._reader.feed(data)
             return
@@ -51,14 +51,14 @@ class LastChunk:
 
     @property
     def has_surplus(self) -> bool:
-        """Whether more has come than the response."""
+        """Whether there is data after the response."""
         if self._reader:
             return self._reader.has_surplus
         return len(self._data) > len(LAST_CHUNK)
 
 
 class Reader:
-    """The end of any response, which h11 finds."""
+    """Finds the end of any response, by h11."""
 
     def __init__(self) -> None:
         self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LARGEST_HEAD)
@@ -66,7 +66,7 @@ class Reader:
         self._connection.send(h11.EndOfMessage())
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes of the response."""
+        """Feed the next bytes of the response."""
         with suppress(h11.RemoteProtocolError):  # which httpcore raises
             self._connection.receive_data(data)
             while self._connection.next_event() not in (h11.NEED_DATA, h11.PAUSED):
@@ -74,6 +74,6 @@ class Reader:
 
     @property
     def has_surplus(self) -> bool:
-        """Whether more has come than the response."""
+        """Whether there is data after the response."""
         is_complete = self._connection.their_state is h11.DONE
         return is_complete and bool(self._connection.trailing_data[0])

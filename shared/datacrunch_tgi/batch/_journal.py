@@ -1,4 +1,4 @@
-r"""What a run has written, so that another can go on where it stopped.
+r"""The output of a run, and its journal, by which another run resumes it.
 
     answers.jsonl           lines, appended one after the other: the log
     answers.jsonl.journal   {"input": …}\n, then for each line a record: key, end, checksum, kind
@@ -7,7 +7,7 @@ A line is written first, its record second. So a process that is killed leaves a
 a record, or half a record: both are cut off by the next run. A record SYNCED says that everything
 before it is on the disk; what a lost disk cache has left behind it is cut off, too.
 
-To take failed rows out, both files are written again beside the old ones. The new journal is put in
+To remove failed rows, both files are rewritten next to the old ones. The new journal is put in
 place first; its generation names the new log, which follows, if need be when it is opened next.
 """
 

@@ -34,7 +34,7 @@ class RowOptions:
 
     Attributes:
         parameters: Parameters of every row; a row's own take precedence.
-        extra_parameters: Sent unchecked beside them.
+        extra_parameters: More parameters; sent unchecked.
         prompt: Makes the prompt of columns; else it is the column `inputs` or `messages`.
         columns: Names of columns.
         chat: Whether a prompt is sent as a user's message, in the chat template.

@@ -26,7 +26,7 @@ _KEYWORDS = (
     "$ref",
     "type",
 )
-"""The server reads the first of these that a schema has, and ignores the others beside it."""
+"""The server reads the first of these that a schema has, and ignores the others."""
 _FORMATS = frozenset({"date", "date-time", "time", "uuid"})
 _OVERRIDES_FORMAT = frozenset({"minLength", "maxLength", "pattern"})
 _PART = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}|.", re.DOTALL)
