@@ -154,7 +154,7 @@ def test_strict_names_bad_rows(emulated_endpoint: Start, run: Run, tmp_path: Pat
         (["--concurrency", "0"], "--concurrency 0: must be"),
         (["--patience", "-1"], "--patience -1.0: must be"),
         (["--column", "answer=a"], "answer: no such column"),
-        (["--prompt", "{"], "prompt must have the name of a column"),
+        (["--prompt", "{"], "prompt must have a column name"),
         (["--top-p", "3"], "--top-p 3.0: must be"),
         (["--output", "nowhere/out.jsonl"], "its folder does not exist"),
         (["--output", "out.txt"], "must end with .jsonl, .csv or .parquet"),

@@ -140,7 +140,7 @@ async def test_what_does_not_match_is_an_error_that_shows_it(
             await ask(call, chain, method)
         error: Any = caught.value
         assert error.llm_output == error.text == said
-        assert "a larger model may do" in str(error)
+        assert "use a larger model" in str(error)
         assert isinstance(error, OutputParserException)
 
 

@@ -86,7 +86,7 @@ async def test_what_is_not_of_the_class_is_an_error_that_shows_it(
         await predict(model)
     assert caught.value.text == said
     assert repr(said) in str(caught.value)
-    assert "a server without grammars" in caught.value.hint
+    assert "A server without grammars" in caught.value.hint
 
 
 async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
