@@ -223,7 +223,7 @@ class FileRun:
                 "exists, but has no journal: choose another file",
                 value=repr(str(self._output)),
             )
-        return Journal(log, journal, facts)
+        return Journal(log, journal, facts, readable=not self._is_log)
 
     async def _answer_all(self, journal: Journal, on_progress: OnProgress) -> None:
         summary = self.summary

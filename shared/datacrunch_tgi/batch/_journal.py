@@ -55,9 +55,10 @@ class Journal:
         log: File of the lines.
         path: File of the journal.
         facts: What the run goes by, as texts or digests; it must be the same in every run.
+        readable: Whether `line` is called, for which the place of each line is kept.
 
     Attributes:
-        done: Keys of the rows that have a line; the number is where it begins in the log.
+        done: Keys of the rows that have a line.
         failed: How many of them have no answer.
 
     Raises:
@@ -65,9 +66,12 @@ class Journal:
         OSError: They cannot be read or written.
     """
 
-    def __init__(self, log: Path, path: Path, facts: Mapping[str, str]) -> None:
+    def __init__(
+        self, log: Path, path: Path, facts: Mapping[str, str], *, readable: bool = False
+    ) -> None:
         self._log_path, self._path, self._facts = log, path, dict(facts)
-        self.done, self.failed = KeyMap(), 0
+        self._is_readable = readable
+        self.done, self.failed = KeyMap(numbered=readable), 0
         self._end = self._generation = 0
         self._journal: IO[bytes] = path.open("a+b", buffering=0)
         try:
@@ -144,7 +148,7 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         new_path.replace(self._path)
-        return type(self)(self._log_path, self._path, self._facts)
+        return type(self)(self._log_path, self._path, self._facts, readable=self._is_readable)
 
     def close(self) -> None:
         """Close both files, which lets another process have them."""
@@ -195,7 +199,7 @@ class Journal:
 
     def _count(self, kind: int, key: int, begin: int) -> None:
         if kind in {Kind.ANSWERED, Kind.FAILED}:
-            self.done.set(key, begin)
+            self.done.add(key, begin)
             self.failed += kind == Kind.FAILED
 
     def _records(self) -> Iterator[Record]:

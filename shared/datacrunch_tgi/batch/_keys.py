@@ -12,34 +12,43 @@ _WORD = 2**64 - 1
 
 
 class KeyMap:
-    """Keys of 64 bits and a number for each: a hash table of 16 to 48 bytes a key.
+    """Keys of 64 bits, and perhaps a number for each: a hash table of 12 to 48 bytes a key.
 
     A dict would take over a hundred.
+
+    Args:
+        numbered: Whether the keys have numbers other than 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, numbered: bool = False) -> None:
+        self._is_numbered = numbered
         self._count = 0
         self._allocate(_FIRST_SIZE)
 
     def _allocate(self, size: int) -> None:
-        self._keys, self._values = array("Q", bytes(8 * size)), array("Q", bytes(8 * size))
+        self._keys = array("Q", bytes(8 * size))
+        self._numbers = array("Q", bytes(8 * size if self._is_numbered else 0))
 
     def __len__(self) -> int:
         return self._count
 
     def __contains__(self, key: int) -> bool:
-        return self.get(key) is not None
+        return self._keys[self._slot(key)] != 0
 
     def get(self, key: int) -> int | None:
         """Return the number of a key; None if the key is not there."""
         slot = self._slot(key)
-        return self._values[slot] if self._keys[slot] else None
+        if not self._keys[slot]:
+            return None
+        return self._numbers[slot] if self._is_numbered else 0
 
-    def set(self, key: int, value: int = 0) -> bool:
-        """Set the number of a key; return whether the key is new."""
+    def add(self, key: int, number: int = 0) -> bool:
+        """Add a key, or set its number; return whether it is new."""
         slot = self._slot(key)
         is_new = not self._keys[slot]
-        self._keys[slot], self._values[slot] = key or 1, value
+        self._keys[slot] = key or 1
+        if self._is_numbered:
+            self._numbers[slot] = number
         if is_new:
             self._count += 1
             if self._count * 3 > len(self._keys) * 2:
@@ -55,12 +64,14 @@ class KeyMap:
         return slot
 
     def _grow(self) -> None:
-        keys, values = self._keys, self._values
+        keys, numbers = self._keys, self._numbers
         self._allocate(2 * len(keys))
-        for key, value in zip(keys, values, strict=True):
+        for old, key in enumerate(keys):
             if key:
                 slot = self._slot(key)
-                self._keys[slot], self._values[slot] = key, value
+                self._keys[slot] = key
+                if self._is_numbered:
+                    self._numbers[slot] = numbers[old]
 
 
 def keyed(rows: Iterable[SourceRow], columns: Columns) -> Iterator[tuple[int, SourceRow]]:
@@ -71,7 +82,7 @@ def keyed(rows: Iterable[SourceRow], columns: Columns) -> Iterator[tuple[int, So
         key = _hash(f"place {place}")
         if identity is not None:
             own = _hash(f"id {dump(identity)}")
-            key = own if taken.set(own) else key
+            key = own if taken.add(own) else key
         yield key, row
 
 
