@@ -30,6 +30,7 @@ from datacrunch_tgi._integration import (
     SETTINGS,
     Endpoint,
     accept_habits,
+    as_list,
     refuse_secrets,
     resolve_aliases,
     warn_without_usage,
@@ -113,7 +114,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         if "max_new_tokens" in kwargs:
             kwargs["max_tokens"] = kwargs["max_new_tokens"]
-        ends = list(dict.fromkeys([*(self.stop or ()), *(stop or ())]))
+        ends = list(dict.fromkeys([*(self.stop or ()), *as_list(stop)]))
         params = super()._get_ls_params(stop=ends, **kwargs)
         params["ls_provider"] = "datacrunch"  # LangChain derives it from the name of the class
         return params

@@ -50,8 +50,12 @@ class Metadata(Window, Prompts, Tools):
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out caches, so that a pickle does not depend on use."""
         state = super().__getstate__()
+        fields = state["__dict__"]
+        if not self.callback_manager.handlers:  # then all it has is a trace of the last call
+            fields = {name: value for name, value in fields.items() if name != "callback_manager"}
         derived = {"_derived": None, "_template_cache": None}
-        return {**state, "__pydantic_private__": state["__pydantic_private__"] | derived}
+        private = state["__pydantic_private__"] | derived
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
 
     @property
     def metadata(self) -> LLMMetadata:

@@ -103,6 +103,40 @@ async def test_a_plain_llm_has_neither_tools_nor_formats(llm: DataCrunchLLM, cal
 
 
 @MODELS
+@pytest.mark.parametrize(
+    "argument",
+    [{"max_tokens": -1}, {"timeout": "soon"}, {"temperature": "hot"}, {"seed": "x"}, {"stop": 5}],
+)
+async def test_a_wrong_value_is_named_as_it_was_passed(
+    model: Any, endpoint: EmulatedEndpoint, call: Call, argument: dict[str, Any]
+) -> None:
+    """In calls and in copies, before any request."""
+    ((name, value),) = argument.items()
+    for method in ("invoke", "stream"):
+        with pytest.raises(ArgumentError, match=f"^{name}={value!r}: "):
+            await call(model, method, "Hi", **argument)
+    for copied in (model.model_copy, model.copy):
+        with pytest.raises(ArgumentError, match=f"^{name}={value!r}: "):
+            copied(update=argument)
+    assert not endpoint.requests
+
+
+@MODELS
+async def test_what_belongs_together_may_be_set_apart(
+    model: Any, endpoint: EmulatedEndpoint, call: Call
+) -> None:
+    """`best_of` needs sampling, wherever that is turned on, and no seed."""
+    sampling = model.model_copy(update={"seed": None})
+    await call(sampling, "invoke", "Hi", best_of=2)
+    await call(sampling.copy(update={"best_of": 2}), "invoke", "Hi")
+    first, second = (request.json["parameters"] for request in endpoint.requests)
+    assert first == second
+    assert (first["best_of"], first["temperature"]) == (2, 0.5)
+    with pytest.raises(ArgumentError, match=r"^seed=1: must not be set when best_of"):
+        model.model_copy(update={"best_of": 2})
+
+
+@MODELS
 @pytest.mark.parametrize("method", ["invoke", "stream", "generate"])
 async def test_no_tracer_records_headers(model: Any, call: Call, method: str) -> None:
     """Tracers record a call's arguments; headers may hold keys."""

@@ -1,12 +1,16 @@
 """The face of the transport for the adapters: the base of their models, and what they share."""
 
-from datacrunch_tgi._aliases import resolve_aliases
+from datacrunch_tgi._aliases import as_list, resolve_aliases
 from datacrunch_tgi._errors import LONGEST_MESSAGE, truncate
 from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments, EndpointArguments
 from datacrunch_tgi._integration._chat import ChatEndpoint
-from datacrunch_tgi._integration._endpoint import Endpoint, refuse_secrets
+from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._integration._finish_reasons import finish_reasons
-from datacrunch_tgi._integration._habits import accept_habits, with_checked_arguments
+from datacrunch_tgi._integration._habits import (
+    accept_habits,
+    refuse_secrets,
+    with_checked_arguments,
+)
 from datacrunch_tgi._integration._warnings import warn_once, warn_without_usage
 from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._protocol._call import OnRetry
@@ -28,6 +32,7 @@ __all__ = [
     "ParameterFields",
     "SettingsFields",
     "accept_habits",
+    "as_list",
     "finish_reasons",
     "refuse_secrets",
     "resolve_aliases",

@@ -3,7 +3,7 @@
 Imports neither framework. A model inherits from `Endpoint` and then from its framework's class.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
 
 from pydantic import (
@@ -28,7 +28,7 @@ from datacrunch_tgi._aliases import (
 )
 from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import REDACTED, ArgumentError
-from datacrunch_tgi._integration._habits import accept_habits
+from datacrunch_tgi._integration._habits import SECRET, accept_habits, refuse_secrets
 from datacrunch_tgi._protocol._call import OnRetry
 from datacrunch_tgi._protocol._parameters import (
     PARAMETERS,
@@ -39,22 +39,7 @@ from datacrunch_tgi._protocol._parameters import (
 from datacrunch_tgi._protocol._schema import Answer
 from datacrunch_tgi._settings import SETTINGS, Settings, SettingsFields
 from datacrunch_tgi._streams import AsyncStream, Stream
-from datacrunch_tgi._validation import refuse_unknown
-
-SECRET = {"api_key", "client_certificate", "headers", "proxy"}
-"""Settings that calls do not accept, because frameworks pass a call's arguments to tracers."""
-
-
-def refuse_secrets(names: Iterable[str]) -> None:
-    """Refuse secrets as arguments of a call, because tracers record those.
-
-    Raises:
-        ArgumentError: An argument is a secret.
-    """
-    for name in SECRET.intersection(names):
-        raise ArgumentError(
-            name, "can only be set on the model, because tracers record call arguments"
-        )
+from datacrunch_tgi._validation import check_fields, refuse_unknown
 
 
 def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -220,22 +205,22 @@ class Endpoint(SettingsFields, ParameterFields):
         Raises:
             ArgumentError: An argument is unknown, a secret, or invalid.
         """
-        given = resolve_aliases(self.check_kwargs(call))
-        self._get_clients()  # before the copy, so that all copies share the clients
-        for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
-            given[name] = self._checked_field(name, given[name])
-        extra: Any = given.get("extra_parameters") or {}
-        if not isinstance(extra, Mapping):
-            raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
-        model = super().model_copy(
-            update={
-                **given,
-                "stop": [*as_list(self.stop), *as_list(given.get("stop")), *as_list(stop)] or None,
-                "extra_parameters": {**self.extra_parameters, **extra},
-            }
-        )
-        if given.keys() & {*SETTINGS}:
-            model._get_clients()
+        with spelled_as_given(call):
+            given = resolve_aliases(self.check_kwargs(call))
+            parameters = {name: given[name] for name in PARAMETERS if name in given}
+            check_fields(ParameterFields, parameters)
+            self._get_clients()  # before the copy, so that all copies share the clients
+            for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
+                given[name] = self._checked_field(name, given[name])
+            extra: Any = given.get("extra_parameters") or {}
+            if not isinstance(extra, Mapping):
+                raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
+            ends = [*as_list(self.stop), *as_list(given.get("stop")), *as_list(stop)]
+            given |= {"stop": ends or None}
+            given |= {"extra_parameters": {**self.extra_parameters, **extra}}
+            model = super().model_copy(update=given)
+            if given.keys() & {*SETTINGS}:
+                model._get_clients()
         return model
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
@@ -248,15 +233,19 @@ class Endpoint(SettingsFields, ParameterFields):
         Raises:
             ArgumentError: A field is unknown, or its value is invalid.
         """
-        given = resolve_aliases(update or {})
-        refuse_unknown(given, [*type(self).model_fields, *type(self).__private_attributes__])
         with spelled_as_given(update or {}):
-            parameters = {name: given[name] for name in PARAMETERS if name in given}
+            given = resolve_aliases(update or {})
+            refuse_unknown(given, [*type(self).model_fields, *type(self).__private_attributes__])
+            parameters = {name: given.get(name, getattr(self, name)) for name in PARAMETERS}
             check_parameters({"details": True, **parameters}, streaming=False)
-        self._get_clients()  # before the copy, so that it shares them
-        copy = super().model_copy(update=given, deep=deep)
-        copy._get_clients()
+            self._get_clients()  # before the copy, so that it shares them
+            copy = super().model_copy(update=given, deep=deep)
+            copy._get_clients()
         return copy
+
+    def copy(self, **options: Any) -> Self:
+        """Copy the model: Pydantic's old name of `model_copy`."""
+        return self.model_copy(**options)
 
     def __getstate__(self) -> dict[Any, Any]:
         """Leave out the clients, so that a pickle does not depend on use."""

@@ -6,7 +6,7 @@ a value without effect ────────────────▶ dropp
 a value that would change the answer ──▶ an error with advice
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast
@@ -16,6 +16,8 @@ from datacrunch_tgi._validation import shown
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
+SECRET = {"api_key", "client_certificate", "headers", "proxy"}
+"""Settings that calls do not accept, because frameworks pass a call's arguments to tracers."""
 _WITHOUT_EFFECT = frozenset(
     {
         "cache_control",
@@ -91,6 +93,18 @@ _HINTS = {
     "tool_required": "requires tools",
     "tools": _IN_CHATS,
 }
+
+
+def refuse_secrets(names: Iterable[str]) -> None:
+    """Refuse secrets as arguments of a call, because tracers record those.
+
+    Raises:
+        ArgumentError: An argument is a secret.
+    """
+    for name in SECRET.intersection(names):
+        raise ArgumentError(
+            name, "can only be set on the model, because tracers record call arguments"
+        )
 
 
 def accept_habits(call: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
