@@ -118,7 +118,7 @@ def check_fields(
     except ValidationError as error:
         first = error.errors(include_context=False, include_url=False)[0]
     else:
-        checked = vars(model)
+        checked: dict[str, Any] = vars(model)
         return {name: checked[name] for name in values}
     field, *inside = map(str, first["loc"])
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")

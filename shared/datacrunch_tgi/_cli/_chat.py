@@ -98,11 +98,12 @@ def _prepare_input() -> None:
     if terminal:
         with suppress(ImportError):  # not on Windows
             importlib.import_module("readline")  # gives input() arrow keys and a history
-    if isinstance(sys.stdin, io.TextIOWrapper):
+    stream: Any = sys.stdin
+    if isinstance(stream, io.TextIOWrapper):
         if terminal:
-            sys.stdin.reconfigure(errors="replace")
+            stream.reconfigure(errors="replace")
         else:
-            sys.stdin.reconfigure(encoding="utf-8-sig")
+            stream.reconfigure(encoding="utf-8-sig")
 
 
 def _read_line() -> str:

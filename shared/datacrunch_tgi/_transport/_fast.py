@@ -99,7 +99,7 @@ class _Fast(Generic[Link, ByteStream]):
     def _read(self, step: Read) -> Operations[bytes]:
         limits, reader, stream = self._link.limits, self._reader, self._stream
         limits.begin(step)
-        while reader and stream and (body := self._take()) is None:
+        while (body := self._take()) is None and reader and stream:
             reader.feed((yield partial(stream.read, limits.end)))
         return body or b""
 
