@@ -44,7 +44,7 @@ class LlamaConfig:
         Raises:
             ValueError: The model is not a Llama, or a variant that is not supported.
         """
-        found: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if found.get("model_type") != "llama":
             raise ValueError(
                 f"{folder} holds a model of type {found.get('model_type')!r} "

@@ -67,7 +67,9 @@ class ModelTokenizer:
         return found
 
     def _read_end_id(self, folder: Path) -> int:
-        settings: dict[str, Any] = json.loads((folder / "tokenizer_config.json").read_text())
+        settings: dict[str, Any] = json.loads(
+            (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+        )
         token = settings["eos_token"]
         # Either the token's text or an object that describes it.
         text: str = token if isinstance(token, str) else token["content"]
