@@ -103,7 +103,7 @@ async def test_one_call_after_another_takes_the_same_connection(
 
 
 def test_leaving_a_stream_stops_the_server(model: DataCrunch, endpoint: EmulatedEndpoint) -> None:
-    streams: list[Any] = [model.stream_complete("Hi"), model.stream_chat([])]
+    streams: list[Any] = [model.stream_complete("Hi"), model.stream_chat([ChatMessage("Hi")])]
     for stream in streams:
         endpoint.fail_next(stall=SILENT, stall_after=2)
         assert [next(stream).delta, next(stream).delta] == ["Hello", " there"]
@@ -115,7 +115,7 @@ def test_leaving_a_stream_stops_the_server(model: DataCrunch, endpoint: Emulated
 async def test_leaving_an_asynchronous_stream_stops_the_server(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
-    for start in (model.astream_complete("Hi"), model.astream_chat([])):
+    for start in (model.astream_complete("Hi"), model.astream_chat([ChatMessage("Hi")])):
         endpoint.fail_next(stall=SILENT, stall_after=2)
         stream: Any = await start
         assert [(await anext(stream)).delta for _ in range(2)] == ["Hello", " there"]
