@@ -217,4 +217,5 @@ class SocketStream:
             return bool(readable)
         poll = select.poll()
         poll.register(self._sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
-        return any(event & ~select.POLLOUT for _, event in poll.poll(seconds * 1000))
+        ready = poll.poll(seconds * 1000)  # no generator: an interrupt while it is closed is lost
+        return bool(ready and ready[0][1] & ~select.POLLOUT)
