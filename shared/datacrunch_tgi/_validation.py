@@ -114,11 +114,13 @@ def check_fields(
     refuse_unknown(values, checker.model_fields)
     try:
         python_values = {name: to_python(value) for name, value in values.items()}
-        model = checker.__pydantic_validator__.validate_python(python_values, strict=True)
+        model: BaseModel = checker.__pydantic_validator__.validate_python(
+            python_values, strict=True
+        )
     except ValidationError as error:
         first = error.errors(include_context=False, include_url=False)[0]
     else:
-        checked: dict[str, Any] = vars(model)
+        checked = vars(model)
         return {name: checked[name] for name in values}
     field, *inside = map(str, first["loc"])
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
