@@ -22,7 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_core.utils.json import parse_partial_json
 
 from datacrunch_tgi import Answer, ArgumentError, StreamEvent
-from datacrunch_tgi._integration import ChatPrompt
+from datacrunch_tgi._integration import ChatPrompt, checking
 from datacrunch_tgi._structured import partial_text, read, validator
 from datacrunch_tgi._tools import Delta, ToolCallReader, ToolRequest
 from langchain_datacrunch._structured import full_schema
@@ -158,10 +158,11 @@ class ToolAnswer:
         Raises:
             datacrunch_tgi.StructuredOutputError: It does not match; `text` is the answer.
         """
-        self._request.check(self._reader)
-        if self._validate and not self.called:
-            reason = answer.finish_reason
-            read(self._shown or self._reader.text, self._validate, finish_reason=reason, hint=_HINT)
+        with checking(answer):
+            self._request.check(self._reader)
+            if self._validate and not self.called:
+                text, reason = self._shown or self._reader.text, answer.finish_reason
+                read(text, self._validate, finish_reason=reason, hint=_HINT)
 
     def _chunks(self, delta: Delta) -> list[ToolCallChunk]:
         for call in delta.calls:

@@ -14,7 +14,7 @@ from typing import Any, cast
 from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBlock
 
 from datacrunch_tgi import Answer, StreamEvent
-from datacrunch_tgi._integration import ChatPrompt, finish_reasons
+from datacrunch_tgi._integration import ChatPrompt, checking, finish_reasons
 from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
 from llamaindex_datacrunch._responses import chat, chat_chunk
 
@@ -68,7 +68,8 @@ class ToolResponses:
             before = len(self._text)
             self._reader.finish(finish_reason)
             delta = self._text[before:]
-        self._request.check(self._reader)
+        with checking(answer):
+            self._request.check(self._reader)
         response = chat(answer, delta)
         response.message.blocks = [TextBlock(text=self._text)]
         raw = cast("dict[str, Any]", response.raw)

@@ -8,6 +8,7 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage
 
+from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 
@@ -62,3 +63,15 @@ async def test_it_is_no_part_of_the_caches_key(endpoint: EmulatedEndpoint) -> No
     answers = [model.invoke("Hi") for _ in range(2)]
     assert [answer.response_metadata["request_id"] for answer in answers] == ["id-1", "id-1"]
     assert len(endpoint.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["invoke", "stream"])
+async def test_an_answer_that_does_not_fit_has_it(
+    chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, method: str
+) -> None:
+    """The error names the request whose answer it refuses."""
+    answer_with(endpoint, method, "id-1")
+    schema = {"title": "Place", "type": "object", "properties": {"name": {"type": "string"}}}
+    with pytest.raises(StructuredOutputError, match="request id id-1") as caught:
+        await call(chat, method, "Hi", response_format=schema)
+    assert caught.value.request_id == "id-1"

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from llama_index.core.tools import FunctionTool
 
-from datacrunch_tgi import APIError
+from datacrunch_tgi import APIError, StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
 
@@ -35,3 +36,15 @@ async def test_an_error_has_it(model: DataCrunch, endpoint: EmulatedEndpoint, as
     with pytest.raises(APIError, match="request id id-1") as caught:
         await ask(model)
     assert caught.value.request_id == "id-1"
+
+
+async def test_a_response_without_the_required_call_has_it(endpoint: EmulatedEndpoint) -> None:
+    """The error names the request whose answer it refuses."""
+    model = DataCrunch(base_url=endpoint.url, model="llama-3.1-8b-instruct")
+    tool = FunctionTool.from_defaults(lambda: "sunny", name="weather", description="The weather")
+    token = {"id": 1, "text": "Hi", "logprob": -0.1, "special": False}
+    details = {"finish_reason": "length", "generated_tokens": 1, "seed": None, "tokens": [token]}
+    body = {"generated_text": "Hi", "details": details}
+    endpoint.fail_next(status=200, body=body, headers={"X-Request-Id": "id-1"})
+    with pytest.raises(StructuredOutputError, match="request id id-1"):
+        await model.achat_with_tools([tool], "Hi", tool_required=True)

@@ -11,6 +11,7 @@ from datacrunch_tgi._integration._habits import (
     refuse_secrets,
     with_checked_arguments,
 )
+from datacrunch_tgi._integration._refusals import checking
 from datacrunch_tgi._integration._warnings import warn_once, warn_without_usage
 from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._protocol._call import OnRetry
@@ -33,6 +34,7 @@ __all__ = [
     "SettingsFields",
     "accept_habits",
     "as_list",
+    "checking",
     "finish_reasons",
     "refuse_secrets",
     "resolve_aliases",
