@@ -76,6 +76,7 @@ def as_list(stop: object) -> Sequence[str]:
     Raises:
         ArgumentError: It is neither a string nor a list.
     """
+    stop = to_python(stop)
     if isinstance(stop, bytes) or not isinstance(stop, Sequence | None):
         raise ArgumentError("stop", "must be a list of strings", value=shown(stop))
     return [stop] if isinstance(stop, str) else cast("Sequence[str]", stop or ())

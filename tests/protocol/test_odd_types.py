@@ -1,7 +1,9 @@
 """A value of another library is taken where its meaning is plain, and refused by name where it is not."""
 
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from datacrunch_tgi import ArgumentError, Client
 from datacrunch_tgi._protocol._parameters import check_parameters
+from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
 from llamaindex_datacrunch import DataCrunch
 
@@ -54,6 +57,54 @@ def test_a_number_of_another_library_is_sent_as_pythons_own(
     checked = check_parameters({name: value}, streaming=False)[name]
     checked = list(checked) if name == "stop" else checked
     assert (type(checked), checked) == (type(sent), sent)
+
+
+def ask_langchain(kind: Any) -> dict[str, Callable[[str, dict[str, Any]], Any]]:
+    return {
+        "field": lambda url, given: kind(base_url=url, **given).invoke("Hi"),
+        "call": lambda url, given: kind(base_url=url).invoke("Hi", **given),
+    }
+
+
+CHAT = partial(ChatDataCrunch, model="llama-2-13b-chat")
+WAYS: dict[str, Callable[[str, dict[str, Any]], Any]] = {
+    "Client": lambda url, given: Client(base_url=url).generate("Hi", **given),
+    **{f"DataCrunchLLM-{name}": ask for name, ask in ask_langchain(DataCrunchLLM).items()},
+    **{f"ChatDataCrunch-{name}": ask for name, ask in ask_langchain(CHAT).items()},
+    "DataCrunch-field": lambda url, given: DataCrunch(base_url=url, **given).complete("Hi"),
+    "DataCrunch-call": lambda url, given: DataCrunch(base_url=url).complete("Hi", **given),
+}
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[EmulatedEndpoint]:
+    with EmulatedEndpoint(answers="Hello") as endpoint:
+        yield endpoint
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_number_of_another_library_is_the_same_in_client_and_models(
+    way: str, endpoint: EmulatedEndpoint
+) -> None:
+    """As a field and as an argument of a call."""
+    for name, value, sent in PLAIN:
+        WAYS[way](endpoint.url, {name: value})
+        parameters = endpoint.requests[-1].json["parameters"]
+        got = parameters[name]
+        assert (got[: len(sent)] if name == "stop" else got) == sent, (name, value)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_has_no_plain_meaning_is_refused_by_client_and_models(
+    way: str, endpoint: EmulatedEndpoint
+) -> None:
+    """In the same words, before any request."""
+    before = len(endpoint.requests)
+    for name, value, words in REFUSED:
+        with pytest.raises((ArgumentError, pydantic.ValidationError)) as caught:
+            WAYS[way](endpoint.url, {name: value})
+        assert words in str(caught.value), (name, value)
+    assert len(endpoint.requests) == before
 
 
 @pytest.mark.parametrize(("name", "value", "words"), REFUSED)

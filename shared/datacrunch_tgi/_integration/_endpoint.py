@@ -208,15 +208,15 @@ class Endpoint(SettingsFields, ParameterFields):
         with spelled_as_given(call):
             given = resolve_aliases(self.check_kwargs(call))
             parameters = {name: given[name] for name in PARAMETERS if name in given}
-            check_fields(ParameterFields, parameters)
+            added = [*as_list(given.get("stop")), *as_list(stop)]
+            check_fields(ParameterFields, {**parameters, "stop": added})
             self._get_clients()  # before the copy, so that all copies share the clients
             for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
                 given[name] = self._checked_field(name, given[name])
             extra: Any = given.get("extra_parameters") or {}
             if not isinstance(extra, Mapping):
                 raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
-            ends = [*as_list(self.stop), *as_list(given.get("stop")), *as_list(stop)]
-            given |= {"stop": ends or None}
+            given |= {"stop": [*as_list(self.stop), *added] or None}
             given |= {"extra_parameters": {**self.extra_parameters, **extra}}
             model = super().model_copy(update=given)
             if given.keys() & {*SETTINGS}:
