@@ -1,12 +1,14 @@
 """What is sent is what the user means, and what fails before it costs no request."""
 
 import json
+import threading
 from collections import UserDict
 from typing import Any
 
 import pytest
 
-from datacrunch_tgi import ArgumentError, Client
+from datacrunch_tgi import ArgumentError, AsyncClient, Client
+from datacrunch_tgi.testing import EmulatedEndpoint
 
 
 def test_a_header_of_the_users_stands_in_the_place_of_our_own(http: Any, serve: Any) -> None:
@@ -64,3 +66,24 @@ def test_a_client_with_other_settings_shares_connections_unless_they_lead_elsewh
     assert server.accepted == 2
     with pytest.raises(ArgumentError, match="max_retrys: no such setting; did you mean"):
         client.with_settings(max_retrys=1)  # type: ignore[call-arg]  # the test is about it
+
+
+async def test_a_tokenizer_never_blocks_the_event_loop(http: Any, serve: Any) -> None:
+    """It runs in another thread, however long it takes."""
+    used: list[int] = []
+
+    def tokenizer(_: str) -> list[int]:
+        used.append(threading.get_ident())
+        return [1, 2]
+
+    async with AsyncClient(base_url=serve(http.answer()).url, tokenizer=tokenizer) as client:
+        answer = await client.generate("Hello")
+    assert answer.usage.prompt_tokens == 2
+    assert threading.get_ident() not in used
+
+
+def test_an_ipv6_address_is_an_address(caller: Any) -> None:
+    """In brackets, as in every URL."""
+    with EmulatedEndpoint(answers="Hi you", host="::1") as endpoint:
+        assert caller(endpoint.url).ask("generate").text == "Hi you"
+        assert caller(endpoint.url).ask("stream").text == "Hi you"
