@@ -11,6 +11,7 @@
 # make browser      click through the cookbook's web page in a headless Chromium
 # make check        lint, types, layers and workflow files
 # make bench        compare speed and memory with other clients
+# make bench-ray    measure batches in one process and on Ray Data
 # make notebooks    run the cookbook's notebooks and store what they print
 # make record       record the adapters' cassettes again from DATACRUNCH_BASE_URL
 #
@@ -36,7 +37,7 @@ PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print 
 # Without bytecode every process compiles both frameworks again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test slow successor lowest newest coverage mutants ray browser check docs bench notebooks record
+.PHONY: quickstart test slow successor lowest newest coverage mutants ray browser check docs bench bench-ray notebooks record
 
 quickstart: $(VENV)/quickstart
 	@$(RUN) cookbook/quickstart.py
@@ -99,6 +100,9 @@ bench: $(VENV)/bench
 	@rm -rf .cache/earlier && mkdir -p .cache/earlier && git archive $(EARLIER) shared | tar x -C .cache/earlier
 	@$(INSTALL) --no-deps langchain-huggingface text-generation $(PROGRESS)
 	@$(RUN) -m tests.benchmarks.run
+
+bench-ray: $(VENV)/ray
+	@$(RUN) -m tests.benchmarks.batches
 
 record: $(VENV)/test
 	@$(RUN) tests/record.py --live

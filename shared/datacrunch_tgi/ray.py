@@ -35,8 +35,6 @@ __all__ = ["Generate", "with_answers"]
 
 CALLS = 4
 """Blocks that an actor works on at a time, so that the last row of one delays no other."""
-CPUS = 0.25
-"""CPUs that Ray reserves for an actor, which mostly waits for the server."""
 
 
 class Dataset(Protocol):
@@ -165,7 +163,7 @@ def with_answers(
         fn_constructor_kwargs={"client": client, "actors": actors, **options},
         compute=strategy,
         batch_format="pyarrow",
-        num_cpus=CPUS,
+        num_cpus=0,  # actors mostly wait, and must not keep reading and writing from CPUs
         udf_modifying_row_count=False,
     )
     return answers

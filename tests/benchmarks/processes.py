@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -36,6 +37,15 @@ def server() -> Iterator[str]:
     with _started(f"{PACKAGE}.server") as process:
         assert process.stdout
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+@contextmanager
+def emulated() -> Iterator[str]:
+    """The emulated endpoint's address."""
+    with _started("datacrunch_tgi", "serve", "--port", "0") as process:
+        assert process.stdout
+        addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
+        yield next(filter(None, addresses))[0]
 
 
 class Worker:

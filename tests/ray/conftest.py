@@ -16,8 +16,10 @@ from ray.data import DataContext
 
 from datacrunch_tgi.testing import EmulatedEndpoint
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a test gives up waiting: a worker of Ray may take half a minute to start."""
+ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_raylet_start_wait_time_s": "120"}
+"""Ray starts slowly on a busy machine, and reports to nobody."""
 ENVIRONMENT_KEY = "sk-of-the-environment"
 
 
@@ -42,7 +44,7 @@ def ray_folder(environment_endpoint: EmulatedEndpoint) -> Iterator[Path]:
     environment = {
         "DATACRUNCH_API_KEY": ENVIRONMENT_KEY,
         "DATACRUNCH_BASE_URL": environment_endpoint.url,
-        "RAY_USAGE_STATS_ENABLED": "0",
+        **ENVIRONMENT,
     }
     os.environ.update(environment)
     ray.init(

@@ -5,9 +5,10 @@ import signal
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import click
 
@@ -27,6 +28,7 @@ from datacrunch_tgi._cli._options import (
     setting_options,
 )
 from datacrunch_tgi._cli._progress import View
+from datacrunch_tgi._cli._ray import RayRun
 from datacrunch_tgi._cli._terminal import note
 from datacrunch_tgi.batch import BatchFields, BatchOptions, Summary
 from datacrunch_tgi.batch._file_run import FileRun
@@ -77,9 +79,31 @@ def _batch_options() -> Iterator[Option]:
     metavar="URL",
     help="Another base URL of the same model, used evenly. May be repeated.",
 )
+@click.option(
+    "--ray",
+    "address",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Run on Ray Data, at the address of a cluster or on this machine. SOURCE may be a folder, the "
+    "output is a folder of Parquet files. Requires the extra `ray`.",
+)
+@click.option(
+    "--actors",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Number of Ray's actors, which share --concurrency.",
+)
 @click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
 def batch(
-    *, source: Path, output: Path, replicas: Sequence[str], quiet: bool, **options: Any
+    *,
+    source: Path,
+    output: Path,
+    replicas: Sequence[str],
+    address: str | None,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Generate an answer for each row of SOURCE.
 
@@ -93,7 +117,11 @@ def batch(
     view = View(quiet=quiet)
     with _control_tokens_noted():
         try:
-            summary = asyncio.run(_run(source, output, replicas, options, view))
+            if address:
+                summary = _run_on_ray(source, output, replicas, address, options)
+                view.report(summary, advice=False)
+            else:
+                summary = asyncio.run(_run(source, output, replicas, options, view))
         except OSError as error:
             raise click.ClickException(f"{error.strerror}: {error.filename or output}") from None
         except asyncio.CancelledError:
@@ -111,16 +139,11 @@ async def _run(
     options: Mapping[str, Any],
     view: View,
 ) -> Summary:
-    parameters: Any = given(options, PARAMETERS)
-    extra = parameters.pop("extra_parameters", None)
-    chosen = given(options, (*_OWN, *_CHAT))
-    checked = Checked(parameters=parameters, extra_parameters=extra, **chosen)
-    settings = given(options, SETTINGS)
-    urls: list[dict[str, Any]] = [{}, *({"base_url": url} for url in replicas)]
+    checked = Checked(**_run_options(options))
     async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(AsyncClient(**{**settings, **url})) for url in urls
-        ]
+        clients = _clients(options, replicas)
+        for client in clients:
+            await stack.enter_async_context(client)
         server = await stack.enter_async_context(serve(clients, checked))
         run = FileRun(source, output, server, checked, ordered=options["ordered"])
         stack.enter_context(_interruptible(run))
@@ -129,6 +152,50 @@ async def _run(
                 return await run.run(retry_failed=options["retry_failed"], strict=options["strict"])
         finally:
             view.report(run.summary)
+
+
+def _run_on_ray(
+    source: Path,
+    output: Path,
+    replicas: Sequence[str],
+    address: str,
+    options: Mapping[str, Any],
+) -> Summary:
+    for name in ("ordered", "retry_failed", "strict"):
+        if options[name]:
+            raise click.UsageError(f"--{name.replace('_', '-')} cannot be combined with --ray")
+    run = RayRun(
+        source,
+        output,
+        _clients(options, replicas),
+        actors=options["actors"],
+        options=_run_options(options),
+    )
+    try:
+        ray = import_module("ray")
+    except ModuleNotFoundError:
+        raise click.ClickException(
+            "--ray needs a package: pip install 'datacrunch-tgi[ray]'"
+        ) from None
+    ray.init(address)
+    try:
+        return run.run()
+    finally:
+        ray.shutdown()
+
+
+def _run_options(options: Mapping[str, Any]) -> BatchOptions:
+    parameters: Any = given(options, PARAMETERS)
+    extra = parameters.pop("extra_parameters", None)
+    chosen = given(options, (*_OWN, *_CHAT))
+    made: Any = {"parameters": parameters, "extra_parameters": extra, **chosen}
+    return cast("BatchOptions", made)
+
+
+def _clients(options: Mapping[str, Any], replicas: Sequence[str]) -> list[AsyncClient]:
+    settings: dict[str, Any] = given(options, SETTINGS)
+    urls: list[dict[str, Any]] = [{}, *({"base_url": url} for url in replicas)]
+    return [AsyncClient(**{**settings, **url}) for url in urls]
 
 
 @contextmanager

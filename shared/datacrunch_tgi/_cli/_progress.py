@@ -38,10 +38,10 @@ class View:
             with _repeated(lambda: note(describe(summary)), LINE_EVERY):
                 yield
 
-    def report(self, summary: Summary) -> None:
-        """Print the summary of a run, unless it never started."""
+    def report(self, summary: Summary, *, advice: bool = True) -> None:
+        """Print what a run has done, unless it never started; with advice, how to continue it."""
         if summary.rows and not self._is_quiet:
-            for line in results(summary):
+            for line in (*results(summary), *(next_steps(summary) if advice else ())):
                 OUT.print(line)
 
 
@@ -110,7 +110,11 @@ def results(summary: Summary) -> Iterator[str]:
             f"{summary.prompt_tokens:,} tokens of prompts, "
             f"{summary.completion_tokens:,} of answers ({rate:,.0f} a second)"
         )
-    if left:
+
+
+def next_steps(summary: Summary) -> Iterator[str]:
+    """Yield how to continue a run."""
+    if summary.rows - summary.done:
         yield "The same command goes on with the rows that are left."
     elif summary.failed:
         yield "With --retry-failed, the same command asks the failed rows again."

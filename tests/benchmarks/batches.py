@@ -1,0 +1,142 @@
+"""Measures a row of a batch, in one process and on Ray Data, and writes batches.md: `make bench-ray`.
+
+The server is a process of its own. What starting takes is left out: the clock starts when the first
+rows have come out and all actors run, and stops with the last row.
+"""
+
+import asyncio
+import os
+import platform
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+import ray.data
+
+from datacrunch_tgi import AsyncClient
+from datacrunch_tgi.batch import run
+from datacrunch_tgi.ray import with_answers
+from tests.benchmarks.processes import emulated, server
+
+FILE = Path(__file__).with_name("batches.md")
+SERVERS = {"a server that costs next to nothing": server, "the emulated endpoint": emulated}
+ROWS, WARM, CONCURRENCY = 6000, 1000, 64
+ACTORS = (1, 2, 3, 4)
+TEXT = """\
+# Batches
+
+Made by `make bench-ray` on {day}: {cores} cores, {system}, load {load:.1f} at the start and {end:.1f} at the end. Python {python}, Ray {ray}.
+
+{rows:,} rows, {concurrency} requests at a time, answered at once. Server, clients and Ray share the cores.
+CPU is that of all processes but the server's. What starting takes is left out.
+
+|  | rows a second | CPU a row, ms |
+| --- | --- | --- |
+{table}
+"""
+
+
+class Meter:
+    """Rows a second and CPU a row, once the first rows have come out."""
+
+    def __init__(self) -> None:
+        self._rows = self._first = 0
+        self._begin = 0.0
+        self._cpu: dict[int, float] = {}
+
+    def count(self, rows: int) -> None:
+        """Count rows that have come out."""
+        self._rows += rows
+        if not self._first and self._rows >= WARM:
+            self._first, self._begin, self._cpu = self._rows, time.monotonic(), _cpu()
+
+    def read(self) -> tuple[float, float]:
+        """Return rows a second, and milliseconds of CPU a row."""
+        rows, seconds = self._rows - self._first, time.monotonic() - self._begin
+        assert self._rows == ROWS
+        cpu = sum(used - self._cpu.get(process, 0.0) for process, used in _cpu().items())
+        return rows / seconds, cpu / rows * 1e3
+
+
+def _cpu() -> dict[int, float]:
+    """Seconds of CPU of this process and of all that it has started, but for servers, by process."""
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    clients = [one for one in family if not {"serve", "tests.benchmarks.server"} & {*one.cmdline()}]
+    return {one.pid: sum(one.cpu_times()[:2]) for one in clients}
+
+
+def _prompts() -> list[dict[str, Any]]:
+    return [{"id": i, "inputs": f"burst: My name is Olivier and {i}"} for i in range(ROWS)]
+
+
+def in_one_process(client: AsyncClient) -> tuple[float, float]:
+    """Measure `datacrunch_tgi.batch`."""
+    meter = Meter()
+
+    async def answer() -> None:
+        async with aclosing(run(_prompts(), client, concurrency=CONCURRENCY)) as rows:
+            async for _ in rows:
+                meter.count(1)
+
+    asyncio.run(answer())
+    return meter.read()
+
+
+def on_ray(client: AsyncClient, actors: int) -> tuple[float, float]:
+    """Measure `datacrunch_tgi.ray`."""
+    meter = Meter()
+    prompts = ray.data.from_items(_prompts(), override_num_blocks=8)
+    answers = with_answers(prompts, client, actors=actors, concurrency=CONCURRENCY)
+    for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
+        meter.count(len(batch))
+    return meter.read()
+
+
+class Table:
+    """The lines of a table, which are printed as they come."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, name: str, result: tuple[float, float]) -> Self:
+        """Add a line."""
+        self.lines.append(f"| {name} | {result[0]:,.0f} | {result[1]:.2f} |")
+        print(self.lines[-1], flush=True)  # noqa: T201 -- it says how far it is
+        return self
+
+
+def main() -> None:
+    """Run every case."""
+    load, table = os.getloadavg()[0], Table()
+    for name, serve in SERVERS.items():
+        with serve() as url:
+            table.add(f"{name}: one process", in_one_process(AsyncClient(base_url=url)))
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.wait_for_min_actors_s = 300
+    for name, serve in SERVERS.items():
+        with serve() as url:
+            client = AsyncClient(base_url=url)
+            for actors in ACTORS:
+                table.add(f"{name}: Ray, {actors} actors", on_ray(client, actors))
+    text = TEXT.format(
+        day=datetime.now(UTC).date(),
+        cores=os.cpu_count(),
+        system=platform.system(),
+        load=load,
+        end=os.getloadavg()[0],
+        python=platform.python_version(),
+        ray=ray.__version__,
+        rows=ROWS,
+        concurrency=CONCURRENCY,
+        table="\n".join(table.lines),
+    )
+    FILE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
