@@ -24,7 +24,7 @@ from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
 from datacrunch_tgi._protocol._redact import Redactor
 from datacrunch_tgi._protocol._requests import Request
-from datacrunch_tgi._protocol._response_headers import NO_HEADERS, without_secrets
+from datacrunch_tgi._protocol._response_headers import NO_HEADERS, ResponseHeaders
 from datacrunch_tgi._protocol._responses import Head, is_stream, not_a_stream, read_event
 from datacrunch_tgi._protocol._schema import Answer, StreamEvent
 from datacrunch_tgi._protocol._sse import EventDecoder
@@ -131,7 +131,7 @@ class Call(ABC, Generic[Result]):
         self._requests += 1
         self.headers = NO_HEADERS
         head = yield Open(self._request, min(self._limits.connect_timeout, left), left)
-        self.headers = without_secrets(head.headers, self._redactor.redact)
+        self.headers = ResponseHeaders(head.headers, self._redactor.redact)
         yield from self._read(Head(head.status, self.headers))
 
     def _time_left(self) -> float:
@@ -156,7 +156,7 @@ class Call(ABC, Generic[Result]):
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # their frames hold the body
         error.redact(self._redactor.redact, self._request.prompt)
-        error.headers = without_secrets(self.headers, self._redact)
+        error.headers = self.headers.with_redacted(self._redact)
         error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:

@@ -2,52 +2,62 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any, Self
 
 from datacrunch_tgi._errors import REDACTED
 from datacrunch_tgi._protocol._redact import SECRET_NAME, SHORTEST_SECRET, without_user_and_query
 
 _HARMLESS = frozenset({"content-type", "date", "server", "transfer-encoding", "vary"})
 """Headers of nearly every response, whose values a server does not take from a request."""
+_COOKIE = "cookie"
 _ADDRESSES = frozenset({"content-location", "location"})
 
 
 class ResponseHeaders(Mapping[str, str]):
-    """Headers of a response: read-only, with case-insensitive names."""
+    """Headers of a response: read-only, with case-insensitive names, and without secrets.
 
-    __slots__ = ("_values",)
+    Cookies are left out, other values that are secret by their name are hidden, and `redact` takes out
+    what a server repeats of the client's own secrets: when a value is read, which most never are.
 
-    def __init__(self, values: Mapping[str, str] = MappingProxyType({})) -> None:
-        self._values = {name.lower(): value for name, value in values.items()}
+    Args:
+        values: The headers, with names in lower case.
+        redact: Takes the client's secrets out of a text. None: there are none in it.
+    """
+
+    __slots__ = ("_redact", "_values")
+
+    def __init__(
+        self,
+        values: Mapping[str, str] = MappingProxyType({}),
+        redact: Callable[[str], str] | None = None,
+    ) -> None:
+        self._values, self._redact = values, redact
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower()]
+        name = name.lower()
+        if _COOKIE in name:
+            raise KeyError(name)
+        value = self._values[name]
+        return _shown(name, value, self._redact) if self._redact else value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        return (name for name in self._values if _COOKIE not in name)
 
     def __len__(self) -> int:
-        return len(self._values)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return repr(self._values)
+        return repr(dict(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)  # a pickle or copy holds what is shown, and no secret
+
+    def with_redacted(self, redact: Callable[[str], str]) -> Self:
+        """Return a copy from which something else is taken out too, now."""
+        return type(self)({name: _shown(name, value, redact) for name, value in self.items()})
 
 
 NO_HEADERS = ResponseHeaders()
-
-
-def without_secrets(headers: Mapping[str, str], redact: Callable[[str], str]) -> ResponseHeaders:
-    """Return the headers that are not secret, with names in lower case.
-
-    Cookies are left out, other values that are secret by their name are hidden, and `redact` takes out
-    what a server repeats of the client's own secrets.
-    """
-    return ResponseHeaders(
-        {
-            name: _shown(name, value, redact)
-            for name, value in headers.items()
-            if "cookie" not in name
-        }
-    )
 
 
 def _shown(name: str, value: str, redact: Callable[[str], str]) -> str:

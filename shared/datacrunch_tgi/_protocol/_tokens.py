@@ -4,12 +4,23 @@ Python's garbage collector traverses all token objects of all open streams again
 So a token object is made each time a token is read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
-from datacrunch_tgi._protocol._schema import Item, KeptItems, StreamEvent, Token
+from pydantic_core import SchemaValidator, core_schema
 
-_read_event = StreamEvent.__pydantic_validator__.validate_json
+from datacrunch_tgi._protocol._schema import Item, KeptItems, Token
+
+
+def _read_only(name: str, schema: core_schema.CoreSchema) -> Callable[[bytes], dict[str, Any]]:
+    """Return a reader of one field of an event, which takes half as long as to read the event."""
+    field = core_schema.typed_dict_field(schema, required=False)
+    return SchemaValidator(core_schema.typed_dict_schema({name: field})).validate_json
+
+
+_TOKEN = Token.__pydantic_core_schema__
+_read_token = _read_only("token", _TOKEN)
+_read_top_tokens = _read_only("top_tokens", core_schema.list_schema(_TOKEN))
 
 
 class _OfEvents(KeptItems[Item]):
@@ -21,7 +32,7 @@ class _OfEvents(KeptItems[Item]):
     def __init__(self, events: Sequence[bytes]) -> None:
         self._events = events
 
-    def _item(self, event: StreamEvent) -> Item:
+    def _item(self, event: bytes) -> Item:
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -34,10 +45,10 @@ class _OfEvents(KeptItems[Item]):
     def __getitem__(self, place: int | slice) -> Item | Sequence[Item]:
         if isinstance(place, slice):
             return type(self)(self._events[place])
-        return self._item(_read_event(self._events[place]))
+        return self._item(self._events[place])
 
     def __iter__(self) -> Iterator[Item]:
-        return (self._item(_read_event(event)) for event in self._events)
+        return map(self._item, self._events)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str | bytes):
@@ -62,8 +73,9 @@ class StreamTokens(_OfEvents[Token]):
 
     __slots__ = ()
 
-    def _item(self, event: StreamEvent) -> Token:
-        return event.token
+    def _item(self, event: bytes) -> Token:
+        token: Token = _read_token(event)["token"]
+        return token
 
 
 class StreamTopTokens(_OfEvents[Sequence[Token]]):
@@ -71,5 +83,6 @@ class StreamTopTokens(_OfEvents[Sequence[Token]]):
 
     __slots__ = ()
 
-    def _item(self, event: StreamEvent) -> Sequence[Token]:
-        return event.top_tokens
+    def _item(self, event: bytes) -> Sequence[Token]:
+        tokens: Sequence[Token] = _read_top_tokens(event).get("top_tokens", [])
+        return tokens

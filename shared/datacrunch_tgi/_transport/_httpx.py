@@ -3,7 +3,6 @@
 vcrpy and similar tools work with this engine: they hook `httpx.HTTPTransport.handle_request`.
 """
 
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -129,14 +128,15 @@ class AsyncWire:
         await self._transport.aclose()
 
 
+_NO_TLS: Any = object()
+"""Where it is None, httpcore reads certificates, even for http."""
+
+
 def _pool(direct: Any, through_proxy: Any, target: Target, backend: Any) -> Any:
     """Create httpcore's pool of one connection."""
     is_secure = target.base_url.startswith("https:")
     options: dict[str, Any] = {
-        # Without a context httpcore reads certificates, even for http.
-        "ssl_context": target.tls.context()
-        if is_secure
-        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        "ssl_context": target.tls.context() if is_secure else _NO_TLS,
         "max_connections": 1,
         "keepalive_expiry": KEEPALIVE,
         "network_backend": backend,
