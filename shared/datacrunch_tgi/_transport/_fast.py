@@ -160,6 +160,8 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
         except StopIteration as end:
             value: Value = end.value
             return value
+        finally:
+            operations.close()  # not by the garbage collector, in which an interrupt would be lost
 
 
 class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
@@ -206,6 +208,8 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
         except StopIteration as end:
             value: Value = end.value
             return value
+        finally:
+            operations.close()  # not by the garbage collector, in which an interrupt would be lost
 
 
 def _headers(base: httpx.URL, target: Target, excluded: Collection[str] = ()) -> str:

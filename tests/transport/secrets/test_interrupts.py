@@ -41,7 +41,17 @@ LOCKS = ("httpcore._synchronization", "httpcore2._synchronization")
 
 
 class Interrupt(BaseException):
-    """As the one of a keyboard."""
+    """As the one of a keyboard. Who looks at it has the next one on its way."""
+
+    strike: Any = None
+
+    def __getattribute__(self, name: str) -> Any:
+        # Python takes a profiler that raises away: it is set again when the error is handled.
+        strike = super().__getattribute__("strike")
+        if name == "__traceback__" and strike:
+            self.strike = None
+            sys.setprofile(strike)
+        return super().__getattribute__(name)
 
 
 def sends(peer: Any, data: bytes) -> None:
@@ -138,7 +148,7 @@ class Strike:
 
     def __init__(self, modules: tuple[str, ...], moment: int, again: int) -> None:
         self.modules, self.moment, self.again = modules, moment, again
-        self.started, self.count = False, 0
+        self.started, self.count, self.strikes = False, 0, 0
 
     def __call__(self, frame: Any, event: str, _: object) -> None:
         if frame.f_code.co_name == "perform" and event == "call":
@@ -153,7 +163,10 @@ class Strike:
             self.count += 1
             self.moment -= 1
             if self.moment in {0, -self.again}:
-                raise Interrupt
+                self.strikes += 1
+                interrupt = Interrupt()
+                interrupt.strike = self if self.again and self.strikes == 1 else None
+                raise interrupt
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
