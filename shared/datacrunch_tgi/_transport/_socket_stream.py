@@ -100,6 +100,7 @@ class SocketStream:
     def __init__(self, sock: socket.socket) -> None:
         self._sock: Any = sock  # with TLS, a socket or an object like one
         self._early = b""  # bytes that arrived during a write
+        self._alert: ssl.SSLError | None = None  # what TLS reported during a write
 
     @property
     def is_secure(self) -> bool:
@@ -143,6 +144,9 @@ class SocketStream:
             if time.monotonic() >= end:
                 raise TimeoutError("timed out")
             try:
+                if alert := self._alert:
+                    self._alert = None
+                    raise alert
                 data: bytes = self._sock.recv(max_bytes)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(end, read=True)
@@ -154,7 +158,7 @@ class SocketStream:
                 return data
 
     def write(self, data: bytes, end: float) -> bool:
-        """Send bytes; return whether all were sent; False if the server answered first.
+        """Send bytes; return whether all were sent; False if the server answered first, be it by an alert of TLS.
 
         Raises:
             OSError: The connection broke; TimeoutError if not in time.
@@ -206,6 +210,8 @@ class SocketStream:
             self._early = self._sock.recv(READ_SIZE)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
+        except ssl.SSLError as alert:  # an answer too: it is raised by the next read
+            self._alert = alert
         return True
 
     def _wait(self, end: float, *, read: bool = False, write: bool = False) -> bool:
