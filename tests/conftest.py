@@ -1,5 +1,6 @@
 """What all tests share: a clean environment, recordings and cassettes."""
 
+import gc
 import json
 import os
 import signal
@@ -106,3 +107,12 @@ def recordings() -> dict[str, dict[str, Any]]:
         f"{path.parent.name}/{path.stem}": json.loads(path.read_text(encoding="utf-8"))
         for path in sorted(RECORDINGS.glob("*/*.json"))
     }
+
+
+@pytest.fixture
+def without_collection() -> Iterator[None]:
+    """Keep the garbage collector from ending other tests' objects where no stack is left for it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -116,6 +116,7 @@ NESTED = {
 )
 @pytest.mark.parametrize("method", ["invoke", "stream"])
 @pytest.mark.parametrize("schema", [NESTED, CityDict, City])
+@pytest.mark.usefixtures("without_collection")
 async def test_json_that_no_program_should_meet_is_a_structured_output_error(
     chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, method: str, said: str
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
         ("[" * 100_000, "more than 100 levels"),
     ],
 )
+@pytest.mark.usefixtures("without_collection")
 def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str, rule: str) -> None:
     with pytest.raises(StructuredOutputError) as caught:
         read(text, Person.model_validate_json, hint="Ask otherwise.")

@@ -163,6 +163,7 @@ def test_a_cut_call_without_a_marker_is_invalid_too(cut: int) -> None:
         ("null", "not a JSON object"),
     ],
 )
+@pytest.mark.usefixtures("without_collection")
 def test_arguments_that_cannot_be_read_make_an_invalid_call(arguments: str, reason: str) -> None:
     """The call's text and the reason are there; text after it is still read."""
     call = f'<tool_call>\n{{"name": "add", "arguments": {arguments}}}\n</tool_call>'
