@@ -60,7 +60,7 @@ def _rule(x1: float, y1: float, x2: float, y2: float) -> str:
 
 def _lines(results: Results) -> Iterable[str]:
     """Time over ideal, by the number of streams."""
-    left, right = 44.0, 330.0
+    left, right = 44.0, 285.0
 
     def across(number: float) -> float:
         return left + (right - left) * math.log(number) / math.log(STREAMS[-1])
