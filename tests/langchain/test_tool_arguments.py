@@ -8,28 +8,17 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableBinding
-from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
+from tests.langchain.tools import NOW, add_numbers, weather
 
 Call = Callable[..., Awaitable[Any]]
 METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
 MODEL = "llama-2-13b-chat"
 QUESTION = "What is 3 + 4?"
-
-
-def add_numbers(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-@tool
-def weather(place: str) -> str:
-    """Say what the weather is like."""
-    return f"sunny in {place}"
 
 
 class Remind(BaseModel):
@@ -38,11 +27,6 @@ class Remind(BaseModel):
     days: int
 
 
-NOW = {
-    "name": "now",
-    "description": "The time.",
-    "parameters": {"type": "object", "properties": {}},
-}
 TOOLS: list[Any] = [add_numbers, weather, Remind, NOW]
 
 

@@ -8,27 +8,16 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 
 from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
+from tests.langchain.tools import NOW, add_numbers, weather
 
 Call = Callable[..., Awaitable[Any]]
 METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
 QUESTION = "What is 3 + 4?"
-
-
-def add_numbers(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-@tool
-def weather(place: str) -> str:
-    """Say what the weather is like."""
-    return f"sunny in {place}"
 
 
 class Remind(BaseModel):
@@ -37,11 +26,6 @@ class Remind(BaseModel):
     days: int = Field(ge=1, le=7)
 
 
-NOW = {
-    "name": "now",
-    "description": "The time.",
-    "parameters": {"type": "object", "properties": {}},
-}
 TOOLS: list[Any] = [add_numbers, weather, Remind, NOW]
 ADD = '{"name": "add_numbers", "arguments": {"a": 3, "b": 4}}'
 MADE = {"a": 3, "b": 4}

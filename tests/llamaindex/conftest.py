@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.llamaindex.tool_calls import FAMILIES
 
 WHOLE = ("complete", "acomplete", "chat", "achat")
 STREAMED = ("stream_complete", "astream_complete", "stream_chat", "astream_chat")
@@ -121,3 +122,10 @@ def encode(tiny_llama: Path) -> Callable[[str], list[int]]:
 def _own_tokenizer_of_llamaindex(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test leaves its tokenizer to the next."""
     monkeypatch.setattr(llama_index.core, "global_tokenizer", None)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Callable[..., str]]:
+    """Options of a model that calls functions, and how it writes calls."""
+    options, write = FAMILIES[request.param]
+    return {**options, "is_function_calling_model": True}, write

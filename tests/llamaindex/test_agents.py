@@ -1,7 +1,6 @@
 """Agents, workflows, programs and selectors of LlamaIndex run on tool calls."""
 
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,55 +10,18 @@ from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, Function
 from llama_index.core.program import FunctionCallingProgram
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.selectors import PydanticSingleSelector
-from llama_index.core.tools import BaseTool, FunctionTool, QueryEngineTool
+from llama_index.core.tools import QueryEngineTool
 from pydantic import BaseModel
 
 from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.llamaindex.tool_calls import ADD, NOW, TOOLS, add, in_words, now
 
 Serve = Callable[..., EmulatedEndpoint]
 
 # LlamaIndex's agents look at every attribute of a pydantic model and use what their engine deprecates.
 agents = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def now() -> str:
-    """Return the time."""
-    return "noon"
-
-
-TOOLS: list[BaseTool] = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(now)]
-
-
-def in_words(*calls: tuple[str, dict[str, Any]]) -> str:
-    return json.dumps({"tool_calls": [{"name": n, "arguments": a} for n, a in calls]})
-
-
-def as_qwen(*calls: tuple[str, dict[str, Any]]) -> str:
-    entries = (json.dumps({"name": name, "arguments": a}) for name, a in calls)
-    return "\n".join(f"<tool_call>\n{entry}\n</tool_call>" for entry in entries)
-
-
-FAMILIES: dict[str, tuple[dict[str, Any], Callable[..., str]]] = {
-    "words": ({"chat_template": "llama-2"}, in_words),
-    "no template": ({"model": "mine"}, in_words),
-    "qwen": ({"chat_template": "chatml", "tool_format": "qwen"}, as_qwen),
-}
-"""Options of a model, and how it writes calls."""
-ADD: tuple[str, dict[str, Any]] = ("add", {"a": 1, "b": 2})
-NOW: tuple[str, dict[str, Any]] = ("now", {})
-
-
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Callable[..., str]]:
-    options, write = FAMILIES[request.param]
-    return {**options, "is_function_calling_model": True}, write
 
 
 @agents

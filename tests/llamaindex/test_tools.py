@@ -13,47 +13,10 @@ from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.llamaindex.tool_calls import ADD, NOW, TOOLS, add, as_qwen, in_words
 
 Serve = Callable[..., EmulatedEndpoint]
 Chat = Callable[..., Awaitable[list[ChatResponse]]]
-
-
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-def now() -> str:
-    """Return the time."""
-    return "noon"
-
-
-TOOLS: list[BaseTool] = [FunctionTool.from_defaults(add), FunctionTool.from_defaults(now)]
-
-
-def in_words(*calls: tuple[str, dict[str, Any]]) -> str:
-    return json.dumps({"tool_calls": [{"name": n, "arguments": a} for n, a in calls]})
-
-
-def as_qwen(*calls: tuple[str, dict[str, Any]]) -> str:
-    entries = (json.dumps({"name": name, "arguments": a}) for name, a in calls)
-    return "\n".join(f"<tool_call>\n{entry}\n</tool_call>" for entry in entries)
-
-
-FAMILIES: dict[str, tuple[dict[str, Any], Callable[..., str]]] = {
-    "words": ({"chat_template": "llama-2"}, in_words),
-    "no template": ({"model": "mine"}, in_words),
-    "qwen": ({"chat_template": "chatml", "tool_format": "qwen"}, as_qwen),
-}
-"""Options of a model, and how it writes calls."""
-ADD: tuple[str, dict[str, Any]] = ("add", {"a": 1, "b": 2})
-NOW: tuple[str, dict[str, Any]] = ("now", {})
-
-
-@pytest.fixture(params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> tuple[dict[str, Any], Callable[..., str]]:
-    options, write = FAMILIES[request.param]
-    return {**options, "is_function_calling_model": True}, write
 
 
 @pytest.fixture(

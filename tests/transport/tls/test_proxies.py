@@ -1,14 +1,13 @@
 """Proxies and headers are given in plain terms, and obeyed: on a real proxy, with and without TLS."""
 
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from datacrunch_tgi import ArgumentError, AuthenticationError, Client, ConnectError, __version__
+from tests.transport.tls.relay import relay
 
 ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
 
@@ -36,20 +35,8 @@ class Proxy:
                 lines = [f"{received.method} {path} HTTP/1.1"]
                 lines += [f"{name}: {value}" for name, value in received.headers.items()]
                 upstream.sendall("\r\n".join([*lines, "", ""]).encode() + received.body)
-            back = threading.Thread(target=pump, args=(upstream, peer.sock))
-            back.start()
-            pump(peer.sock, upstream)
-            back.join()
+            relay(peer, upstream)
         peer.close()
-
-
-def pump(source: Any, sink: Any) -> None:
-    """Copy bytes until the source ends; then the sink does."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """A SOCKS5 proxy is used, with and without a password; time limits hold behind every kind of proxy."""
 
 import socket
-import threading
-from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,6 +11,7 @@ from datacrunch_tgi import (
     ConnectTimeoutError,
     RequestTimeoutError,
 )
+from tests.transport.tls.relay import relay
 
 LOGIN = (b"user", b"p:w@")
 
@@ -62,20 +61,8 @@ def forward(peer: Any, server: Any) -> None:
     """Copy bytes in both directions."""
     address, _, port = server.host.partition(":")
     with socket.create_connection((address, int(port))) as upstream:
-        back = threading.Thread(target=pump, args=(upstream, peer.sock))
-        back.start()
-        pump(peer.sock, upstream)
-        back.join()
+        relay(peer, upstream)
     peer.close()
-
-
-def pump(source: Any, sink: Any) -> None:
-    """Copy bytes until the source ends; then the sink does."""
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
 
 
 @pytest.mark.parametrize("login", [None, LOGIN])
