@@ -3,12 +3,12 @@
 import asyncio
 import signal
 import warnings
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 import click
 
@@ -18,12 +18,10 @@ from datacrunch_tgi._cli._failures import ROWS_FAILED
 from datacrunch_tgi._cli._options import (
     PARAMETERS,
     SETTINGS,
-    Option,
     chat_flag,
     chat_options,
-    described,
+    field_options,
     given,
-    listed_option,
     parameter_options,
     setting_options,
 )
@@ -39,23 +37,10 @@ _OWN = ("prompt", "columns", "concurrency", "patience")
 _CHAT = ("chat", "system", "chat_template")
 
 
-def _batch_options() -> Iterator[Option]:
-    hints = get_type_hints(BatchOptions)
-    for name in _OWN:
-        field = BatchFields.model_fields[name]
-        yield listed_option(
-            name,
-            hints[name],
-            section="Batch",
-            description=described(name, field),
-            default=field.default,
-        )
-
-
 @command(
     "batch",
     (
-        *_batch_options(),
+        *field_options(BatchFields, BatchOptions, section="Batch", names=_OWN),
         chat_flag(),
         *chat_options(),
         *parameter_options(),

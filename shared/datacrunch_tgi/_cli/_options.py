@@ -11,6 +11,7 @@ from types import UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import click
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from datacrunch_tgi._aliases import ALIASES
@@ -82,13 +83,32 @@ def listed_option(
     return Option(*aliases, option, name, section=section, help=description, **about)
 
 
+def field_options(
+    fields: type[BaseModel], arguments: type, *, section: str, names: Iterable[str] = ()
+) -> Iterator[Option]:
+    """Make an option for each field of a list.
+
+    Args:
+        fields: The list, with descriptions and defaults.
+        arguments: The same fields with the types that are accepted.
+        section: Section of the help.
+        names: The fields to make options for. Default: all.
+    """
+    hints = get_type_hints(arguments)
+    for name in names or fields.model_fields:
+        field = fields.model_fields[name]
+        yield listed_option(
+            name,
+            hints[name],
+            section=section,
+            description=_described(name, field),
+            default=None if name in _WITH_VARIABLE else field.default,
+        )
+
+
 def parameter_options() -> Iterator[Option]:
     """Make an option for each generation parameter, and one for those of newer servers."""
-    hints = get_type_hints(Parameters)
-    for name, field in ParameterFields.model_fields.items():
-        yield listed_option(
-            name, hints[name], section="Parameters", description=described(name, field)
-        )
+    yield from field_options(ParameterFields, Parameters, section="Parameters")
     yield listed_option(
         "extra_parameters",
         Mapping[str, Any] | None,
@@ -111,16 +131,7 @@ def chat_flag() -> Option:
 
 def setting_options() -> Iterator[Option]:
     """Make an option for each setting that is useful in a terminal."""
-    hints = get_type_hints(SettingsArguments)
-    for name in SETTINGS:
-        field = SettingsFields.model_fields[name]
-        yield listed_option(
-            name,
-            hints[name],
-            section="Settings",
-            description=described(name, field),
-            default=None if name in _WITH_VARIABLE else field.default,
-        )
+    return field_options(SettingsFields, SettingsArguments, section="Settings", names=SETTINGS)
 
 
 def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -128,7 +139,7 @@ def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: options[name] for name in names if options[name] is not None}
 
 
-def described(name: str, about: FieldInfo) -> str:
+def _described(name: str, about: FieldInfo) -> str:
     """Return the help of an option: what its field says, and what only users of a terminal need."""
     description = " ".join((about.description or "").split())
     return " ".join(filter(None, (description, _ONLY_HERE.get(name))))
