@@ -60,7 +60,7 @@ class ChatEndpoint(Endpoint):
 
     @property
     def template(self) -> ChatTemplate | None:
-        """The chat template in use; None if none is set and none is known for the model's name.
+        """The chat template in use; None if it is not set and the model's name does not imply one.
 
         Raises:
             ArgumentError: `chat_template` is invalid.

@@ -12,7 +12,7 @@ from datacrunch_tgi._integration._served_model import ASK_ONCE
 async def find_template(
     client: AsyncClient, given: ChatTemplate | str | os.PathLike[str] | None = None
 ) -> ChatTemplate | None:
-    """Return the chat template of the rows that hold messages; None if none is known.
+    """Return the chat template of the rows that hold messages, or None if it is unknown.
 
     The server is asked for its model (`/info`) only if nothing else determines the template.
 
