@@ -141,8 +141,9 @@ class ToolAnswer:
 
     @property
     def errors(self) -> dict[str, Any]:
-        """Reasons of invalid calls, for `response_metadata`: LangChain loses them in a stream."""
+        """What is wrong with calls, for `response_metadata`: LangChain loses the reasons in a stream."""
         reasons = {call.id: call.reason for call in self._reader.invalid_calls}
+        reasons |= self._request.violations(self._reader)
         return {"tool_call_errors": reasons} if reasons else {}
 
     def _json(self, *, ended: bool) -> str:

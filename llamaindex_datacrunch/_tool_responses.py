@@ -76,6 +76,8 @@ class ToolResponses:
         raw |= finish_reasons(answer, called=bool(self._reader.calls))
         if self._reader.invalid_calls:
             raw["invalid_tool_calls"] = [_shown(call) for call in self._reader.invalid_calls]
+        if violations := self._request.violations(self._reader):
+            raw["tool_call_errors"] = violations
         return self._with_calls(response)
 
     def _with_calls(self, response: ChatResponse) -> ChatResponse:

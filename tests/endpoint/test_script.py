@@ -164,6 +164,35 @@ def test_tokens_beside_texts_are_refused() -> None:
         EmulatedEndpoint(answers=["Hello", *CALL])
 
 
+def test_an_answer_can_have_texts_between_its_tokens(emulated_endpoint: Start, ask: Ask) -> None:
+    """Texts are split into words, as those of an answer that is one text."""
+    mixed = ["Let me see.", *CALL]
+    for script in ([mixed], {"Hi": mixed}, lambda _: mixed):
+        answer = ask(emulated_endpoint(answers=script), details=True).json()
+        texts = [token["text"] for token in answer["details"]["tokens"]]
+        assert texts == ["Let", " me", " see", ".", *(token.text for token in CALL), "</s>"]
+        assert answer["generated_text"] == 'Let me see.[{"name": "add", "arguments": {}}]å'
+
+
+@pytest.mark.parametrize("wrong", [3, [3], ["Hello", None], [["Hello", 3]], {"Hi": 3}], ids=str)
+def test_what_is_no_answer_is_refused(wrong: Any) -> None:
+    """At once, not when it is sent."""
+    with pytest.raises(ValueError, match="an answer must be a text, or a sequence of texts"):
+        EmulatedEndpoint(answers=wrong)
+
+
+def test_what_a_function_returns_instead_of_an_answer_is_shown(
+    emulated_endpoint: Start, ask: Ask
+) -> None:
+    """The error tells the author of the script."""
+    wrong: Any = None
+    for script in ({"answers": lambda _: wrong}, {"respond": lambda _: wrong}):
+        answer = ask(emulated_endpoint(**script))
+        assert answer.status_code == 422
+        assert "an answer must be a text" in answer.json()["error"]
+        assert answer.json()["error"].endswith("not None")
+
+
 def test_no_text_is_no_script() -> None:
     """A script without answers is refused at once."""
     with pytest.raises(ValueError, match="at least one text"):

@@ -144,6 +144,26 @@ async def test_a_grammar_ends_the_reasoning_that_a_prompt_begins(serve: Serve, c
     assert endpoint.requests[-1].json["inputs"].endswith("<think>\n\n</think>\n\n")
 
 
+async def test_a_structured_answer_by_grammar_has_no_reasoning(serve: Serve, call: Call) -> None:
+    """What the prompt begins is ended; asked in words only, the model may think first."""
+    said = 'There is 2. </think>{"a": 1}'
+    endpoint = serve(answers=said)
+    chat = ChatDataCrunch(base_url=endpoint.url, chat_template=THINKING)
+    ends: dict[Any, str] = {
+        "json_schema": "<think>\n\n</think>\n\n",
+        "json_mode": "assistant: <think>\n",
+    }
+    for by, end in ends.items():
+        schema = {"title": "A", "type": "object", "properties": {"a": {"type": "integer"}}}
+        chain = chat.with_structured_output(schema, method=by)
+        for method in ("invoke", "stream"):
+            answer = await call(chain, method, "1 or 2?")
+            assert (answer[-1] if method == "stream" else answer) == {"a": 1}
+            assert endpoint.requests[-1].json["inputs"].endswith(end)
+    await call(chat.bind(grammar={"type": "regex", "value": "x</think>y"}), "invoke", "Think!")
+    assert endpoint.requests[-1].json["inputs"].endswith("<think>\n"), "a regex may want it"
+
+
 @METHODS
 async def test_letters_that_spell_a_control_token_are_text(
     serve: Serve, call: Call, method: str

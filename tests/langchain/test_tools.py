@@ -141,6 +141,27 @@ async def test_a_broken_call_is_invalid_and_one_that_can_be_read_stays_a_call(
     assert reason.startswith("the arguments cannot be read: ")
     assert "use a larger model, or force the call" in reason
     assert method == "stream" or invalid["error"] == reason
+    (violation,) = set(message.response_metadata["tool_call_errors"].values()) - {reason}
+    assert violation == "the arguments violate the schema: $.a: 'x' is not of type 'integer'"
+
+
+@METHODS
+@pytest.mark.parametrize("choice", ["any", "Remind"])
+async def test_what_a_grammar_does_not_enforce_is_checked(
+    answering: Callable[..., ChatDataCrunch], call: Call, method: str, choice: str
+) -> None:
+    """A call against the full schema stays a call, which the tool answers; its reason is said."""
+    for days, dialect in ((17, "3.3.7"), (0, "1.1.1"), (7, "3.3.7")):
+        said = f'{{"tool_calls": [{{"name": "Remind", "arguments": {{"days": {days}}}}}]}}'
+        chat = answering(said, dialect=dialect).bind_tools(TOOLS, tool_choice=choice)
+        message = await ask(call, chat, method)
+        assert calls(message) == [("Remind", {"days": days})]
+        assert message.invalid_tool_calls == []
+        errors = message.response_metadata.get("tool_call_errors", {})
+        rule = {17: "17 is greater than the maximum of 7", 0: "0 is less than the minimum of 1"}
+        of_call = message.tool_calls[0]["id"]
+        expected = f"the arguments violate the schema: $.days: {rule.get(days)}"
+        assert errors == ({of_call: expected} if days in rule else {})
 
 
 @METHODS

@@ -151,6 +151,16 @@ async def test_a_streamed_object_grows_and_ends_as_an_instance(
     assert [each.sea["name"] for each in partial if each.sea][-1] == "Baltic"
 
 
+async def test_an_answer_by_grammar_has_no_reasoning(
+    serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
+) -> None:
+    """What the prompt begins is ended: a grammar leaves no room for it."""
+    endpoint = serve(answers=SAID)
+    template = "{{ messages[0].content }}{% if add_generation_prompt %}\n<think>\n{% endif %}"
+    assert await predict(DataCrunch(base_url=endpoint.url, chat_template=template)) == HELSINKI
+    assert endpoint.requests[-1].json["inputs"].endswith("<think>\n\n</think>\n\n")
+
+
 class Comment(BaseModel):
     text: str
     answers: list["Comment"]

@@ -9,6 +9,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, TextBlock, ToolCallBlock
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.tools import BaseTool, FunctionTool, ToolMetadata
+from pydantic import BaseModel, Field
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
@@ -73,6 +74,24 @@ async def test_one_call_is_kept_unless_several_are_allowed(
     assert calls_of(llm, (await chat(llm))[-1]) == [ADD]
     several = (await chat(llm, allow_parallel_tool_calls=True))[-1]
     assert calls_of(llm, several) == [ADD, NOW]
+
+
+async def test_what_a_grammar_does_not_enforce_is_checked(serve: Serve, chat: Chat) -> None:
+    """A call against the full schema stays a call, which the tool answers; its reason is said."""
+
+    class Remind(BaseModel):
+        days: int = Field(le=7)
+
+    tools: list[BaseTool] = [FunctionTool.from_defaults(Remind, name="remind", fn_schema=Remind)]
+    for days, rule in ((17, "17 is greater than the maximum of 7"), (7, "")):
+        endpoint = serve(answers=in_words(("remind", {"days": days})))
+        llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2")
+        response = (await chat(llm, tools, tool_required=True))[-1]
+        assert calls_of(llm, response) == [("remind", {"days": days})]
+        (block,) = [one for one in response.message.blocks if isinstance(one, ToolCallBlock)]
+        expected = f"the arguments violate the schema: $.days: {rule}"
+        errors = response.raw.get("tool_call_errors")  # type: ignore[union-attr]
+        assert errors == ({block.tool_call_id: expected} if rule else None)
 
 
 @pytest.mark.parametrize("way", ["stream_chat_with_tools", "astream_chat_with_tools"])

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError, Token
-from datacrunch_tgi._tools import WORDS, ToolCallReader, ToolFormat, ToolRequest
+from datacrunch_tgi._tools import WORDS, ToolCallReader, ToolFormat, ToolRequest, without_reasoning
 
 ADD = {
     "type": "function",
@@ -235,18 +235,34 @@ def test_a_forced_call_that_cannot_be_read_is_left_to_the_caller() -> None:
     assert [call.name for call in reader.invalid_calls] == ["add"]
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"type": "object", "patternProperties": {"[": {"type": "string"}}},
+        {"$defs": {"a": {"$ref": "#/$defs/a"}}, "properties": {"x": {"$ref": "#/$defs/a"}}},
+    ],
+)
+def test_a_schema_that_cannot_check_arguments_does_not_harm_a_call(parameters: Any) -> None:
+    """Its errors are the tool's business."""
+    tool = {"type": "function", "function": {"name": "odd", "parameters": parameters}}
+    asked = ToolRequest.of([tool], tool_format=ToolFormat.named("words"), in_words=True)
+    reader = read(asked, '{"name": "odd", "arguments": {"x": 1}}')
+    assert reader.calls[0].name == "odd"
+    assert asked.violations(reader) == {}
+
+
 @pytest.mark.parametrize("mark", ["<think>", "[THINK]", "<|START_THINKING|>"])
 def test_reasoning_that_a_prompt_begins_is_ended_where_a_grammar_leaves_no_room(mark: str) -> None:
     """Without a grammar, the model thinks, and what it thinks of is no call."""
     prompt = f"user: 1+2?\nassistant: {mark}\n"
     forced, free = request("any"), request()
-    assert forced.without_reasoning("assistant: ") == "assistant: "
-    assert forced.without_reasoning(prompt) != prompt
-    assert forced.without_reasoning(prompt).startswith(prompt.rstrip())
-    assert free.without_reasoning(prompt) == prompt
+    assert without_reasoning("assistant: ") == "assistant: "
+    assert without_reasoning(prompt) != prompt
+    assert without_reasoning(prompt).startswith(prompt.rstrip())
+    assert (forced.grammar is None, free.grammar is None) == (False, True)
     call = '{"tool_calls": [{"name": "now", "arguments": {}}]}'
-    for asked, calls in ((forced, 1), (free, 0)):
-        reader = asked.reader(prompt=asked.without_reasoning(prompt))
+    for asked, sent, calls in ((forced, without_reasoning(prompt), 1), (free, prompt, 0)):
+        reader = asked.reader(prompt=sent)
         reader.read([Token(id=1, text=call)], "eos_token")
         assert len(reader.calls) == calls
 

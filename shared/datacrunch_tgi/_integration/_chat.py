@@ -10,7 +10,7 @@ from datacrunch_tgi._chat import ChatTemplate, reads_images
 from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._integration._served_model import ASK_ONCE, ServedModels
 from datacrunch_tgi._protocol._answer import ChatPrompt
-from datacrunch_tgi._tools import ToolFormat, ToolRequest
+from datacrunch_tgi._tools import ToolFormat, ToolRequest, without_reasoning
 
 
 def chat_prompt(
@@ -105,8 +105,8 @@ class ChatEndpoint(Endpoint):
             images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
-        if request:
-            prompt = request.without_reasoning(prompt)
+        if self.grammar and self.grammar.get("type") != "regex":
+            prompt = without_reasoning(prompt)
         return self._stopping(template, request), prompt
 
     def _with_tools(

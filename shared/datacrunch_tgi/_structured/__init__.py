@@ -9,7 +9,7 @@ A server with grammars (TGI 1.4.1) allows nothing else. Older servers, such as D
 ignore the grammar silently, so every answer is searched and validated.
 """
 
-from datacrunch_tgi._structured._checking import check_schema, instructions, validator
+from datacrunch_tgi._structured._checking import check_schema, instructions, validator, violation
 from datacrunch_tgi._structured._grammar import grammar_of
 from datacrunch_tgi._structured._reading import parse, partial_text, read
 
@@ -21,4 +21,5 @@ __all__ = [
     "partial_text",
     "read",
     "validator",
+    "violation",
 ]

@@ -1,10 +1,12 @@
 """The full schema: as instructions for the prompt, and as a validator of answers. Pure."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, cast
 
-from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, truncate
 from datacrunch_tgi._structured._reading import parse
 from datacrunch_tgi._structured._references import check_references
 
@@ -44,6 +46,15 @@ def check_schema(schema: Any) -> Any:
             return version(schema, registry=Registry())  # an empty one: nothing is downloaded
     assert broken is not None  # noqa: S101 -- one of them raised it
     raise ArgumentError("schema", f"is not a JSON schema: {broken.json_path}: {broken.message}")
+
+
+def violation(check: Any, value: Any) -> str | None:
+    """Return how a value violates a schema, by the result of `check_schema`; None if it does not."""
+    # A schema that only refers to itself; a key of patternProperties that is no regular expression.
+    with suppress(RecursionError, re.error):
+        for error in check.iter_errors(value):
+            return f"{error.json_path}: {truncate(error.message, LONGEST_MESSAGE)}"
+    return None
 
 
 def validator(schema: Mapping[str, Any]) -> Callable[[str], Any]:

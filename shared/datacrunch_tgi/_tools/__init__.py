@@ -26,7 +26,7 @@ With `response_schema`, the final answer's JSON is `reader.text`, unwrapped.
 from datacrunch_tgi._tools._calls import Delta, InvalidToolCall, ToolCall, ToolCallDelta
 from datacrunch_tgi._tools._formats import FORMATS, WORDS, ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
-from datacrunch_tgi._tools._request import ToolRequest
+from datacrunch_tgi._tools._request import ToolRequest, without_reasoning
 
 __all__ = [
     "FORMATS",
@@ -38,4 +38,5 @@ __all__ = [
     "ToolCallReader",
     "ToolFormat",
     "ToolRequest",
+    "without_reasoning",
 ]

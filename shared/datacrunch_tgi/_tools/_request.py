@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, StructuredOutputError, truncate
-from datacrunch_tgi._structured import check_schema, grammar_of, instructions
+from datacrunch_tgi._structured import check_schema, grammar_of, instructions, violation
 from datacrunch_tgi._tools._formats import REASONING, ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
 
@@ -165,14 +165,6 @@ class ToolRequest:
             )
         return "\n\n".join(parts)
 
-    def without_reasoning(self, prompt: str) -> str:
-        """End the reasoning that a prompt begins, if a grammar leaves no room for it."""
-        opened = prompt.rstrip()
-        for begin, end in REASONING.items() if self.grammar else ():
-            if opened.endswith(begin):
-                return f"{opened}\n\n{end}\n\n"
-        return prompt
-
     def reader(self, stop: Sequence[str] = (), prompt: str = "") -> ToolCallReader:
         """Return a reader for one answer.
 
@@ -211,6 +203,22 @@ class ToolRequest:
         )
         raise error
 
+    def violations(self, reader: ToolCallReader) -> dict[str, str]:
+        """Return what is wrong with the arguments of calls, by call id.
+
+        A grammar does not enforce `minimum` and the like. The calls stay calls: an agent's tool answers
+        them with an error.
+        """
+        schemas = {
+            tool["function"]["name"]: tool["function"]["parameters"] for tool in self.offered
+        }
+        found = dict[str, str]()
+        for call in reader.calls:
+            check = _validator(json.dumps(schemas.get(call.name, {}), default=repr))
+            if error := violation(check, call.arguments):
+                found[call.id] = f"the arguments violate the schema: {error}"
+        return found
+
     @property
     def _calls(self) -> dict[str, Any]:
         calls = [
@@ -222,6 +230,15 @@ class ToolRequest:
         items = calls[0] if len(calls) == 1 else {"anyOf": calls}
         most = MAX_CALLS if self.parallel else 1
         return {"type": "array", "items": items, "minItems": 1, "maxItems": most}
+
+
+def without_reasoning(prompt: str) -> str:
+    """End the reasoning that a prompt begins: a grammar leaves no room for it."""
+    opened = prompt.rstrip()
+    for begin, end in REASONING.items():
+        if opened.endswith(begin):
+            return f"{opened}\n\n{end}\n\n"
+    return prompt
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -244,7 +261,7 @@ def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
         rule = "parameters must be the JSON schema of an object"
         raise ArgumentError(where, rule, value=repr(function["name"]))
     try:
-        _check_schema(json.dumps(parameters, default=repr))
+        _validator(json.dumps(parameters, default=repr))
     except ArgumentError as error:
         rule = f"parameters: {error.rule}"
         raise ArgumentError(where, rule, value=repr(function["name"])) from None
@@ -253,8 +270,8 @@ def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
 
 
 @lru_cache(256)  # an agent sends the same tools with every call, and a check takes milliseconds
-def _check_schema(schema: str) -> None:
-    check_schema(json.loads(schema))
+def _validator(schema: str) -> Any:
+    return check_schema(json.loads(schema))
 
 
 def _choice(given: ToolChoice, names: Sequence[str]) -> str:

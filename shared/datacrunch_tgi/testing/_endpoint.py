@@ -67,7 +67,7 @@ class EmulatedEndpoint(Observed):
                 by prompt, or by a compiled pattern that is searched for in the prompt (a prompt
                 without an answer is refused with 422); or a function from prompt to answer, which
                 runs in a thread. An answer is a text, split into tokens by words, or a sequence of
-                `ScriptedToken`. It is not checked against the `grammar` of a request.
+                texts and `ScriptedToken`. It is not checked against the `grammar` of a request.
             respond: A function from the `ReceivedRequest` to its answer, for answers that depend on
                 parameters or headers. It runs in a thread.
             model: Folder of a Llama: `config.json`, `model.safetensors`, `tokenizer.json` and
@@ -91,9 +91,9 @@ class EmulatedEndpoint(Observed):
             keep_alive_interval: Seconds without an event before a stream sends a comment.
 
         Raises:
-            ValueError: Not exactly one of `answers`, `respond` and `model`; an unknown dialect; a
-                base path without a leading slash or with a trailing one; or a model that is not a
-                Llama.
+            ValueError: Not exactly one of `answers`, `respond` and `model`; `answers` is empty or of
+                another type; an unknown dialect; a base path without a leading slash or with a
+                trailing one; or a model that is not a Llama.
             OSError: A file of the model is missing.
         """
         if base_path and (not base_path.startswith("/") or base_path.endswith("/")):

@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from datacrunch_tgi.testing._detokenizer import TokenSpan
 from datacrunch_tgi.testing._errors import InvalidRequestError
@@ -41,8 +42,8 @@ class ScriptedToken:
     """Whether it ends the answer with the finish reason `eos_token`; `</s>` does so by default."""
 
 
-Answer = str | Sequence[ScriptedToken]
-"""A text, split into tokens by words, or the tokens themselves."""
+Answer = str | Sequence[str | ScriptedToken]
+"""A text, split into tokens by words; or the tokens themselves, with such texts between them."""
 Answers = (
     str
     | Sequence[Answer | ScriptedToken]
@@ -72,14 +73,31 @@ def check_answers(answers: Answers) -> None:
     """Refuse scripts without an answer.
 
     Raises:
-        ValueError: The sequence or mapping is empty, or a sequence has both answers and tokens.
+        ValueError: The sequence or mapping is empty, a sequence has both answers and tokens, or an answer
+            is neither a text nor a sequence of texts and tokens.
     """
     if isinstance(answers, str) or callable(answers):
         return
+    if not isinstance(cast("object", answers), Sequence | Mapping):
+        raise ValueError(_not_an_answer(answers))  # noqa: TRY004 -- as for other wrong scripts
     if not answers:
         raise ValueError("answers must contain at least one text")
     if len({isinstance(part, ScriptedToken) for part in answers}) > 1:
         raise ValueError("answers mixes tokens of one answer with other answers; nest the tokens")
+    for answer in answers.values() if isinstance(answers, Mapping) else answers:
+        if not isinstance(answer, ScriptedToken) and not _is_answer(answer):
+            raise ValueError(_not_an_answer(answer))
+
+
+def _is_answer(given: object) -> bool:
+    if not isinstance(given, Sequence):
+        return False
+    parts = cast("Sequence[object]", given)
+    return isinstance(given, str) or all(isinstance(part, str | ScriptedToken) for part in parts)
+
+
+def _not_an_answer(given: object) -> str:
+    return f"an answer must be a text, or a sequence of texts and ScriptedToken, not {given!r}"
 
 
 class WordTokenizer:
@@ -99,9 +117,11 @@ class WordTokenizer:
 
     def answer_ids(self, answer: Answer) -> Iterator[int]:
         """Yield the ids of an answer."""
-        if isinstance(answer, str):
-            return (self._id(ScriptedToken(word)) for word in _WORDS.findall(answer))
-        return map(self._id, answer)
+        for part in [answer] if isinstance(answer, str) else answer:
+            if isinstance(part, ScriptedToken):
+                yield self._id(part)
+            else:
+                yield from (self._id(ScriptedToken(word)) for word in _WORDS.findall(part))
 
     def split(self, text: str) -> list[TokenSpan]:
         """Return the tokens with their places in the text's bytes."""
@@ -174,7 +194,7 @@ class ScriptedEngine:
         """Find the answer; functions run in a thread, so that they may be slow.
 
         Raises:
-            InvalidRequestError: There is none.
+            InvalidRequestError: There is none, or a function returned something else.
         """
         if self._respond is not None:
             answer = await asyncio.to_thread(self._respond, received)
@@ -184,6 +204,8 @@ class ScriptedEngine:
             answer = _find(self._answers, request.inputs)
         else:
             answer = self._next(self._answers)
+        if not _is_answer(answer):
+            raise InvalidRequestError(_not_an_answer(answer))
         return ScriptedSequence(request, answer, self.tokenizer)
 
     def close(self) -> None:
