@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from vcr.cassette import Cassette
 
 from datacrunch_tgi.testing import ScriptedToken
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """The model is so small that numpy's threads would wait for each other; read when numpy is imported."""
+
+settings.register_profile("any machine", deadline=None)  # a machine may be slow
+settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
 RECORDINGS = TESTS / "recordings"

@@ -21,7 +21,7 @@ def echo() -> Iterator[EmulatedEndpoint]:
         yield endpoint
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     text=st.text("ab .\n", min_size=1, max_size=40),
     defaults=st.lists(st.text("ab .\n", min_size=1, max_size=4), max_size=3),

@@ -89,7 +89,6 @@ async def test_a_call_cut_by_the_token_limit_is_never_made(
         assert [made["args"] for made in message.tool_calls] in ([], [ARGUMENTS])
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(st.text(max_size=3), st.recursive(st.text() | st.integers(), st.lists)),
     st.floats(0, 1),

@@ -315,8 +315,8 @@ def _schemas(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.booleans() | _schemas(st.booleans()), _schemas, max_leaves=6)
 
 
-# A machine may be slow, and most generated schemas are refused.
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+# Most generated schemas are refused.
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     st.dictionaries(st.sampled_from(["a", "b", "c"]), SCHEMAS, min_size=1, max_size=3),
     SCHEMAS,
