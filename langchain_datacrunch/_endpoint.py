@@ -62,8 +62,8 @@ ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
 def without_habits(model: Model) -> Model:
     """Drop arguments that change nothing from the calls of a class, before tracers record them."""
 
-    def check(self: LangChainEndpoint, call: dict[str, Any]) -> dict[str, Any]:
-        return accept_habits(call, self.call_arguments | _OF_THE_RUN)
+    def check(self: Any, call: dict[str, Any]) -> dict[str, Any]:
+        return accept_habits(call, self._call_arguments | _OF_THE_RUN)
 
     for name in _CALLS:
         setattr(model, name, with_checked_arguments(getattr(model, name), check))
@@ -93,7 +93,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _identifying_params(self) -> dict[str, Any]:
         """Fields that are set and can change an answer, for LangChain's cache key and for tracers."""
         fields = type(self).model_fields
-        ours = {name for name in self.call_arguments if name in fields} - _WITHOUT_EFFECT
+        ours = {name for name in self._call_arguments if name in fields} - _WITHOUT_EFFECT
         unset = {name for name in ours if getattr(self, name) in (fields[name].default, {}, [])}
         return self.model_dump(mode="json", include=ours - unset, exclude_none=True, fallback=repr)
 

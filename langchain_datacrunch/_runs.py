@@ -37,7 +37,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
 
     streaming: bool = False
     """Whether invoke, generate and batch use streaming too, so that callbacks get each token."""
-    call_arguments: ClassVar = LangChainEndpoint.call_arguments | {"streaming"}
+    _call_arguments: ClassVar = LangChainEndpoint._call_arguments | {"streaming"}
 
     # LLM.batch makes one run of all prompts, which fails if one of them does.
     batch: ClassVar = Runnable[LanguageModelInput, str].batch
@@ -122,7 +122,7 @@ class RunPerPrompt(LangChainEndpoint, LLM):  # pyright: ignore[reportIncompatibl
         LangChain makes the cache key from the model alone, and reports both to tracers.
         """
         run = {name: kwargs.pop(name) for name in _OF_THE_RUN if name in kwargs}
-        return self.with_overrides(kwargs, stop), run
+        return self._with_overrides(kwargs, stop), run
 
     def _generate_helper(
         self,

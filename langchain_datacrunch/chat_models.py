@@ -54,9 +54,9 @@ class _Options(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: igno
     streaming: bool | None = None
     """Whether invoke, generate and batch use streaming too, so that callbacks get each token. Default: if
     there are listeners, as in `astream_events`."""
-    call_arguments: ClassVar = (
-        LangChainEndpoint.call_arguments
-        | ChatEndpoint.call_arguments
+    _call_arguments: ClassVar = (
+        LangChainEndpoint._call_arguments
+        | ChatEndpoint._call_arguments
         | {"logprobs", "top_logprobs", "stream", *ARGUMENTS}
     )
 
@@ -236,13 +236,13 @@ class ChatDataCrunch(_Options):
     def _get_invocation_params(
         self, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
-        kept = self.check_kwargs(kwargs)  # before tracers record them
+        kept = self._check_kwargs(kwargs)  # before tracers record them
         return super()._get_invocation_params(stop, **kept)
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Return LangChain's cache key: everything that can change an answer, and nothing else."""
         asked, call = self._split(kwargs)
-        model = self.with_overrides(call, stop)
+        model = self._with_overrides(call, stop)
         return json.dumps({**model.asdict(), **asked}, sort_keys=True, default=repr)
 
     def _resolve_model_profile(self) -> Any:
@@ -267,14 +267,14 @@ class ChatDataCrunch(_Options):
     ) -> tuple[Self, dict[str, Any]]:
         """Return the model with a call's arguments, and the arguments that concern tools."""
         asked, call = self._split(kwargs)
-        model = self.with_overrides(call, stop)
+        model = self._with_overrides(call, stop)
         if model.top_logprobs is not None:
-            model = model.with_overrides({"top_n_tokens": model.top_logprobs})
+            model = model._with_overrides({"top_n_tokens": model.top_logprobs})
         return model, asked
 
     def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Split a call's arguments into those that concern tools, and the others."""
-        call = self.check_kwargs(kwargs)
+        call = self._check_kwargs(kwargs)
         call.pop("stream", None)  # LangChain has acted on it already
         asked = {name: call.pop(name) for name in ARGUMENTS if name in call}
         return asked, call

@@ -129,7 +129,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        model = self.with_overrides(kwargs, stop)
+        model = self._with_overrides(kwargs, stop)
         return merge_results([model._result(prompt, run_manager) for prompt in prompts])
 
     async def _agenerate(
@@ -139,7 +139,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        model = self.with_overrides(kwargs, stop)
+        model = self._with_overrides(kwargs, stop)
         return merge_results([await model._aresult(prompt, run_manager) for prompt in prompts])
 
     def _call(
@@ -181,7 +181,7 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        return self.with_overrides(kwargs, stop)._chunks(
+        return self._with_overrides(kwargs, stop)._chunks(
             prompt, run_manager, to_chunk, for_callbacks
         )
 
@@ -192,6 +192,6 @@ class DataCrunchLLM(RunPerPrompt):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        return self.with_overrides(kwargs, stop)._achunks(
+        return self._with_overrides(kwargs, stop)._achunks(
             prompt, run_manager, to_chunk, for_callbacks
         )

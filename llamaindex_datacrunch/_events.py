@@ -38,7 +38,7 @@ def _checked(method: Method, *, chat: bool) -> Method:
         nested: Any = call.pop("llm_kwargs", None) or {}  # as programs have them
         if not isinstance(nested, Mapping):
             raise ArgumentError("llm_kwargs", "must be a dict", value=repr(nested))
-        checked: dict[str, Any] = model.check_kwargs({**nested, **call}, own)
+        checked: dict[str, Any] = model._check_kwargs({**nested, **call}, own)
         return checked
 
     return with_checked_arguments(method, check)

@@ -72,7 +72,7 @@ class Prompts(ChatEndpoint, LLM):
     ) -> tuple[Self, str, ToolRequest | None]:
         """Return the model with the call's parameters, the prompt, and the tools that are offered."""
         own = {name: value for name, value in call.items() if name not in TOOL_ARGUMENTS}
-        model, request = self.with_overrides(own), None
+        model, request = self._with_overrides(own), None
         template = model.template
         if tools := call.get("tools"):
             choice = call.get("tool_choice")
@@ -108,7 +108,7 @@ class Prompts(ChatEndpoint, LLM):
     def _for_completion(
         self, prompt: str, call: Mapping[str, Any], *, formatted: bool
     ) -> tuple[Self, str]:
-        model = self.with_overrides(call)
+        model = self._with_overrides(call)
         template = model.template if model.template_completions else None
         if template and formatted:
             return model._stopping(template), prompt

@@ -89,25 +89,14 @@ class _Client(Generic[Session]):
             ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and
                 the rule.
         """
-        return self.with_resolved(self._settings.replace(**changed))
-
-    def with_resolved(self, settings: Settings) -> Self:
-        """Copy the client with other settings."""
-        return self.of(settings, self._session)
-
-    @classmethod
-    def of(cls, settings: Settings, sibling: Session | None = None) -> Self:
-        """Create a client from settings; it shares connections with a sibling that has the same target."""
-        client = cls.__new__(cls)
-        client._connect(settings, sibling)
-        return client
+        return from_settings(type(self), self._settings.replace(**changed), self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self.base_url!r}, model={self.model!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copy, here or in another process, has the same settings and its own connections.
-        return type(self).of, (self._settings,)
+        return from_settings, (type(self), self._settings)
 
     def _generate(
         self,
@@ -179,6 +168,18 @@ class _Client(Generic[Session]):
             "inputs": inputs,
             "parameters": parameters | dict(extra or {}),
         }, context
+
+
+AnyClient = TypeVar("AnyClient", bound=_Client[Any])
+
+
+def from_settings(
+    client_class: type[AnyClient], settings: Settings, sibling: AnyClient | None = None
+) -> AnyClient:
+    """Create a client from settings; it shares connections with a sibling that has the same target."""
+    client = client_class.__new__(client_class)
+    client._connect(settings, sibling and sibling._session)  # pyright: ignore[reportPrivateUsage]
+    return client
 
 
 @with_documented_fields(SettingsArguments, SettingsFields)

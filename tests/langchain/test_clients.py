@@ -51,7 +51,7 @@ def test_a_model_makes_one_client(
     def make_and_use() -> None:
         llm = DataCrunchLLM(base_url="http://model.invalid/", api_key="key", **settings)
         assert llm.client is llm.client
-        assert llm.async_client is llm.with_overrides({"seed": 1}).async_client
+        assert llm.async_client is llm.model_copy(update={"seed": 1}).async_client
 
     assert _clients_made_by(make_and_use) == 1
 

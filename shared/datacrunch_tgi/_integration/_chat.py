@@ -39,7 +39,7 @@ class ChatEndpoint(Endpoint):
     by prompt. Default: by the chat template or the model's name."""
     supports_images: bool | None = None
     """Whether the model reads images. Default: by its name (llava, pixtral, …-vl, …)."""
-    call_arguments: ClassVar = Endpoint.call_arguments | {
+    _call_arguments: ClassVar = Endpoint._call_arguments | {
         "chat_template",
         "allow_control_tokens",
         "tool_format",

@@ -26,7 +26,7 @@ from datacrunch_tgi._aliases import (
     spelled_as_given,
     to_parameters,
 )
-from datacrunch_tgi._client import AsyncClient, Client
+from datacrunch_tgi._client import AsyncClient, Client, from_settings
 from datacrunch_tgi._errors import REDACTED, ArgumentError
 from datacrunch_tgi._integration._habits import SECRET, accept_habits, refuse_secrets
 from datacrunch_tgi._protocol._call import OnRetry
@@ -77,7 +77,7 @@ class Endpoint(SettingsFields, ParameterFields):
         protected_namespaces=(),
     )
 
-    call_arguments: ClassVar[frozenset[str]] = frozenset(
+    _call_arguments: ClassVar[frozenset[str]] = frozenset(
         {*PARAMETERS, *SETTINGS, *ALIASES, "extra_parameters"} - SECRET
     )
     """Arguments that calls accept."""
@@ -176,25 +176,25 @@ class Endpoint(SettingsFields, ParameterFields):
     def timeout(self, seconds: float) -> None:
         self.first_token_timeout = seconds
 
-    def check_kwargs(
+    def _check_kwargs(
         self, call: Mapping[str, Any], more: Collection[str] = frozenset()
     ) -> dict[str, Any]:
         """Return the arguments of a call that matter: see `accept_habits`.
 
         Args:
             call: The arguments.
-            more: Names of arguments in addition to `call_arguments`.
+            more: Names of arguments in addition to `_call_arguments`.
 
         Raises:
             ArgumentError: One is unknown, is a secret, which tracers would record, or is not supported.
         """
-        known = self.call_arguments | {*more}
+        known = self._call_arguments | {*more}
         kept = accept_habits(call, known)
         refuse_secrets(kept)
         refuse_unknown(kept, known)
         return kept
 
-    def with_overrides(
+    def _with_overrides(
         self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
     ) -> Self:
         """Copy this model with the arguments of one call.
@@ -206,7 +206,7 @@ class Endpoint(SettingsFields, ParameterFields):
             ArgumentError: An argument is unknown, a secret, or invalid.
         """
         with spelled_as_given(call):
-            given = resolve_aliases(self.check_kwargs(call))
+            given = resolve_aliases(self._check_kwargs(call))
             parameters = {name: given[name] for name in PARAMETERS if name in given}
             added = [*as_list(given.get("stop")), *as_list(stop)]
             check_fields(ParameterFields, {**parameters, "stop": added})
@@ -272,11 +272,11 @@ class Endpoint(SettingsFields, ParameterFields):
         }
         if settings is None or self._clients is None or changed:
             settings = (settings or Settings()).replace(**changed)
-            if self._clients:
-                client, async_client = self._clients
-                self._clients = client.with_resolved(settings), async_client.with_resolved(settings)
-            else:
-                self._clients = Client.of(settings), AsyncClient.of(settings)
+            client, async_client = self._clients or (None, None)
+            self._clients = (
+                from_settings(Client, settings, client),
+                from_settings(AsyncClient, settings, async_client),
+            )
             self._settings = settings
             self._show_settings()
         return self._clients
