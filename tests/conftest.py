@@ -4,7 +4,7 @@ import gc
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -47,6 +47,17 @@ class ToolAnswer:
             bounds = sorted({0, len(part), *(int(place * len(part)) for place in places)})
             found += [ScriptedToken(part[start:end]) for start, end in pairwise(bounds)]
         return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
+    """Keep the garbage collector from looking at both frameworks' modules over and over."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(params=TOOL_ANSWERS)
@@ -116,7 +127,6 @@ def recordings() -> dict[str, dict[str, Any]]:
 @pytest.fixture
 def without_collection() -> Iterator[None]:
     """Keep the garbage collector from ending other tests' objects where no stack is left for it."""
-    gc.collect()
     gc.disable()
     yield
     gc.enable()
