@@ -125,6 +125,12 @@ def recordings() -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture
+def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr("datacrunch_tgi._protocol._backoff.FIRST_WAIT", 0.0)
+
+
+@pytest.fixture
 def without_collection() -> Iterator[None]:
     """Keep the garbage collector from ending other tests' objects where no stack is left for it."""
     gc.disable()

@@ -157,6 +157,7 @@ async def test_an_error_in_a_stream_comes_after_its_tokens_and_has_their_text(
     assert len(endpoint.requests) == 1, "nothing is sent again after the first token"
 
 
+@pytest.mark.usefixtures("without_waits")
 @STREAMED
 async def test_before_the_first_token_a_request_is_sent_again_as_the_server_asks(
     endpoint: EmulatedEndpoint,
@@ -254,6 +255,7 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
     ("model", "method"),
     [(DataCrunchLLM, "invoke"), (DataCrunchLLM, "stream"), (ChatDataCrunch, "invoke")],
 )
+@pytest.mark.usefixtures("without_waits")
 async def test_callbacks_get_retries(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str, model: Any
 ) -> None:

@@ -26,6 +26,8 @@ Ask = Callable[..., Awaitable[list[Any]]]
 INVALID = {"error": "Input validation error: too long", "error_type": "validation"}
 AT_ONCE = {"retry-after": "0"}
 
+pytestmark = pytest.mark.usefixtures("without_waits")
+
 
 class Fault(NamedTuple):
     """The fault of every request, the expected error, and the number of requests."""

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import DisconnectedError, InvalidRequestError, RequestTimeoutError
+from tests.transport.conftest import PATIENCE
 
 LONG = "x" * 6_000_000
 """More than what fits between two sockets."""
-
-
-PATIENCE = 10.0
 
 
 class Upload:
@@ -76,9 +74,9 @@ def test_limits_hold_while_a_slow_server_is_sent_to(setting: str, upload: Any, c
         while not ended.wait(0.02) and peer.sock.recv(20_000):
             pass
 
-    limits = {setting: 0.5}
+    limits = {setting: 0.2}
     client = caller(upload(read_slowly).url, max_retries=0, **limits)
     error = client.ask("generate", LONG).error
     ended.set()
     assert type(error) is RequestTimeoutError
-    assert (error.setting, error.seconds, error.requests) == (setting, 0.5, 1)
+    assert (error.setting, error.seconds, error.requests) == (setting, 0.2, 1)

@@ -195,12 +195,6 @@ EVENTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again at once."""
-    monkeypatch.setattr("datacrunch_tgi._protocol._backoff.FIRST_WAIT", 0.0)
-
-
 def each(cases: list[Case]) -> pytest.MarkDecorator:
     pairs = [(case, route) for case in cases for route in case.routes]
     return pytest.mark.parametrize(

@@ -105,6 +105,7 @@ def test_an_error_has_the_headers_of_its_response(
     assert pickle.loads(pickle.dumps(error)).request_id == "id-1"
 
 
+@pytest.mark.usefixtures("without_waits")
 @ROUTES
 def test_an_error_has_the_id_of_the_last_request_only(
     *, route: str, http: Any, serve: Any, caller: Any

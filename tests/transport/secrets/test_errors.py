@@ -16,6 +16,7 @@ PASSWORD = "the-proxys-password"  # noqa: S105 -- made up, and so are all
 TOKEN = "another-header-value"  # noqa: S105
 PROMPT = "My name is Olivier and I"
 
+pytestmark = pytest.mark.usefixtures("without_waits")
 
 FAULTS: dict[str, Callable[[Any], Any]] = {
     "401": lambda http: http.response(401),

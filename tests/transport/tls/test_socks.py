@@ -118,11 +118,11 @@ def test_connecting_by_a_silent_proxy_ends_in_time(
     if kind == "socks":
         proxy = SocksProxy(serve, serve(http.answer()))
         proxy.stalls = True
-    limits = {"connect_timeout": 0.5, "max_retries": 0}
+    limits = {"connect_timeout": 0.2, "max_retries": 0}
     client = caller("https://h.invalid", proxy=proxy.url, ca_bundle=authority.file, **limits)
     error = client.ask("generate").error
     assert type(error) is ConnectTimeoutError
-    assert (error.setting, error.seconds, error.requests) == ("connect_timeout", 0.5, 1)
+    assert (error.setting, error.seconds, error.requests) == ("connect_timeout", 0.2, 1)
 
 
 @pytest.mark.parametrize("kind", ["socks", "http", "https"])
@@ -142,12 +142,12 @@ def test_limits_hold_behind_a_proxy(  # noqa: PLR0917 -- fixtures
     if kind != "socks":
         proxy = serve(tls=authority.secure() if kind == "https" else None)
         proxy.scripts = (lambda peer: tunnel(peer, server),)
-    limits = {setting: 0.5, "max_retries": 0}
+    limits = {setting: 0.2, "max_retries": 0}
     client = caller("https://h.invalid", proxy=proxy.url, ca_bundle=authority.file, **limits)
     error = client.ask("stream").error
     client.close()
     assert type(error) is RequestTimeoutError
-    assert (error.setting, error.seconds, error.requests) == (setting, 0.5, 1)
+    assert (error.setting, error.seconds, error.requests) == (setting, 0.2, 1)
 
 
 def tunnel(peer: Any, server: Any) -> None:
