@@ -62,6 +62,7 @@ class Generate:
             fn_constructor_kwargs={"client": client, "actors": 4, "concurrency": 128},
             compute=ray.data.ActorPoolStrategy(size=4),
             batch_size=32,
+            batch_format="pyarrow",
         )
         ```
 
@@ -151,8 +152,7 @@ def with_answers(
     Raises:
         ArgumentError: An option is invalid. The error names it, its value and the rule.
     """
-    if (template := options.get("chat_template")) is not None:
-        options["chat_template"] = ChatTemplate.of(template)  # workers may not have the file
+    options = for_workers(options)
     share = Generate(client, actors=actors, **options).share
     strategy = import_module("ray.data").ActorPoolStrategy(
         size=actors, max_concurrent_calls_per_actor=CALLS
@@ -167,6 +167,13 @@ def with_answers(
         udf_modifying_row_count=False,
     )
     return answers
+
+
+def for_workers(options: BatchOptions) -> BatchOptions:
+    """Return options for other machines, which may not have the file of the chat template."""
+    if (template := options.get("chat_template")) is None:
+        return options
+    return {**options, "chat_template": ChatTemplate.of(template)}
 
 
 def _as_table(batch: Any) -> Any:

@@ -1,20 +1,34 @@
-"""`datacrunch-tgi batch --ray`, on a Ray of its own."""
+"""`datacrunch-tgi batch --ray`, on the Ray of the tests and on one of its own."""
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet
+import psutil
 import pytest
+import ray
 
 from datacrunch_tgi.__main__ import main
 from datacrunch_tgi.testing import EmulatedEndpoint
-from tests.ray.conftest import ENVIRONMENT
+from tests.batch.conftest import read
+from tests.ray.conftest import ENVIRONMENT, PATIENCE, Gate, wait_until
 
 ROWS = 40
+KEY = "sk-that-nobody-may-see"
+
+
+@pytest.fixture
+def address(ray_folder: Path) -> str:
+    """Address of the Ray of the tests."""
+    assert ray_folder.is_dir()
+    return str(ray.get_runtime_context().gcs_address)
 
 
 def _source(folder: Path) -> Path:
@@ -24,36 +38,155 @@ def _source(folder: Path) -> Path:
     return source
 
 
-def _command(source: Path, output: Path, url: str) -> list[str]:
+def _command(source: Path, output: Path, url: str, *more: str) -> list[str]:
     options = ["--base-url", url, "--concurrency", "2", "--actors", "1"]
-    return ["datacrunch-tgi", "batch", str(source), "--output", str(output), *options, "--ray"]
+    return ["datacrunch-tgi", "batch", str(source), "--output", str(output), *options, *more]
 
 
-def test_a_file_becomes_a_folder_of_answers(tmp_path: Path) -> None:
-    """Each row is written once, with its answer; the summary counts what failed, and so does the code."""
-    output = tmp_path / "out.parquet"
-    answers = {f"prompt {i}": f"PROMPT {i}" for i in range(1, ROWS)}
-    with EmulatedEndpoint(answers=dict[Any, Any](answers)) as endpoint:
-        command = _command(_source(tmp_path), output, endpoint.url)
-        command[:1] = [sys.executable, "-m", "datacrunch_tgi"]
-        environment = os.environ | ENVIRONMENT
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
-    assert done.returncode == 8, done.stderr.decode()
-    assert f"{ROWS} rows: {ROWS - 1} answered, 1 failed" in done.stdout.decode()
-    rows = pyarrow.parquet.read_table(output).to_pylist()
-    assert sorted(row["id"] for row in rows) == list(range(ROWS))
-    assert {row["inputs"]: row["text"] for row in rows if row["text"]} == answers
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in a group of processes of its own; what it prints is in one stream."""
+    with (
+        subprocess.Popen(  # noqa: S603 -- this package's command
+            [sys.executable, "-m", "datacrunch_tgi", *command[1:]],
+            env=os.environ | ENVIRONMENT | {"DATACRUNCH_API_KEY": KEY},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as process
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _run(command: list[str]) -> tuple[int, str]:
+    """Run a command to its end; return its exit code and what it has printed."""
+    with _started(command) as process:
+        printed = process.communicate(timeout=PATIENCE)[0]
+        return process.returncode, printed
+
+
+def _lines(output: Path) -> int:
+    return output.read_bytes().count(b"\n") if output.exists() else 0
+
+
+def test_a_command_that_was_killed_goes_on(address: str, tmp_path: Path, gate: Gate) -> None:
+    """The same command asks only for rows that were not written, and each row is there once."""
+    output = tmp_path / "out.jsonl"
+
+    def answer(prompt: str) -> str:
+        return prompt.upper() if int(prompt.split()[1]) < ROWS // 2 else gate.answer(prompt)
+
+    with EmulatedEndpoint(answers=answer, api_key=KEY) as endpoint:
+        command = _command(_source(tmp_path), output, endpoint.url, "--ray", address)
+        with _started(command) as first:
+            wait_until(lambda: _lines(output) >= ROWS // 2 or first.poll() is not None)
+            os.kill(first.pid, signal.SIGKILL)
+        done = read(output)
+        gate.open()
+        code, printed = _run(command)
+        asked = Counter(request.json["inputs"] for request in endpoint.requests)
+    assert code == 0, printed
+    assert f"{ROWS} rows: {ROWS} answered, 0 failed, 0 left" in printed
+    rows = read(output)
+    assert {row["id"]: row["text"] for row in rows} == {i: f"PROMPT {i}" for i in range(ROWS)}
+    assert len(rows) == ROWS
+    assert [asked[row["inputs"]] for row in done] == [1] * (ROWS // 2)
+    assert max(asked.values()) <= 2
+
+
+def test_a_killed_actor_costs_its_rows_in_flight_a_second_try(
+    address: str, ray_folder: Path, tmp_path: Path, gate: Gate
+) -> None:
+    """Every row has its answer, once; no log of Ray has the key."""
+    output = tmp_path / "out.jsonl"
+    with EmulatedEndpoint(answers=gate.answer, api_key=KEY) as endpoint:
+        command = _command(_source(tmp_path), output, endpoint.url, "--ray", address)
+        with _started(command) as process:
+            wait_until(lambda: endpoint.open_requests == 2 or process.poll() is not None)
+            family = psutil.Process().children(recursive=True)
+            worker = next(one for one in family if one.cmdline()[0].startswith("ray::Worker"))
+            worker.kill()
+            gate.open()
+            printed = process.communicate(timeout=PATIENCE)[0]
+            assert process.returncode == 0, printed
+        assert ROWS < len(endpoint.requests) <= ROWS + 4
+    assert sorted(row["id"] for row in read(output)) == list(range(ROWS))
+    logs = [path for path in ray_folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert not any(KEY.encode() in path.read_bytes() for path in logs)
+    assert KEY not in printed
+
+
+def test_rows_are_ordered_and_retried_as_without_ray(address: str, tmp_path: Path) -> None:
+    """A bad row of a CSV fails with its line, others by their errors; they can be asked again."""
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    lines = [f"{i},prompt {i}" for i in range(ROWS)]
+    source.write_text("\n".join(["id,inputs", *lines, "too short"]), encoding="utf-8")
+    refused = re.compile(r"prompt \d$")
+    answers: dict[re.Pattern[str] | str, str] = {re.compile(r"prompt \d\d$"): "fine"}
+    with EmulatedEndpoint(answers=answers, api_key=KEY) as endpoint:
+        command = _command(source, output, endpoint.url, "--ordered", "--ray", address)
+        code, printed = _run(command)
+        assert code == 8, printed
+        assert f"{ROWS + 1} rows: 30 answered, 11 failed, 0 left" in printed
+        rows = read(output)
+        assert [row["id"] for row in rows] == [*map(str, range(ROWS)), ""]
+        assert rows[-1]["error_message"] == "in.csv, line 42: row: has 1 cells, the header 2"
+        assert {row["error_status"] for row in rows if row["error_type"]} == {"422", ""}
+        before = len(endpoint.requests)
+
+        answers[refused] = "fine now"
+    with EmulatedEndpoint(answers=answers, api_key=KEY) as endpoint:
+        command = _command(source, output, endpoint.url, "--ordered", "--ray", address)
+        code, printed = _run([*command, "--retry-failed"])
+        assert code == 8, printed
+        assert len(endpoint.requests) == 10
+    assert before == ROWS
+    assert [row["text"] for row in read(output)] == ["fine now"] * 10 + ["fine"] * 30 + [""]
+
+
+def test_ctrl_c_waits_for_what_is_in_flight(tmp_path: Path, gate: Gate) -> None:
+    """On a Ray that the command has started: its processes outlive the signal until they are done."""
+    output = tmp_path / "out.jsonl"
+    with EmulatedEndpoint(answers=gate.answer, api_key=KEY) as endpoint:
+        command = _command(_source(tmp_path), output, endpoint.url, "--ray")
+        with _started(command) as process:
+            assert process.stdout
+            wait_until(lambda: endpoint.open_requests == 2 or process.poll() is not None)
+            os.killpg(process.pid, signal.SIGINT)
+            printed = next(line for line in process.stdout if "Waiting for open" in line)
+            gate.open()
+            printed += process.communicate(timeout=PATIENCE)[0]
+            assert process.returncode == 130, printed
+        assert 2 <= _lines(output) == len(endpoint.requests) < ROWS
+        code, printed = _run(command)
+        assert code == 0, printed
+        assert len(endpoint.requests) == ROWS
+    assert sorted(row["id"] for row in read(output)) == list(range(ROWS))
+
+
+def test_a_server_that_refuses_all_ends_the_run(address: str, tmp_path: Path) -> None:
+    """When patience ends, no row has failed; the exit code is that of the server's error."""
+    output = tmp_path / "out.jsonl"
+    with EmulatedEndpoint(answers="Hi", max_concurrent_requests=0, api_key=KEY) as endpoint:
+        command = _command(_source(tmp_path), output, endpoint.url, "--ray", address)
+        code, printed = _run([*command, "--patience", "0.1"])
+    assert code == 6, printed
+    assert f"{ROWS} rows: 0 answered, 0 failed, {ROWS} left" in printed
+    assert read(output) == []
 
 
 @pytest.mark.parametrize(
     ("files", "more", "message"),
     [
-        ("in.txt out.parquet", (), "must end with .jsonl"),
-        ("none.csv out.parquet", (), "does not exist"),
-        ("in.jsonl out.jsonl", (), "must end with .parquet"),
-        ("in.jsonl old.parquet", (), "exists already"),
-        ("in.jsonl out.parquet", ("--ordered",), "--ordered cannot be combined with --ray"),
-        ("in.jsonl out.parquet", ("--actors", "3"), "--concurrency 2: must be 3"),
+        ("in.txt out.jsonl", (), "must end with .jsonl"),
+        ("none.csv out.jsonl", (), "is not a file"),
+        ("in.jsonl old.jsonl", (), "exists, but has no journal"),
+        ("in.jsonl out.jsonl", ("--actors", "3"), "--concurrency 2: must be 3"),
+        ("bad.jsonl out.jsonl", ("--strict",), "bad.jsonl, line 1: row: is not JSON"),
     ],
 )
 def test_what_cannot_run_is_refused_before_ray_starts(
@@ -67,9 +200,10 @@ def test_what_cannot_run_is_refused_before_ray_starts(
 ) -> None:
     """Files that cannot be used, or not together, and options that do not fit: exit code 2."""
     _source(tmp_path)
-    (tmp_path / "old.parquet").mkdir()
+    (tmp_path / "old.jsonl").write_text("precious\n", encoding="utf-8")
+    (tmp_path / "bad.jsonl").write_text("precious\n", encoding="utf-8")
     source, output = (tmp_path / name for name in files.split())
-    command = _command(source, output, "http://127.0.0.1:9")
+    command = _command(source, output, "http://127.0.0.1:9", "--ray", "127.0.0.1:9")
     monkeypatch.setattr(sys, "argv", [*command, *more])
     with pytest.raises(SystemExit) as ended:
         main()

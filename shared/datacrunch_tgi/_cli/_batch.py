@@ -5,7 +5,6 @@ import signal
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
-from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -26,7 +25,7 @@ from datacrunch_tgi._cli._options import (
     setting_options,
 )
 from datacrunch_tgi._cli._progress import View
-from datacrunch_tgi._cli._ray import RayRun
+from datacrunch_tgi._cli._ray import OnRay
 from datacrunch_tgi._cli._terminal import note
 from datacrunch_tgi.batch import BatchFields, BatchOptions, Summary
 from datacrunch_tgi.batch._file_run import FileRun
@@ -70,15 +69,15 @@ _CHAT = ("chat", "system", "chat_template")
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
-    help="Run on Ray Data, at the address of a cluster or on this machine. SOURCE may be a folder, the "
-    "output is a folder of Parquet files. Requires the extra `ray`.",
+    help="Let actors of Ray send the requests, on the cluster at ADDRESS or on this machine. Requires the "
+    "extra `ray`.",
 )
 @click.option(
     "--actors",
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
-    help="Number of Ray's actors, which share --concurrency.",
+    help="Number of Ray's actors. --concurrency is that of all together.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress and no summary.")
 def batch(
@@ -102,11 +101,9 @@ def batch(
     view = View(quiet=quiet)
     with _control_tokens_noted():
         try:
-            if address:
-                summary = _run_on_ray(source, output, replicas, address, options)
-                view.report(summary, advice=False)
-            else:
-                summary = asyncio.run(_run(source, output, replicas, options, view))
+            summary = asyncio.run(
+                _run(source, output, view, replicas=replicas, address=address, options=options)
+            )
         except OSError as error:
             raise click.ClickException(f"{error.strerror}: {error.filename or output}") from None
         except asyncio.CancelledError:
@@ -120,53 +117,27 @@ def batch(
 async def _run(
     source: Path,
     output: Path,
-    replicas: Sequence[str],
-    options: Mapping[str, Any],
     view: View,
+    *,
+    replicas: Sequence[str],
+    address: str | None,
+    options: Mapping[str, Any],
 ) -> Summary:
-    checked = Checked(**_run_options(options))
+    chosen = _run_options(options)
+    checked = Checked(**chosen)
     async with AsyncExitStack() as stack:
         clients = _clients(options, replicas)
         for client in clients:
             await stack.enter_async_context(client)
         server = await stack.enter_async_context(serve(clients, checked))
-        run = FileRun(source, output, server, checked, ordered=options["ordered"])
+        on_ray = OnRay(address, clients, options["actors"], chosen) if address else None
+        run = FileRun(source, output, server, checked, ordered=options["ordered"], answering=on_ray)
         stack.enter_context(_interruptible(run))
         try:
             with view.watch(run.summary):
                 return await run.run(retry_failed=options["retry_failed"], strict=options["strict"])
         finally:
             view.report(run.summary)
-
-
-def _run_on_ray(
-    source: Path,
-    output: Path,
-    replicas: Sequence[str],
-    address: str,
-    options: Mapping[str, Any],
-) -> Summary:
-    for name in ("ordered", "retry_failed", "strict"):
-        if options[name]:
-            raise click.UsageError(f"--{name.replace('_', '-')} cannot be combined with --ray")
-    run = RayRun(
-        source,
-        output,
-        _clients(options, replicas),
-        actors=options["actors"],
-        options=_run_options(options),
-    )
-    try:
-        ray = import_module("ray")
-    except ModuleNotFoundError:
-        raise click.ClickException(
-            "--ray needs a package: pip install 'datacrunch-tgi[ray]'"
-        ) from None
-    ray.init(address)
-    try:
-        return run.run()
-    finally:
-        ray.shutdown()
 
 
 def _run_options(options: Mapping[str, Any]) -> BatchOptions:

@@ -38,10 +38,10 @@ class View:
             with _repeated(lambda: note(describe(summary)), LINE_EVERY):
                 yield
 
-    def report(self, summary: Summary, *, advice: bool = True) -> None:
-        """Print what a run has done, unless it never started; with advice, how to continue it."""
+    def report(self, summary: Summary) -> None:
+        """Print the summary of a run and how to continue it, unless it never started."""
         if summary.rows and not self._is_quiet:
-            for line in (*results(summary), *(next_steps(summary) if advice else ())):
+            for line in (*results(summary), *next_steps(summary)):
                 OUT.print(line)
 
 

@@ -1,78 +1,142 @@
-"""`batch --ray`: a file or folder of rows on Ray Data."""
+"""`batch --ray`: actors of Ray answer the rows of a file.
 
-from collections.abc import Sequence
+rows ──▶ chunks ──▶ Worker, Worker, …, a process and a share of --concurrency each ──▶ output rows
+
+Rows are read and written in this process: a run resumes, orders and retries them as it does without Ray.
+An actor that is killed is started again, and answers the chunks again that it had.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
+from contextlib import aclosing
 from importlib import import_module
-from pathlib import Path
+from typing import Any
 
-from datacrunch_tgi import ArgumentError, AsyncClient
-from datacrunch_tgi.batch import BatchOptions, Summary
-from datacrunch_tgi.batch._options import Checked
-from datacrunch_tgi.ray import Generate, with_answers
+import click
 
-_READERS = {
-    "jsonl": "read_json",
-    "ndjson": "read_json",
-    "csv": "read_csv",
-    "parquet": "read_parquet",
-}
+from datacrunch_tgi import AsyncClient
+from datacrunch_tgi.batch import BatchOptions
+from datacrunch_tgi.batch._answering import Answered, Keyed, answer_source_row
+from datacrunch_tgi.batch._files import SourceRow
+from datacrunch_tgi.batch._pacing import StoppedError
+from datacrunch_tgi.batch._run import Answers, answer_all
+from datacrunch_tgi.ray import CALLS, Generate, for_workers
+
+Chunk = list[Keyed]
+Results = list[dict[str, Any] | StoppedError]
 
 
-class RayRun:
-    """A run of Ray Data over a file or a folder, which writes a folder of Parquet files.
+class Worker(Generate):
+    """What an actor does with the rows of a file."""
+
+    async def answer(self, rows: Sequence[SourceRow]) -> tuple[Results, int]:
+        """Return the rows' output rows, and how many requests may be open now."""
+        answers = await self._connected()
+        results = await asyncio.gather(*(_answer(answers, row) for row in rows))
+        return results, answers.server.paced.window.size
+
+
+async def _answer(answers: Answers, row: SourceRow) -> dict[str, Any] | StoppedError:
+    try:
+        return await answer_source_row(answers, row)
+    except StoppedError as stop:
+        return stop
+
+
+class OnRay:
+    """Answers rows in actors of Ray, which is started with the first row: see `Answering`.
 
     Args:
-        source: A .jsonl, .csv or .parquet file, or a folder of them with such a name.
-        output: Folder to write, named .parquet.
-        clients: What to generate with.
+        address: Address of a cluster, or "local" to start Ray on this machine.
+        clients: What each actor generates with.
         actors: Number of actors.
-        options: The options of the run.
+        options: Options of the run.
 
     Raises:
-        ArgumentError: One of them cannot be used.
+        ArgumentError: There are more actors than `concurrency`.
+        click.ClickException: Ray is not installed.
     """
 
     def __init__(
-        self,
-        source: Path,
-        output: Path,
-        clients: Sequence[AsyncClient],
-        *,
-        actors: int,
-        options: BatchOptions,
+        self, address: str, clients: Sequence[AsyncClient], actors: int, options: BatchOptions
     ) -> None:
-        Generate(clients, actors=actors, **options)  # refuses what actors would refuse later
-        suffix = source.suffix.lower().removeprefix(".")
-        if suffix not in _READERS:
-            raise _refused("source", "must end with .jsonl, .csv or .parquet", source)
-        if not source.exists():
-            raise _refused("source", "does not exist", source)
-        if output.suffix.lower() != ".parquet":
-            raise _refused("output", "must end with .parquet with --ray", output)
-        self._clients, self._actors = clients, actors
-        self._reader = _READERS[suffix]
-        self._source, self._output, self._options = source, output.absolute(), options
-        self._checked = Checked(**options)
-        if output.exists():
-            raise _refused("output", "exists already: choose another one", output)
+        options = for_workers(options)
+        self._share = Worker(clients, actors=actors, **options).share
+        self._arguments = {"client": clients, "actors": actors, **options}
+        self._address, self._number = address, actors
+        self._chunks, self._windows = dict[Any, int](), dict[Any, int]()
+        self._stopped: StoppedError | None = None
+        try:
+            self._ray = import_module("ray")
+        except ModuleNotFoundError:
+            raise click.ClickException(
+                "--ray needs a package: pip install 'datacrunch-tgi[ray]'"
+            ) from None
 
-    def run(self) -> Summary:
-        """Answer the rows, and return what came of them."""
-        summary = Summary()
-        rows = getattr(import_module("ray.data"), self._reader)(str(self._source.absolute()))
-        answers = with_answers(rows, self._clients, actors=self._actors, **self._options)
-        answers.write_parquet(str(self._output))
-        return self._count(summary)
+    @property
+    def concurrency(self) -> int:
+        """Number of requests that may be open now."""
+        return sum(self._windows.values())
 
-    def _count(self, summary: Summary) -> Summary:
-        """Count what is in the output."""
-        columns = self._checked.rows.columns
-        files = import_module("pyarrow.dataset").dataset(str(self._output), format="parquet")
-        for batch in files.to_batches(columns=[columns["usage"], columns["error"]]):
-            for row in batch.to_pylist():
-                summary.rows += 1
-                summary.add(row, columns)
-        return summary
+    def stop(self) -> None:
+        """Send no more rows. Those that were sent are answered."""
+        self._stopped = self._stopped or StoppedError()
+
+    async def answer_all(self, rows: AsyncIterable[Keyed]) -> AsyncGenerator[Answered]:
+        """Yield the output row of each row, when its chunk is complete.
+
+        Raises:
+            DataCrunchError: Why the run has stopped.
+            click.ClickException: Ray has failed, or cannot be reached.
+        """
+        try:
+            chunks = _chunks(rows, -(-2 * self._share // CALLS))
+            limit = CALLS * self._number
+            async with aclosing(answer_all(chunks, self._answer, limit)) as answered:
+                async for chunk, results in answered:
+                    for (key, _), result in zip(chunk, results, strict=True):
+                        if not isinstance(result, StoppedError):
+                            yield key, result
+                        elif not self._stopped or not self._stopped.error:
+                            self._stopped = result
+            if self._stopped and self._stopped.error:
+                raise self._stopped.error
+        except (self._ray.exceptions.RayError, ConnectionError) as error:
+            raise click.ClickException(f"Ray: {error}") from None
+        finally:
+            self._ray.shutdown()
+
+    async def _answer(self, chunk: Chunk) -> tuple[Chunk, Results]:
+        if self._stopped:
+            raise self._stopped
+        if not self._chunks:
+            self._start()
+        actor = min(self._chunks, key=lambda actor: self._chunks[actor])
+        self._chunks[actor] += 1
+        answering: Awaitable[tuple[Results, int]] = actor.answer.remote([row for _, row in chunk])
+        results, self._windows[actor] = await answering
+        self._chunks[actor] -= 1
+        return chunk, results
+
+    def _start(self) -> None:
+        self._ray.init(self._address, log_to_driver=False)
+        make = self._ray.remote(
+            num_cpus=0,  # it mostly waits
+            max_restarts=-1,
+            max_task_retries=-1,
+            max_concurrency=CALLS,
+        )(Worker)
+        actors = [make.remote(**self._arguments) for _ in range(self._number)]
+        self._chunks = dict.fromkeys(actors, 0)
+        self._windows = dict.fromkeys(actors, self._share)
 
 
-def _refused(field: str, rule: str, path: Path) -> ArgumentError:
-    return ArgumentError(field, rule, value=repr(str(path)))
+async def _chunks(rows: AsyncIterable[Keyed], size: int) -> AsyncGenerator[Chunk]:
+    chunk: Chunk = []
+    async for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -21,14 +21,15 @@ from typing import Any, Unpack
 
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi.batch import _parquet
+from datacrunch_tgi.batch._answering import Answering, Keyed, LocalAnswering
 from datacrunch_tgi.batch._columns import Columns, Row, dump
 from datacrunch_tgi.batch._files import Source, SourceRow, file_format
 from datacrunch_tgi.batch._journal import Journal, Kind
 from datacrunch_tgi.batch._keys import Fingerprint, keyed
 from datacrunch_tgi.batch._options import BatchOptions, Checked
 from datacrunch_tgi.batch._outputs import csv_line, csv_row, json_line, write_lines
-from datacrunch_tgi.batch._rows import check_row, failed_row
-from datacrunch_tgi.batch._run import Answers, Clients, Server, answer_all, serve
+from datacrunch_tgi.batch._rows import check_row
+from datacrunch_tgi.batch._run import Answers, Clients, Server, serve
 from datacrunch_tgi.batch._summary import Summary
 
 SYNC_EVERY = 1.0
@@ -125,6 +126,9 @@ class Survey:
 class FileRun:
     """A run over a file.
 
+    Args:
+        answering: What answers the rows. Default: this process.
+
     Attributes:
         summary: What it has done so far.
 
@@ -133,7 +137,14 @@ class FileRun:
     """
 
     def __init__(
-        self, source: Path, output: Path, server: Server, options: Checked, *, ordered: bool
+        self,
+        source: Path,
+        output: Path,
+        server: Server,
+        options: Checked,
+        *,
+        ordered: bool,
+        answering: Answering | None = None,
     ) -> None:
         self._source, self._output = Source(source), output
         self._format = file_format(output, "output")
@@ -147,12 +158,13 @@ class FileRun:
         self._server, self._options = server, options
         self._columns = options.rows.columns
         self._answers = Answers(server, options)
+        self._answering = answering or LocalAnswering(server, self._answers, options.concurrency)
         self._ordered = ordered
         self.summary = Summary()
 
     def stop(self) -> None:
         """Begin no more requests, and end when those that are open have ended."""
-        self._server.paced.stop()
+        self._answering.stop()
 
     async def run(
         self, *, retry_failed: bool, strict: bool, on_progress: OnProgress | None = None
@@ -228,19 +240,19 @@ class FileRun:
     async def _answer_all(self, journal: Journal, on_progress: OnProgress) -> None:
         summary = self.summary
         synced = time.monotonic()
-        results = answer_all(self._rows_to_do(journal), self._answer, self._options.concurrency)
+        results = self._answering.answer_all(self._rows_to_do(journal))
         async with aclosing(results):
             async for key, row in results:
                 failed = row.get(self._columns["error"]) is not None
                 journal.append(self._line(row), Kind.FAILED if failed else Kind.ANSWERED, key)
-                summary.concurrency = self._server.paced.window.size
+                summary.concurrency = self._answering.concurrency
                 summary.add(row, self._columns)
                 on_progress(summary)
                 if time.monotonic() - synced > SYNC_EVERY:
                     await asyncio.to_thread(journal.sync)
                     synced = time.monotonic()
 
-    async def _rows_to_do(self, journal: Journal) -> AsyncGenerator[tuple[int, SourceRow]]:
+    async def _rows_to_do(self, journal: Journal) -> AsyncGenerator[Keyed]:
         done = journal.done
         skipped = 0
         for key, row in keyed(self._source.rows(), self._columns):
@@ -250,12 +262,6 @@ class FileRun:
             skipped += 1
             if skipped % _PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
-
-    async def _answer(self, item: tuple[int, SourceRow]) -> tuple[int, dict[str, Any]]:
-        key, row = item
-        if row.error:
-            return key, failed_row({}, row.error, self._answers.options, where=row.where)
-        return key, await self._answers.answer(row.columns, where=row.where)
 
     def _line(self, row: dict[str, Any]) -> bytes:
         if self._is_log and self._format == "csv":

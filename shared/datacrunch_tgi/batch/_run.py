@@ -159,7 +159,7 @@ class Answers:
     """Answers the rows of a run, with a chat template that is looked for when the first needs it."""
 
     def __init__(self, server: Server, options: Checked) -> None:
-        self._server, self._given = server, options.chat_template
+        self.server, self._given = server, options.chat_template
         self.options: RowOptions = options.rows
         self._lock = asyncio.Lock()
         self._has_looked = False
@@ -168,13 +168,13 @@ class Answers:
         """Answer a row: see `answer_row`."""
         if not self._has_looked and self.options.is_chat(row):
             await self.find_template()
-        return await answer_row(self._server.paced, row, self.options, where=where)
+        return await answer_row(self.server.paced, row, self.options, where=where)
 
     async def find_template(self) -> None:
         """Find the chat template, once."""
         async with self._lock:
             if not self._has_looked:
-                template = await find_template(self._server.client, self._given)
+                template = await find_template(self.server.client, self._given)
                 self.options = replace(self.options, template=template)
                 self._has_looked = True
 
