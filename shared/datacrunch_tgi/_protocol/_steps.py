@@ -16,7 +16,7 @@ from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._schema import StreamEvent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Open:
     """Send the request; get the head of its response within `timeout` seconds in all."""
 
@@ -25,26 +25,26 @@ class Open:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Read:
     """Get the next bytes within `timeout` seconds."""
 
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Close:
     """Drop the response, if there is one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sleep:
     """Wait for a number of seconds."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Compute:
     """Run a function that may take long; for an event loop, in a thread."""
 

@@ -56,11 +56,13 @@ class SyncConnection(_Connection):
         """
         try:
             match step:
+                case Read() if decompressor := self._decompressor:
+                    return self._decompress(step, decompressor)
+                case Read():
+                    return self._wire.read(step)
                 case Open():
                     self._has_response = True
                     return self._begin_body(self._wire.open(step))
-                case Read():
-                    return self._read(step)
                 case _:
                     return self.drop_response()
         except FAILURES as error:
@@ -69,10 +71,7 @@ class SyncConnection(_Connection):
             failure = strip_traceback(error)
         raise failure  # outside the handler: its context would keep frames that hold the key
 
-    def _read(self, step: Read) -> bytes:
-        if not (decompressor := self._decompressor):
-            data: bytes = self._wire.read(step)
-            return data
+    def _decompress(self, step: Read, decompressor: Decompressor) -> bytes:
         while not (piece := decompressor.take()):
             data = self._wire.read(step)
             if not data:
@@ -113,11 +112,13 @@ class AsyncConnection(_Connection):
         """Perform a step: see `SyncConnection.perform`."""
         try:
             match step:
+                case Read() if decompressor := self._decompressor:
+                    return await self._decompress(step, decompressor)
+                case Read():
+                    return await self._wire.read(step)
                 case Open():
                     self._has_response = True
                     return self._begin_body(await self._wire.open(step))
-                case Read():
-                    return await self._read(step)
                 case _:
                     return await self.drop_response()
         except FAILURES as error:
@@ -126,10 +127,7 @@ class AsyncConnection(_Connection):
             failure = strip_traceback(error)
         raise failure  # outside the handler, likewise
 
-    async def _read(self, step: Read) -> bytes:
-        if not (decompressor := self._decompressor):
-            data: bytes = await self._wire.read(step)
-            return data
+    async def _decompress(self, step: Read, decompressor: Decompressor) -> bytes:
         while not (piece := decompressor.take()):
             data = await self._wire.read(step)
             if not data:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from datacrunch_tgi._errors import APIError, DataCrunchError, TransportError
 from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
-from datacrunch_tgi._protocol._steps import Compute, Sleep, Step
+from datacrunch_tgi._protocol._steps import Close, Compute, Open, Read, Sleep, Step
 from datacrunch_tgi._transport._connections import AsyncConnection, SyncConnection
 from datacrunch_tgi._transport._pool import AsyncPool, LoopPool, SyncPool, is_running
 
@@ -131,24 +131,24 @@ class SyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    came = self._perform(step, self._connection)
+                    if isinstance(step, Open | Read | Close):
+                        came = self._connection.perform(step)
+                    else:
+                        self._wait(step)
                 except (APIError, TransportError) as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:
             failure = None  # its traceback holds this frame
 
-    def _perform(self, step: Step, connection: SyncConnection) -> Any:
+    def _wait(self, step: Sleep | Compute) -> None:
         match step:
             case Sleep():
                 self._wakeup = threading.Event()
                 if not self._is_stopped:
                     self._wakeup.wait(step.seconds)
-                return None
             case Compute():
-                return step.function()
-            case _:
-                return connection.perform(step)
+                step.function()
 
     def _finish(self) -> None:
         connection, is_whole = self._connection, False
@@ -263,25 +263,25 @@ class AsyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    came = await self._perform(step, self._connection)
+                    if isinstance(step, Open | Read | Close):
+                        came = await self._connection.perform(step)
+                    else:
+                        await self._wait(step)
                 except (APIError, TransportError) as error:
                     failure = error
                 step = self._next_step(came, failure)
         finally:
             failure = None  # its traceback holds this frame
 
-    async def _perform(self, step: Step, connection: AsyncConnection) -> Any:
+    async def _wait(self, step: Sleep | Compute) -> None:
         match step:
             case Sleep():
                 self._sleep = asyncio.Event()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(step.seconds):
                         await self._sleep.wait()
-                return None
             case Compute():
-                return await asyncio.to_thread(step.function)
-            case _:
-                return await connection.perform(step)
+                await asyncio.to_thread(step.function)
 
     async def _finish(self, pool: LoopPool) -> None:
         connection, is_whole = self._connection, False

@@ -49,8 +49,8 @@ class _Fast(Generic[Link, ByteStream]):
         self._is_idle = self._is_read = self._is_sent = False
         limits = self._link.limits
         limits.begin(step)
-        if self._stream and not (yield self._stream.is_usable):
-            yield self._disconnect
+        if (idle := self._stream) and idle.has_news and not (yield idle.is_usable):
+            self._disconnect()
         if self._stream is None:
             yield from self._connect()
         reader = self._reader = ResponseReader()
@@ -96,22 +96,17 @@ class _Fast(Generic[Link, ByteStream]):
         self._is_read = True
         return b""
 
-    def _read(self, step: Read) -> Operations[bytes]:
-        limits, reader, stream = self._link.limits, self._reader, self._stream
-        limits.begin(step)
-        while (body := self._take()) is None and reader and stream:
-            reader.feed((yield partial(stream.read, limits.end)))
-        return body or b""
-
-    def _end_response(self) -> Operations[None]:
+    def _end_response(self) -> None:
+        """Close the connection unless it can serve another request."""
         reader, self._reader = self._reader, None
-        is_whole = self._is_sent and self._is_read and reader is not None
-        if not (self._is_idle or (is_whole and reader and reader.can_be_used_again)):
-            yield self._disconnect
+        is_whole = self._is_sent and self._is_read and reader and reader.can_be_used_again
+        if not (self._is_idle or is_whole):
+            self._disconnect()
         self._is_idle = True
 
-    def _disconnect(self) -> Any:
-        raise NotImplementedError
+    def _disconnect(self) -> None:
+        self._stream = None
+        self._link.close()
 
 
 class SyncWire(_Fast[SyncLink, SocketStream]):
@@ -126,12 +121,15 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
 
     def read(self, step: Read) -> bytes:
         """Return the next bytes of the body; b"" at its end."""
-        body = self._take()
-        return self._carry_out(self._read(step)) if body is None else body
+        limits, reader, stream = self._link.limits, self._reader, self._stream
+        limits.begin(step)
+        while (body := self._take()) is None and reader and stream:
+            reader.feed(stream.read(limits.end))
+        return body or b""
 
     def drop_response(self) -> None:
         """End the response; the connection is kept only if it was read to its end."""
-        self._carry_out(self._end_response())
+        self._end_response()
 
     def abort(self) -> None:
         """End the connection for whoever is waiting for it, from any thread."""
@@ -142,10 +140,6 @@ class SyncWire(_Fast[SyncLink, SocketStream]):
         self._disconnect()
 
     close_after_fork = close  # closing a socket sends nothing while the parent has it open
-
-    def _disconnect(self) -> None:
-        self._stream = None
-        self._link.close()
 
     def _carry_out(self, operations: Operations[Value]) -> Value:
         try:
@@ -176,12 +170,15 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
 
     async def read(self, step: Read) -> bytes:
         """Return the next bytes of the body; b"" at its end."""
-        body = self._take()
-        return await self._carry_out(self._read(step)) if body is None else body
+        limits, reader, stream = self._link.limits, self._reader, self._stream
+        limits.begin(step)
+        while (body := self._take()) is None and reader and stream:
+            reader.feed(await stream.read(limits.end))
+        return body or b""
 
     async def drop_response(self) -> None:
         """End the response; the connection is kept only if it was read to its end."""
-        await self._carry_out(self._end_response())
+        self._end_response()
 
     def abort(self) -> None:
         """Close the connection at once, for whoever is waiting for it."""
@@ -189,11 +186,7 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._disconnect()
-
-    async def _disconnect(self) -> None:
-        self._stream = None
-        self._link.close()
+        self._disconnect()
 
     async def _carry_out(self, operations: Operations[Value]) -> Value:
         try:

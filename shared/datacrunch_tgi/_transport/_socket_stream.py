@@ -181,9 +181,14 @@ class SocketStream:
                 raise ConnectionResetError("the connection was closed") from error
         return True
 
+    @property
+    def has_news(self) -> bool:
+        """Whether bytes or the end of the stream have arrived."""
+        return bool(self._early) or is_readable(self._sock)
+
     def is_usable(self) -> bool:
         """Return whether an idle connection is still open and silent."""
-        if not self._early and not is_readable(self._sock):
+        if not self.has_news:
             return True
         if self._early or not self.is_secure:
             return False
