@@ -111,7 +111,8 @@ def check_fields(
         ArgumentError: A value is invalid. The error names the first such field, its value unless secret,
             and the rule.
     """
-    refuse_unknown(values, checker.model_fields)
+    if not values.keys() <= checker.model_fields.keys():
+        refuse_unknown(values, checker.model_fields)
     try:
         python_values = {name: to_python(value) for name, value in values.items()}
         model: BaseModel = checker.__pydantic_validator__.validate_python(

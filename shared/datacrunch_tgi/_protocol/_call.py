@@ -246,25 +246,26 @@ class StreamCall(Call[Answer]):
                 raise DisconnectedError("the stream ended without its last event")
             found = decoder.feed(chunk)
             while found and not answer.finished:
-                yield from self._emit(found[:MAX_BATCH])
+                events, error = self._events(found[:MAX_BATCH])
                 del found[:MAX_BATCH]
+                if answer.finished:
+                    events = yield from self._finish(events)
+                if events:
+                    yield events
+                if error:
+                    raise error
         if answer.received_last:
             yield from self._end_of_body()
             yield Close()
 
-    def _emit(self, found: list[bytes]) -> Steps:
-        answer = self._answer
-        events, error = self._events(found)
-        if answer.finished:
-            if not answer.received_last:  # a stop string that only the client saw: stop the server
-                yield Close()
-            if events[:-1]:
-                yield events[:-1]
-            self.result, self.finished, events = answer.finish(self.headers), True, events[-1:]
-        if events:
-            yield events
-        if error:
-            raise error
+    def _finish(self, events: list[StreamEvent]) -> Generator[Any, Any, list[StreamEvent]]:
+        """Pass all but the last event to the caller, then build the answer; return the last event."""
+        if not self._answer.received_last:  # the client saw a stop string: stop the server
+            yield Close()
+        if events[:-1]:
+            yield events[:-1]
+        self.result, self.finished = self._answer.finish(self.headers), True
+        return events[-1:]
 
     def _events(self, found: list[bytes]) -> tuple[list[StreamEvent], DataCrunchError | None]:
         """Parse events up to the last one, or up to an error, which is raised after the events before it."""

@@ -16,6 +16,7 @@ INFO = "/info"
 HEALTH = "/health"
 TOKENIZE = "/tokenize"
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _NO_JSON = (TypeError, ValueError, RecursionError)  # raised by the encoder
 
 
@@ -44,7 +45,7 @@ def json_request(path: str, body: Mapping[str, Any]) -> Request:
 
 
 def _dumped(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def _is_json(value: object) -> bool:

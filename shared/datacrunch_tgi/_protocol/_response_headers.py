@@ -40,6 +40,11 @@ class ResponseHeaders(Mapping[str, str]):
         value = self._values[name]
         return _shown(name, value, self._redact) if self._redact else value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value, or the default. `Mapping.get` would raise and catch a KeyError."""
+        name = name.lower()
+        return self[name] if name in self._values and _COOKIE not in name else default
+
     def __iter__(self) -> Iterator[str]:
         return (name for name in self._values if _COOKIE not in name)
 

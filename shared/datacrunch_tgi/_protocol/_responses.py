@@ -28,7 +28,7 @@ _PROMPT_TOKENS = TypeAdapter(list[PromptToken])
 _read_event: Callable[[bytes], StreamEvent] = StreamEvent.__pydantic_validator__.validate_json
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Head:
     """Status and headers of a response; header names are lower case."""
 
