@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 
-from datacrunch_tgi import APIError, ConnectError, MalformedResponseError, OverloadedError
+from datacrunch_tgi import (
+    APIError,
+    AuthenticationError,
+    ConnectError,
+    GenerationError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    OverloadedError,
+    ServerError,
+)
 from datacrunch_tgi._protocol._api_errors import api_error
 from datacrunch_tgi._protocol._responses import (
     Head,
@@ -16,6 +26,7 @@ from datacrunch_tgi._protocol._responses import (
 )
 
 JSON = {"content-type": "application/json"}
+STARTING_HINT = "If the server is still starting, set startup_timeout to wait for it."
 
 
 def error_of(said: Any, status: int = 401, **headers: str) -> APIError:
@@ -76,8 +87,89 @@ def test_another_success_is_no_answer_and_not_tried_again(status: int) -> None:
             read(head, b"")
     error = not_a_stream(head, b'{"message": "still loading"}')
     assert isinstance(error, MalformedResponseError)
-    assert "still loading" in str(error)
+    assert error.message == f"expected 200 with an answer, got {status}: still loading"
     assert not error.retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *((status, NotFoundError) for status in (300, 301, 307, 399, 404, 405)),
+        *((status, AuthenticationError) for status in (401, 403, 407)),
+        *((status, InvalidRequestError) for status in (400, 402, 413, 415, 422, 426, 499)),
+        *((status, ServerError) for status in (199, 408, 409, 425, 500, 503, 599)),
+        (424, GenerationError),
+        (429, OverloadedError),
+    ],
+)
+def test_the_status_decides_the_class(status: int, expected: type[APIError]) -> None:
+    """Where the server names no type, or one that is not TGI's."""
+    for said in ({"error": "no"}, {"error": "no", "error_type": "a gateway's"}):
+        error = error_of(said, status)
+        assert type(error) is expected
+        assert (error.status, error.server_message) == (status, "no")
+        assert error.error_type == said.get("error_type")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected", "status", "message"),
+    [
+        ({"error": "busy", "error_type": "overloaded"}, OverloadedError, 429, "busy"),
+        ({"error": "long", "error_type": "validation"}, InvalidRequestError, 422, "long"),
+        ({"error": "out", "error_type": "generation"}, GenerationError, 424, "out"),
+        (
+            {"error": "", "error_type": "incomplete_generation"},
+            GenerationError,
+            500,
+            "Internal Server Error",
+        ),
+        ({"error": "no", "error_type": "template_error"}, InvalidRequestError, 422, "no"),
+        ({"error_type": "tool_error"}, InvalidRequestError, 422, "Unprocessable Content"),
+        ({"error": {"message": "no", "http_status_code": 404}}, NotFoundError, 404, "no"),
+        ({"error": {"type": "odd", "http_status_code": 599}}, ServerError, 599, "error"),
+        ({"error": "no", "error_type": "another"}, ServerError, 500, "no"),
+        ({"message": "no"}, ServerError, 500, "no"),
+    ],
+)
+def test_an_error_in_the_place_of_an_event_has_the_status_of_its_type(
+    said: dict[str, Any], expected: type[APIError], status: int, message: str
+) -> None:
+    """The same as without a stream; a message without one is the status's own words."""
+    with pytest.raises(APIError) as caught:
+        read_event(b" \n" + json.dumps(said).encode())
+    error = caught.value
+    assert type(error) is expected
+    assert (error.status, error.message, error.retry_after) == (status, message, None)
+    within = said.get("error")
+    kind = within.get("type") if isinstance(within, dict) else said.get("error_type")
+    assert error.error_type == kind
+
+
+def test_an_error_in_the_place_of_an_event_may_say_how_long_to_wait() -> None:
+    """As Hugging Face's gateway does while it loads a model."""
+    with pytest.raises(ServerError) as caught:
+        read_event(b'{"error": "loading", "estimated_time": 20.5}')
+    assert caught.value.retry_after == 20.5
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        (b'{"token": {"id": "x", "text": "y"}}', "token.id: Input should be a valid integer"),
+        (b"<p>", "Invalid JSON: expected value at line 1 column 1"),
+        (b"[]", "Input should be an object"),
+    ],
+)
+def test_what_is_neither_an_event_nor_an_error_is_named_with_the_rule(
+    data: bytes, rule: str
+) -> None:
+    """And with the place in it, if there is one."""
+    with pytest.raises(MalformedResponseError) as caught:
+        read_event(data)
+    assert caught.value.message.startswith(f"the event of the stream is not TGI's: {rule}")
+    with pytest.raises(MalformedResponseError) as caught:
+        read_info(Head(200, JSON), data.replace(b"token", b"x"))
+    assert caught.value.message.startswith("the answer is not TGI's: ")
 
 
 def test_a_type_stands_over_the_status() -> None:
@@ -127,7 +219,17 @@ def test_a_date_counts_from_this_clock_where_the_server_has_none(date: str | Non
 
 
 @pytest.mark.parametrize(
-    ("estimate", "seconds"), [(20.5, 20.5), (0, 0.0), (True, None), ("20", None), (1e300, None)]
+    ("estimate", "seconds"),
+    [
+        (20.5, 20.5),
+        (0, 0.0),
+        (86_400, 86_400.0),
+        (86_401, None),
+        (-1, None),
+        (True, None),
+        ("20", None),
+        (1e300, None),
+    ],
 )
 def test_an_estimate_of_the_loading_time_is_a_wait(estimate: Any, seconds: float | None) -> None:
     """As Hugging Face's gateway sends it; a Retry-After takes precedence."""
@@ -177,3 +279,45 @@ def test_html_is_read_as_a_person_sees_it() -> None:
     error = api_error(502, {}, "text/html", b"<h1>can&#39;t &amp; won&#39;t</h1>")
     assert isinstance(error, APIError)
     assert error.server_message == "can't & won't"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "hint"),
+    [
+        (429, {}, ""),
+        (429, {"retry-after": "7"}, "The server asks to wait 7 seconds."),
+        (503, {}, STARTING_HINT),
+        (
+            503,
+            {"retry-after": "0"},
+            f"The server asks to wait 0 seconds. {STARTING_HINT}",
+        ),
+        (407, {}, "Check the user and password in the proxy's URL."),
+        (403, {}, "Check api_key, or the variable DATACRUNCH_API_KEY."),
+        (
+            307,
+            {"location": "https://user:pw@h.invalid/v1?key=x#y"},
+            "Redirects are not followed. Set base_url to the new location: https://h.invalid/v1",
+        ),
+        (404, {}, "Check that base_url is the URL prefix of /generate and /generate_stream."),
+        (400, {"location": "https://h.invalid"}, ""),
+    ],
+)
+def test_the_hint_says_what_to_do(status: int, headers: dict[str, str], hint: str) -> None:
+    """In whole sentences, for each error that something can be done about."""
+    assert error_of("no", status, **headers).hint == hint
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<script>a</script><STYLE>b</STYLE>c<!-- d -->e", "c e"),
+        (b"no\n\t such   key", "no such key"),
+        (b"<p\nclass='x'>no</p><br/>such", "no such"),
+        (b"<script type='x'>\nno </script>such<script></script> key", "such key"),
+        (b"\xffno", "\ufffdno"),
+    ],
+)
+def test_a_page_is_its_visible_text(body: bytes, words: str) -> None:
+    """One space between words, whatever markup there is."""
+    assert api_error(502, {}, "text/html", body).message == f"502 Bad Gateway: {words}"

@@ -177,6 +177,11 @@ SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
         ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, {"type": "integer"}),
         ({"const": {"b": 1}}, {"properties": {"b": {"enum": [1]}}, "required": ["b"]}),
         ({"const": None}, {"enum": [None]}),
+        (
+            {"const": [1, "x"]},
+            {"type": "array", "prefixItems": [{"enum": [1]}, {"enum": ["x"]}]},
+        ),
+        ({"const": []}, {"type": "array", "maxItems": 0, "items": {"type": "null"}}),
         ({"enum": ["x", 1, True]}, {"enum": ["x", 1, True]}),
         ({"enum": ["x"] * 500}, {"type": "string"}),
         ({"not": {"type": "null"}, "type": "string"}, {"type": "string"}),

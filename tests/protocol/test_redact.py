@@ -90,3 +90,20 @@ def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
     for _ in range(20):
         place = numbers.randrange(len(prompt) - 100)
         assert REDACTOR.redact(f"bad: {prompt[place : place + 60]}", prompt).count("*") == 10
+
+
+@pytest.mark.parametrize("spelled", ["\\u{10ffff}", "\\U0010ffff", "%F4%8F%BF%BF"])
+def test_the_last_character_of_unicode_is_found_and_none_comes_after_it(spelled: str) -> None:
+    """A number beyond it is no escape, and no error."""
+    prompt = "one \U0010ffff two \U0010ffff three"
+    said = f"bad: one {spelled} two {spelled} three"
+    assert REDACTOR.redact(said, prompt) == "bad: **********"
+    beyond = "bad: \\u{110000} and \\Uffffffff"
+    assert REDACTOR.redact(beyond, prompt) == beyond
+
+
+def test_the_prompt_is_found_in_escaped_bytes_of_latin_1() -> None:
+    """Where they are no UTF-8."""
+    prompt = "Elle a dit «c'était l'été», hier"
+    said = f"bad: {quote(prompt, encoding='latin-1')}"
+    assert REDACTOR.redact(said, prompt) == "bad: **********"

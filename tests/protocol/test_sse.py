@@ -41,9 +41,37 @@ def test_data_with_nothing_in_it_is_no_event(blank: bytes) -> None:
     assert EventDecoder().feed(blank + b"\n\ndata:x\n\n") == [b"x"]
 
 
+TOO_LARGE = "^one event of the stream has more than 33554432 bytes. Check"
+
+
 def test_lines_without_a_value_count_against_the_largest_event() -> None:
     """A server cannot fill the memory with them: each takes room, empty or not."""
     decoder = EventDecoder()
     lines = b"data:\n" * (LARGEST_EVENT // 32)
-    with pytest.raises(MalformedResponseError, match="one event of the stream"):
+    with pytest.raises(MalformedResponseError, match=TOO_LARGE):
         decoder.feed(lines)
+
+
+def test_the_largest_event_is_taken_again_and_again_and_one_byte_more_is_refused() -> None:
+    """Its value, and 64 bytes for each of its lines; what came before it does not count."""
+    decoder = EventDecoder()
+    value = b"x" * (LARGEST_EVENT - 64)
+    for _ in range(2):
+        assert decoder.feed(b"data:%s\n\n" % value) == [value]
+    with pytest.raises(MalformedResponseError, match=TOO_LARGE):
+        decoder.feed(b"data:x%s\n\n" % value)
+
+
+def test_a_line_that_does_not_end_counts_together_with_the_lines_before_it() -> None:
+    """Whatever field it is of."""
+    decoder = EventDecoder()
+    assert decoder.feed(b"data:xx\n") == []
+    assert decoder.feed(b":" * (LARGEST_EVENT - 66)) == []
+    with pytest.raises(MalformedResponseError, match=TOO_LARGE):
+        decoder.feed(b":")
+
+
+def test_only_data_is_read_and_one_space_before_it_dropped() -> None:
+    """Comments and other fields are ignored; a value may have colons, and spaces of its own."""
+    stream = b": a comment\nevent: message\nid:1\ndatax: y\ndata:  a: b \nretry: 1\ndata:c\n\n"
+    assert EventDecoder().feed(stream) == [b" a: b \nc"]

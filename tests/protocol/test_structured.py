@@ -38,7 +38,11 @@ PERSON = Person(age=40, home=Street(name="Mannerheimintie"))
 
 
 def test_the_instructions_hold_the_schema() -> None:
-    assert '"home"' in instructions(Person.model_json_schema())
+    """As JSON that a model reads easily: nothing is escaped that need not be."""
+    assert instructions({"properties": {"ä": {"type": "string"}}}) == (
+        "Answer with one JSON object and nothing else, no words before or after it. "
+        'It has to match this JSON schema:\n{"properties": {"ä": {"type": "string"}}}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,31 @@ def test_a_part_of_an_object_that_does_not_match_is_no_answer(text: str) -> None
         read(text, Friend.model_validate_json)
 
 
+def test_an_error_names_each_place_and_rule() -> None:
+    """In one sentence, with the answer."""
+    text = '{"age": "old", "home": {"name": 5}}'
+    with pytest.raises(StructuredOutputError) as caught:
+        read(text, Person.model_validate_json)
+    assert str(caught.value) == (
+        "the answer is not the requested JSON: "
+        "age: Input should be a valid integer, unable to parse string as an integer; "
+        f"home.name: Input should be a valid string; it is {text!r}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [("1e" + "9" * 28, "1e" + "9" * 28), ("1e" + "9" * 29, "…")]
+)
+def test_a_number_beyond_double_precision_is_shown_up_to_30_characters(
+    number: str, shown: str
+) -> None:
+    """A model that loops writes thousands."""
+    with pytest.raises(StructuredOutputError) as caught:
+        read(f'{{"age": {number}}}', parse)
+    rule = caught.value.message.removeprefix("the answer is not the requested JSON: ")
+    assert rule.startswith(f"{shown} is not a JSON number; it is ")
+
+
 def test_an_answer_that_was_cut_says_so() -> None:
     with pytest.raises(StructuredOutputError, match="Raise max_new_tokens: the limit ended"):
         read(GOOD[:-1], Person.model_validate_json, finish_reason="length", hint="no")
@@ -153,7 +182,11 @@ def test_what_a_stream_has_shown_of_the_object() -> None:
 
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 

@@ -64,5 +64,5 @@ def strip_html(body: bytes) -> str:
     begin = body[:_PLAIN].decode(errors="replace")
     if len(body) > _PLAIN:  # cut between words: half a key is a secret too
         begin = begin.rpartition(" ")[0]
-    text = re.sub(r"(?s)<(script|style).*?</\1>|<!--.*?-->|<[^>]*>", " ", begin)
+    text = re.sub(r"(?is)<(script|style).*?</\1>|<!--.*?-->|<[^>]*>", " ", begin)
     return " ".join(unescape(text).split())

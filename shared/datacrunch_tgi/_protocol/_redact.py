@@ -213,8 +213,7 @@ def _meaning(escape: re.Match[str]) -> str:
     if html := escape["html"]:
         return unescape(f"&{html}")
     if high := escape["high"]:
-        halves = bytes.fromhex(high + escape["low"])
-        return halves.decode("utf-16-be", errors="replace")
+        return bytes.fromhex(high + escape["low"]).decode("utf-16-be")
     if several := escape["bytes"]:
         pairs = re.findall(r"(?:x|%(?:25)*)([0-9a-fA-F]{2})(?![0-9a-fA-F])", several)
         encoded = bytes.fromhex("".join(pairs))

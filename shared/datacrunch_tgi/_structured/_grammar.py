@@ -243,8 +243,7 @@ class _Simplifier:
 
     def _map(self, schema: Schema) -> Grammar:
         """Return an object with arbitrary names."""
-        allowed = schema.get("additionalProperties", True)
-        value = None if allowed is False else self.simplify(allowed)
+        value = self.simplify(schema.get("additionalProperties", True))
         if value is None:
             return {"properties": {}}
         return {"type": "object", "additionalProperties": value}
