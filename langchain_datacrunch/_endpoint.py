@@ -34,6 +34,7 @@ from datacrunch_tgi._integration import (
     refuse_secrets,
     resolve_aliases,
     warn_without_usage,
+    with_arguments,
     with_checked_arguments,
 )
 from langchain_datacrunch._errors import map_errors
@@ -50,6 +51,8 @@ _CALLS = (
     "astream",
     "stream_events",
     "astream_events",
+    "batch",
+    "abatch",
 )
 _OF_THE_RUN = frozenset({"callbacks", "metadata", "run_id", "run_name", "tags"})
 """Arguments of a call that are LangChain's own."""
@@ -59,15 +62,23 @@ Chunk = TypeVar("Chunk", GenerationChunk, ChatGenerationChunk)
 ToChunk = Callable[[StreamEvent, Answer | None, str], Chunk]
 
 
-def without_habits(model: Model) -> Model:
-    """Drop arguments that change nothing from the calls of a class, before tracers record them."""
+def without_habits(listing: type) -> Callable[[Model], Model]:
+    """Drop arguments that change nothing from the calls of a class, before tracers record them.
+
+    Args:
+        listing: TypedDict with the arguments of a call, for help() and completion.
+    """
+    show = with_arguments(listing, {}, closed=False)
 
     def check(self: Any, call: dict[str, Any]) -> dict[str, Any]:
         return accept_habits(call, self._call_arguments | _OF_THE_RUN)
 
-    for name in _CALLS:
-        setattr(model, name, with_checked_arguments(getattr(model, name), check))
-    return model
+    def decorate(model: Model) -> Model:
+        for name in _CALLS:
+            setattr(model, name, show(with_checked_arguments(getattr(model, name), check)))
+        return model
+
+    return decorate
 
 
 class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):

@@ -3,7 +3,7 @@
     messages ─▶ chat template ─▶ prompt ─▶ _generate ─▶ an answer ─▶ ChatResult
                                         └▶ _stream ───▶ chunks
 
-Requests go to the same routes as those of `DataCrunchLLM`: see `_endpoint`.
+Prompts are made in `_prompts`. Requests go to the same routes as those of `DataCrunchLLM`: see `_endpoint`.
 """
 
 import json
@@ -11,65 +11,45 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
+from typing import Any, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel
 
 from datacrunch_tgi import Answer, ArgumentError, ChatTemplate
 from datacrunch_tgi._integration import (
-    ChatEndpoint,
     ParameterFields,
     SettingsFields,
     with_arguments,
     with_documented_fields,
 )
 from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments
-from langchain_datacrunch._endpoint import LangChainEndpoint, without_habits
+from langchain_datacrunch._calls import ChatCalls
+from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._errors import map_errors
-from langchain_datacrunch._history import to_messages
 from langchain_datacrunch._messages import to_chat_chunk, to_chat_result
 from langchain_datacrunch._outputs import sum_usage
+from langchain_datacrunch._prompts import ChatPrompts
 from langchain_datacrunch._structured import Method, structured
 from langchain_datacrunch._tools import (
-    ARGUMENTS,
     Tool,
     ToolAnswer,
     bound_arguments,
-    response_schema,
 )
-
-
-class _Options(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: ignore[reportIncompatibleVariableOverride]  # LangChain's `_serialized` is a cached property
-    """Fields of the chat model, in addition to those of every endpoint."""
-
-    logprobs: bool = False
-    """Whether `response_metadata` has the log probabilities of the answer's tokens."""
-    top_logprobs: int | None = None
-    """Number of likeliest tokens at each position to include; the API's `top_n_tokens`."""
-    streaming: bool | None = None
-    """Whether invoke, generate and batch use streaming too, so that callbacks get each token. Default: if
-    there are listeners, as in `astream_events`."""
-    _call_arguments: ClassVar = (
-        LangChainEndpoint._call_arguments
-        | ChatEndpoint._call_arguments
-        | {"logprobs", "top_logprobs", "stream", *ARGUMENTS}
-    )
-
 
 _DEFAULTS = {
     name: None if field.is_required() or field.default_factory else field.default
-    for name, field in _Options.model_fields.items()
+    for name, field in ChatPrompts.model_fields.items()
 }
 
 
-@without_habits
-@with_documented_fields(ChatDataCrunchArguments, SettingsFields, ParameterFields, _Options)
-class ChatDataCrunch(_Options):
+@without_habits(ChatCall)
+@with_documented_fields(ChatDataCrunchArguments, SettingsFields, ParameterFields, ChatPrompts)
+class ChatDataCrunch(ChatCalls):
     """LangChain chat model for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
     Examples:
@@ -102,56 +82,9 @@ class ChatDataCrunch(_Options):
     def __init__(self, **arguments: Unpack[ChatDataCrunchArguments]) -> None:
         super().__init__(**cast("dict[str, Any]", arguments))
 
-    if TYPE_CHECKING:  # LangChain's methods, with their keyword arguments
-
-        def invoke(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[ChatCall],
-        ) -> AIMessage: ...
-
-        async def ainvoke(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[ChatCall],
-        ) -> AIMessage: ...
-
-        def stream(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[ChatCall],
-        ) -> Iterator[AIMessageChunk]: ...
-
-        def astream(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[ChatCall],
-        ) -> AsyncIterator[AIMessageChunk]: ...
-
     @property
     def _llm_type(self) -> str:
         return "datacrunch-chat"
-
-    def get_num_tokens_from_messages(
-        self, messages: list[BaseMessage], tools: Sequence[Tool] | None = None
-    ) -> int:
-        """Count the tokens of the prompt for messages: see `get_token_ids`.
-
-        Any part of a conversation can be counted; if the chat template refuses it, the text is counted.
-        """
-        if not messages:
-            return 0
-        try:
-            _, prompt, _ = self._prepared(self._find_template(), messages, {"tools": tools})
-        except ArgumentError as error:
-            if not error.field.startswith("messages"):
-                raise
-            prompt = "\n".join(str(message.text) for message in messages)
-        return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
@@ -261,51 +194,6 @@ class ChatDataCrunch(_Options):
 
     def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
         return sum_usage(llm_outputs) or {}
-
-    def _with_call(
-        self, stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> tuple[Self, dict[str, Any]]:
-        """Return the model with a call's arguments, and the arguments that concern tools."""
-        asked, call = self._split(kwargs)
-        model = self._with_overrides(call, stop)
-        if model.top_logprobs is not None:
-            model = model._with_overrides({"top_n_tokens": model.top_logprobs})
-        return model, asked
-
-    def _split(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Split a call's arguments into those that concern tools, and the others."""
-        call = self._check_kwargs(kwargs)
-        call.pop("stream", None)  # LangChain has acted on it already
-        asked = {name: call.pop(name) for name in ARGUMENTS if name in call}
-        return asked, call
-
-    def _prepared(
-        self,
-        template: ChatTemplate | None,
-        messages: Sequence[BaseMessage],
-        asked: dict[str, Any],
-    ) -> tuple[Self, str, ToolAnswer | None]:
-        """Return the model to call, the prompt, and a reader of tool calls if there are tools."""
-        if template is None:
-            raise ArgumentError(
-                "chat_template",
-                f"is required: no template is known for model {self.model!r}. Pass a name "
-                f"({', '.join(ChatTemplate.names())}) or the path of tokenizer_config.json",
-            )
-        history = to_messages(messages, images=self._reads_images)
-        schema = response_schema(asked.get("response_format"))
-        tools, choice = asked.get("tools"), asked.get("tool_choice")
-        if not tools and choice is None and schema is None:
-            return *self._for_messages(template, history), None
-        model, request = self._with_tools(
-            template,
-            bound_arguments(tools or (), None, None, None)["tools"],
-            choice,
-            parallel=asked.get("parallel_tool_calls") is not False,
-            response_schema=schema,
-        )
-        model, prompt = model._for_messages(template, history, request)
-        return model, prompt, ToolAnswer(request, prompt, model.stop or ())
 
     @property
     def _shows_logprobs(self) -> bool:

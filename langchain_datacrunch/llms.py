@@ -8,13 +8,12 @@ Each prompt of a batch is its own run: see `_runs`. Client calls and callbacks a
 """
 
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.outputs import GenerationChunk, LLMResult
 from langchain_core.prompt_values import ChatPromptValue, PromptValue
-from langchain_core.runnables import RunnableConfig
 
 from datacrunch_tgi._integration import (
     ParameterFields,
@@ -24,6 +23,7 @@ from datacrunch_tgi._integration import (
     with_documented_fields,
 )
 from langchain_datacrunch._arguments import CompletionCall, DataCrunchLLMArguments
+from langchain_datacrunch._calls import CompletionCalls
 from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._outputs import (
     for_callbacks,
@@ -41,9 +41,9 @@ _DEFAULTS = {
 }
 
 
-@without_habits
+@without_habits(CompletionCall)
 @with_documented_fields(DataCrunchLLMArguments, SettingsFields, ParameterFields, RunPerPrompt)
-class DataCrunchLLM(RunPerPrompt):
+class DataCrunchLLM(CompletionCalls):
     r"""LangChain LLM for DataCrunch (Verda) endpoints and any Text Generation Inference (TGI) server.
 
     Examples:
@@ -78,36 +78,6 @@ class DataCrunchLLM(RunPerPrompt):
     @with_arguments(DataCrunchLLMArguments, _DEFAULTS)
     def __init__(self, **arguments: Unpack[DataCrunchLLMArguments]) -> None:
         super().__init__(**cast("dict[str, Any]", arguments))
-
-    if TYPE_CHECKING:  # LangChain's methods, with their keyword arguments
-
-        def invoke(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[CompletionCall],
-        ) -> str: ...
-
-        async def ainvoke(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[CompletionCall],
-        ) -> str: ...
-
-        def stream(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[CompletionCall],
-        ) -> Iterator[str]: ...
-
-        def astream(  # type: ignore[override]  # noqa: D102
-            self,
-            input: LanguageModelInput,  # noqa: A002
-            config: RunnableConfig | None = None,
-            **kwargs: Unpack[CompletionCall],
-        ) -> AsyncIterator[str]: ...
 
     @property
     def _llm_type(self) -> str:

@@ -12,7 +12,8 @@ from llama_index.core.llms.callbacks import (
 )
 
 from datacrunch_tgi import ArgumentError
-from datacrunch_tgi._integration import with_checked_arguments
+from datacrunch_tgi._integration import with_arguments, with_checked_arguments
+from llamaindex_datacrunch._arguments import ChatCall, CompletionCall
 from llamaindex_datacrunch._tools import TOOL_ARGUMENTS
 
 _OWN_ARGUMENTS = frozenset({"prompt", "formatted", "messages"})
@@ -41,4 +42,5 @@ def _checked(method: Method, *, chat: bool) -> Method:
         checked: dict[str, Any] = model._check_kwargs({**nested, **call}, own)
         return checked
 
-    return with_checked_arguments(method, check)
+    show = with_arguments(ChatCall if chat else CompletionCall, {}, closed=False)
+    return show(with_checked_arguments(method, check))

@@ -4,13 +4,17 @@ What type checkers make of them stands in `typing/`.
 """
 
 import re
-from inspect import Parameter, getdoc, signature
+from inspect import Parameter, getdoc, isclass, signature
 from pathlib import Path
+from pydoc import plain, render_doc
 from typing import Any, get_type_hints
 
 import jedi
 import pytest
 
+import datacrunch_tgi
+import datacrunch_tgi.batch
+import datacrunch_tgi.testing
 from datacrunch_tgi import AsyncClient, Client, Parameters, Settings
 from datacrunch_tgi._cli._app import app
 from datacrunch_tgi._cli._options import NOT_OPTIONS
@@ -35,6 +39,12 @@ CALLS = (
     pytest.param(llamaindex.CompletionCall, id="llamaindex completion"),
     pytest.param(llamaindex.ChatCall, id="llamaindex chat"),
 )
+PUBLIC_CLASSES = {
+    each.__name__: each
+    for package in (datacrunch_tgi, datacrunch_tgi.batch, datacrunch_tgi.testing)
+    for name in package.__all__
+    if isclass(each := getattr(package, name))
+} | {adapter.__name__: adapter for adapter in ADAPTERS}
 TYPING = "".join(
     path.read_text(encoding="utf-8") for path in Path(__file__).with_name("typing").glob("*.py")
 )
@@ -117,14 +127,42 @@ def test_the_type_of_every_field_is_checked(adapter: Any) -> None:
         ("DataCrunchLLM(max", {"max_new_tokens=", "max_tokens=", "max_retries="}),
         ("ChatDataCrunch(chat", {"chat_template="}),
         ("DataCrunch(time", {"timeout="}),
+        ("EmulatedEndpoint(tok", {"tokens_per_second="}),
+        ('llm.invoke("x", temp', {"temperature="}),
+        ('llm.batch(["x"], max_t', {"max_tokens="}),
+        ('chat.stream("x", time', {"timeout="}),
+        ('chat.invoke("x", tool_c', {"tool_choice="}),
+        ('index.complete("x", temp', {"temperature="}),
+        ("index.astream_chat([], max_t", {"max_tokens="}),
     ],
 )
 def test_a_notebook_completes_arguments(typed: str, offered: set[str]) -> None:
     """What a tab offers there is what IPython asks jedi for."""
     names = {
         "client": Client(base_url="http://localhost"),
-        **{each.__name__: each for each in (Client, AsyncClient, *ADAPTERS)},
+        "llm": DataCrunchLLM(base_url="http://localhost"),
+        "chat": ChatDataCrunch(base_url="http://localhost"),
+        "index": DataCrunch(base_url="http://localhost"),
+        **{each.__name__: each for each in (Client, AsyncClient, EmulatedEndpoint, *ADAPTERS)},
     }
     completed = {each.name for each in jedi.Interpreter(typed, [names]).complete()}
     assert completed >= offered
     assert not {name for name in completed if name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", PUBLIC_CLASSES)
+def test_help_of_a_class_starts_with_lines_that_fit_a_screen(name: str) -> None:
+    """It starts with what the class is. Of the first 60 lines only signatures are long."""
+    shown = plain(render_doc(PUBLIC_CLASSES[name])).splitlines()
+    assert str(getdoc(PUBLIC_CLASSES[name])).splitlines()[0] in " ".join(shown[:7])
+    assert not [line for line in shown if len(line) > 2000]
+    signatures = re.compile(r"class \w+\(| \|  (async )?\w+\(.*\)( -> .*)?$")
+    assert not [line for line in shown[:60] if len(line) > 200 and not signatures.match(line)]
+
+
+def test_only_public_names_are_completed() -> None:
+    """Neither a client, a model, nor a package offers what the package uses itself."""
+    assert {*dir(datacrunch_tgi)} >= {*datacrunch_tgi.__all__}
+    for shown in (datacrunch_tgi, datacrunch_tgi.testing, Client, AsyncClient, *ADAPTERS):
+        machinery = {"TYPE_CHECKING", "import_module", "of", "with_overrides", "check_kwargs"}
+        assert not machinery & {*dir(shown)}

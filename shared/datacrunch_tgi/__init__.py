@@ -24,4 +24,5 @@ else:  # imported lazily: every run of pytest imports this package for its plug-
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *import_module("datacrunch_tgi._public").__all__})
+        names = {*globals()} - {"import_module", "TYPE_CHECKING"}
+        return sorted({*names, *import_module("datacrunch_tgi._public").__all__})

@@ -29,7 +29,7 @@ from datacrunch_tgi._protocol._responses import (
 )
 from datacrunch_tgi._protocol._schema import Answer, Info, PromptToken
 from datacrunch_tgi._protocol._steps import CallLimits
-from datacrunch_tgi._settings import Settings, SettingsArguments, SettingsFields
+from datacrunch_tgi._settings import DEFAULTS, Settings, SettingsArguments, SettingsFields
 from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._tokenizers import count_tokens
@@ -38,15 +38,13 @@ from datacrunch_tgi._version import __version__
 
 Session = TypeVar("Session", SyncSession, AsyncSession)
 
-_DEFAULTS = {name: field.default for name, field in SettingsFields.model_fields.items()}
-
 
 class _Client(Generic[Session]):
     """What both clients share: everything except waiting."""
 
     _session_class: type[Session]
 
-    @with_arguments(SettingsArguments, _DEFAULTS)
+    @with_arguments(SettingsArguments, DEFAULTS)
     def __init__(self, **settings: Unpack[SettingsArguments]) -> None:
         self._connect(Settings(**settings))
 

@@ -33,6 +33,7 @@ from datacrunch_tgi._resolve import (
     resolve,
 )
 from datacrunch_tgi._secrets import Secret, SecretHeaders
+from datacrunch_tgi._signatures import with_arguments, with_documented_fields
 from datacrunch_tgi._tokenizers import Encode, Encoder, as_function
 from datacrunch_tgi._validation import Text, check_fields, refuse_unknown
 
@@ -141,12 +142,21 @@ class SettingsArguments(TypedDict, total=False):
 
 
 SETTINGS = tuple(SettingsFields.model_fields)
+DEFAULTS = {name: field.default for name, field in SettingsFields.model_fields.items()}
 SECRET = ("base_url", "api_key", "headers", "proxy", "client_certificate")
 """Settings that may contain a secret, so that errors do not show their values."""
 
 
+@with_documented_fields(SettingsArguments, SettingsFields)
 class Settings(SettingsFields):
     """Settings of a client, resolved from arguments and the environment. Immutable.
+
+    Examples:
+        >>> Settings(base_url="http://localhost:8080", max_retries=0).base_url
+        'http://localhost:8080'
+
+    Args:
+        **given: The settings that differ from the defaults.
 
     Raises:
         ArgumentError: A setting is invalid. The error names the setting, its value unless secret, and the
@@ -159,6 +169,7 @@ class Settings(SettingsFields):
     _environment: dict[str, SecretStr] = PrivateAttr()
     _proxy_url: SecretStr | None = PrivateAttr()
 
+    @with_arguments(SettingsArguments, DEFAULTS)
     def __init__(self, **given: Unpack[SettingsArguments]) -> None:
         self._resolve(given, read_environment())
 

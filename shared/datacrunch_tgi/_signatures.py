@@ -20,25 +20,33 @@ _LINE = 150
 """Longest line of an argument, in characters; sentences beyond it are left out."""
 
 
-def with_arguments(listing: type, defaults: Mapping[str, Any]) -> Callable[[Function], Function]:
+def with_arguments(
+    listing: type, defaults: Mapping[str, Any], *, closed: bool = True
+) -> Callable[[Function], Function]:
     """Replace `**` in a function's signature by the keyword arguments of a TypedDict.
 
     Args:
         listing: TypedDict with the names and types of the arguments.
         defaults: Default of each argument; None for those that are missing.
+        closed: Whether there are no others. If False, `**` is kept too: LlamaIndex's spans bind the
+            arguments of a call to its signature.
     """
+    listed = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=_Plain(hint))
+        for name, hint in get_type_hints(listing).items()
+    ]
 
     def show(function: Function) -> Function:
         shown = signature(function)
-        own = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        listed = [
-            Parameter(
-                name, Parameter.KEYWORD_ONLY, default=defaults.get(name), annotation=_Plain(hint)
-            )
-            for name, hint in get_type_hints(listing).items()
+        own = shown.parameters.values()
+        names = {parameter.name for parameter in own}
+        arguments = [
+            *(p for p in own if p.kind is not Parameter.VAR_KEYWORD),
+            *(p for p in listed if p.name not in names),
+            *(p for p in own if p.kind is Parameter.VAR_KEYWORD and not closed),
         ]
         function.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it
-            [*own, *listed], return_annotation=shown.return_annotation
+            arguments, return_annotation=shown.return_annotation
         )
         return function
 

@@ -57,6 +57,9 @@ async def event_loops(client: AsyncClient) -> None:
 def adapters(llm: DataCrunchLLM, chat: ChatDataCrunch, index: DataCrunch) -> None:
     llm.temperature = "hot"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     llm.stream("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.batch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    chat.batch(["x"], seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    chat.batch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     chat.stream("x", logprobs="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     index.stream_complete("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     index.stream_chat([], seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -70,6 +73,8 @@ async def adapters_in_event_loops(
     llm: DataCrunchLLM, chat: ChatDataCrunch, index: DataCrunch
 ) -> None:
     await llm.ainvoke("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await llm.abatch(["x"], top_p="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await chat.abatch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await chat.ainvoke("x", seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await index.acomplete("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await index.achat([], seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

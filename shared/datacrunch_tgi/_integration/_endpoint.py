@@ -82,6 +82,8 @@ class Endpoint(SettingsFields, ParameterFields):
     )
     """Arguments that calls accept."""
 
+    details: bool | None = None
+    """Return finish reason, seed, and each token's log probability. Default: True."""
     extra_parameters: dict[str, Any] = Field(default_factory=dict)
     """More parameters, for newer servers; sent unchecked."""
 
@@ -108,7 +110,7 @@ class Endpoint(SettingsFields, ParameterFields):
     @classmethod
     def __get_pydantic_core_schema__(
         cls, source: Any, handler: GetCoreSchemaHandler, /
-    ) -> CoreSchema:
+    ) -> "CoreSchema":  # quoted, for help(): it is a union of fifty types
         # Wraps the validators of every subclass too, wherever a model is validated.
         return no_info_wrap_validator_function(_validated, handler(source))
 

@@ -32,3 +32,6 @@ if not TYPE_CHECKING:  # pytest imports this package in every run, with the extr
 
             raise missing_extra(missing) from missing
         return getattr(module, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__} - {"import_module", "TYPE_CHECKING"})

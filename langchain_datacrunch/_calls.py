@@ -1,0 +1,116 @@
+"""LangChain's methods with the keyword arguments of these models, for type checkers and editors."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Unpack
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import RunnableConfig
+
+from langchain_datacrunch._arguments import ChatCall, CompletionCall
+from langchain_datacrunch._prompts import ChatPrompts
+from langchain_datacrunch._runs import RunPerPrompt
+
+
+class CompletionCalls(RunPerPrompt):
+    """The calls of `DataCrunchLLM`."""
+
+    if TYPE_CHECKING:
+
+        def invoke(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> str: ...
+
+        async def ainvoke(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> str: ...
+
+        def stream(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> Iterator[str]: ...
+
+        def astream(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[CompletionCall],
+        ) -> AsyncIterator[str]: ...
+
+        def batch(  # type: ignore[override]
+            self,
+            inputs: list[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Unpack[CompletionCall],
+        ) -> list[str]: ...
+
+        async def abatch(  # type: ignore[override]
+            self,
+            inputs: list[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Unpack[CompletionCall],
+        ) -> list[str]: ...
+
+
+class ChatCalls(ChatPrompts):
+    """The calls of `ChatDataCrunch`."""
+
+    if TYPE_CHECKING:
+
+        def invoke(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AIMessage: ...
+
+        async def ainvoke(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AIMessage: ...
+
+        def stream(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> Iterator[AIMessageChunk]: ...
+
+        def astream(  # type: ignore[override]
+            self,
+            input: LanguageModelInput,  # noqa: A002 -- LangChain's name
+            config: RunnableConfig | None = None,
+            **kwargs: Unpack[ChatCall],
+        ) -> AsyncIterator[AIMessageChunk]: ...
+
+        def batch(  # type: ignore[override]
+            self,
+            inputs: list[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Unpack[ChatCall],
+        ) -> list[AIMessage]: ...
+
+        async def abatch(  # type: ignore[override]
+            self,
+            inputs: list[LanguageModelInput],
+            config: RunnableConfig | list[RunnableConfig] | None = None,
+            *,
+            return_exceptions: bool = False,
+            **kwargs: Unpack[ChatCall],
+        ) -> list[AIMessage]: ...
