@@ -87,9 +87,13 @@ class DataCrunchError(Exception):
         end = "" if words.endswith((".", "!", "?", "…")) else "."
         return f"{words}{end} {self.hint}" if self.hint else words
 
-    def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
+    def server_texts(self) -> list[str]:
+        """Return what the server said, which may repeat secrets and the prompt."""
+        return [self._said]
+
+    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:  # noqa: ARG002 -- for names
         """Remove secrets and the prompt from the server's message, before it is truncated."""
-        self._said = redacted(self._said, prompt)
+        self._said = redact(self._said)
         self._compose()
 
     def _compose(self) -> None:
@@ -234,11 +238,11 @@ class APIError(DataCrunchError):
         """The server's message, up to 2,000 characters; "" if it has none."""
         return truncate(self._said, LONGEST_WORDS)
 
-    def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
+    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
         """Remove secrets and the prompt from the message, and secrets from `error_type`."""
-        super().redact(redacted, prompt)
+        super().redact(redact, redact_secrets)
         if self.error_type:
-            self.error_type = redacted(self.error_type, "")
+            self.error_type = redact_secrets(self.error_type)
 
 
 class InvalidRequestError(APIError):
@@ -261,11 +265,15 @@ class NotFoundError(APIError):
     hint = "Check that base_url is the URL prefix of /generate and /generate_stream."
     location: str = ""
 
-    def redact(self, redacted: Callable[[str, str], str], prompt: str) -> None:
+    def server_texts(self) -> list[str]:
+        """Return the message and the location."""
+        return [*super().server_texts(), self.location]
+
+    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
         """Remove secrets and the prompt from the message and the location."""
-        super().redact(redacted, prompt)
+        super().redact(redact, redact_secrets)
         if self.location:
-            self.set_location(redacted(self.location, prompt))
+            self.set_location(redact(self.location))
 
     def set_location(self, location: str) -> None:
         """Set the target of a redirect."""

@@ -4,13 +4,14 @@ import base64
 import html
 import json
 import random
+import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
 from pydantic import SecretStr
 
-from datacrunch_tgi._protocol._redact import Redactor
+from datacrunch_tgi._protocol._redact import Redactor, prompt_excerpts
 
 KEY = "sk-0123456789/abcdefghij"
 PASSWORD = "the-proxys-password"  # noqa: S105 -- made up
@@ -20,6 +21,11 @@ REDACTOR = Redactor(
     [("Authorization", SecretStr(f"Bearer {KEY}")), ("X-Env", SecretStr("production"))],
     SecretStr(f"http://user:{PASSWORD}@proxy.invalid:3128"),
 )
+
+
+def redact(words: str, prompt: str) -> str:
+    return REDACTOR.redact(words, prompt_excerpts(prompt, [words]))
+
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -44,7 +50,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("name", SPELLINGS)
 def test_the_prompt_is_found_however_it_is_spelled(name: str) -> None:
     """No piece of it is left, and what stands around it is."""
-    said = REDACTOR.redact(f"cannot handle: {SPELLINGS[name](PROMPT)} too bad", PROMPT)
+    said = redact(f"cannot handle: {SPELLINGS[name](PROMPT)} too bad", PROMPT)
     assert said.startswith("cannot handle: ")
     assert said.endswith(" too bad")
     assert said.count("**********") == 1
@@ -55,7 +61,7 @@ def test_the_prompt_is_found_however_it_is_spelled(name: str) -> None:
 @pytest.mark.parametrize("secret", [KEY, PASSWORD, BASIC, KEY[:12], KEY[-12:]])
 def test_a_secret_is_found_however_it_is_spelled(secret: str, name: str) -> None:
     """A token without its word, a proxy's password as it is and in Base64, and a part of a key."""
-    said = REDACTOR.redact(f"unknown: {SPELLINGS[name](secret)}.", "Hello")
+    said = redact(f"unknown: {SPELLINGS[name](secret)}.", "Hello")
     assert "**********" in said
     assert secret[:8] not in said
     assert secret[-8:] not in said
@@ -73,13 +79,13 @@ def test_a_secret_is_found_however_it_is_spelled(secret: str, name: str) -> None
 )
 def test_words_that_are_no_secret_stay(words: str, prompt: str) -> None:
     """A header is secret by its name, and one word of a prompt shows nothing of it."""
-    assert REDACTOR.redact(words, prompt) == words
+    assert redact(words, prompt) == words
 
 
 def test_a_short_prompt_is_found_when_all_of_it_is_repeated() -> None:
     """Of several words, white space folded or not."""
     for said in ("hello there you", "hello\\nthere  you"):
-        assert REDACTOR.redact(f"bad: {said}!", "hello there\nyou") == "bad: **********!"
+        assert redact(f"bad: {said}!", "hello there\nyou") == "bad: **********!"
 
 
 def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
@@ -89,7 +95,7 @@ def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
     prompt = " ".join(numbers.choice(words) for _ in range(200_000))
     for _ in range(20):
         place = numbers.randrange(len(prompt) - 100)
-        assert REDACTOR.redact(f"bad: {prompt[place : place + 60]}", prompt).count("*") == 10
+        assert redact(f"bad: {prompt[place : place + 60]}", prompt).count("*") == 10
 
 
 @pytest.mark.parametrize("spelled", ["\\u{10ffff}", "\\U0010ffff", "%F4%8F%BF%BF"])
@@ -97,13 +103,61 @@ def test_the_last_character_of_unicode_is_found_and_none_comes_after_it(spelled:
     """A number beyond it is no escape, and no error."""
     prompt = "one \U0010ffff two \U0010ffff three"
     said = f"bad: one {spelled} two {spelled} three"
-    assert REDACTOR.redact(said, prompt) == "bad: **********"
+    assert redact(said, prompt) == "bad: **********"
     beyond = "bad: \\u{110000} and \\Uffffffff"
-    assert REDACTOR.redact(beyond, prompt) == beyond
+    assert redact(beyond, prompt) == beyond
 
 
 def test_the_prompt_is_found_in_escaped_bytes_of_latin_1() -> None:
     """Where they are no UTF-8."""
     prompt = "Elle a dit «c'était l'été», hier"
     said = f"bad: {quote(prompt, encoding='latin-1')}"
-    assert REDACTOR.redact(said, prompt) == "bad: **********"
+    assert redact(said, prompt) == "bad: **********"
+
+
+REPETITIVE: dict[str, Callable[[random.Random], str]] = {
+    "one letter": lambda _: "a" * 1_000_000,
+    "two digits": lambda numbers: "".join(numbers.choices("01", k=1_000_000)),
+    "few words": lambda numbers: " ".join(
+        numbers.choices(("salary", "is", "of", "漢字"), k=200_000)
+    ),
+}
+HOSTILE: dict[str, Callable[[str], str]] = {
+    "excerpts": lambda prompt: "|".join(prompt[at : at + 20] for at in range(0, 100_000, 500)),
+    "near matches": lambda prompt: "|".join(prompt[at : at + 15] for at in range(0, 100_000, 400)),
+    "backslashes": lambda _: "\\" * 4096,
+    "percent signs": lambda _: "%" + "25" * 2047,
+    "ampersands": lambda _: "&amp;" * 819,
+}
+
+
+@pytest.mark.parametrize("kind", REPETITIVE)
+def test_no_message_makes_the_search_of_a_long_prompt_expensive(kind: str) -> None:
+    """A server cannot keep a client busy with an error: each costs about as much as a harmless one."""
+    prompt = REPETITIVE[kind](random.Random(1))
+
+    def seconds(words: str) -> float:
+        begin = time.thread_time()
+        redact(words, prompt)
+        return time.thread_time() - begin
+
+    harmless = min(seconds("Model is overloaded") for _ in range(3))
+    assert (
+        max(min(seconds(make(prompt)) for _ in range(3)) for make in HOSTILE.values())
+        < 12 * harmless
+    )
+
+
+@pytest.mark.parametrize("kind", REPETITIVE)
+def test_excerpts_of_a_prompt_that_repeats_itself_are_found(kind: str) -> None:
+    """And no more than some characters around them."""
+    prompt = REPETITIVE[kind](random.Random(1))
+    for at in range(1000, 1100, 7):
+        excerpt = prompt[at : at + 40]
+        said = redact(
+            f"the request was refused by the gateway: {excerpt} (see its log for more)", prompt
+        )
+        assert said.startswith("the request was refused by the ")
+        assert said.endswith("for more)")
+        assert said.count("**********") == 1
+        assert not any(excerpt[place : place + 8] in said for place in range(33))

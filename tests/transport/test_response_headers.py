@@ -160,3 +160,13 @@ def test_no_header_of_an_error_shows_the_prompt(http: Any, serve: Any, caller: A
     assert isinstance(error, APIError)
     assert error.headers["X-Echo"] == "was: **********"
     assert PROMPT not in everything(error.headers) + str(error)
+
+
+def test_a_header_of_an_error_that_is_too_long_is_hidden(
+    http: Any, serve: Any, caller: Any
+) -> None:
+    """It is not searched for the prompt; the headers around it are there."""
+    sent = {"X-Long": f"{'o' * 4096}{PROMPT}", "X-Echo": PROMPT, "X-Node": "gpu-node-17"}
+    error = caller(serve(http.response(422, "no", **sent)).url).ask("generate", PROMPT).error
+    shown = [error.headers[name] for name in sent]
+    assert shown == ["**********", "**********", "gpu-node-17"]

@@ -10,6 +10,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from datacrunch_tgi._errors import (
@@ -22,7 +23,7 @@ from datacrunch_tgi._errors import (
 )
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
-from datacrunch_tgi._protocol._redact import Redactor
+from datacrunch_tgi._protocol._redact import Redactor, prompt_excerpts
 from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._response_headers import NO_HEADERS, ResponseHeaders
 from datacrunch_tgi._protocol._responses import Head, is_stream, not_a_stream, read_event
@@ -155,8 +156,11 @@ class Call(ABC, Generic[Result]):
         """Add to an error what only the call knows, and redact it."""
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # their frames hold the body
-        error.redact(self._redactor.redact, self._request.prompt)
-        error.headers = self.headers.with_redacted(self._redact)
+        headers = self.headers.shortened()
+        found = prompt_excerpts(self._request.prompt, [*error.server_texts(), *headers.values()])
+        redact = partial(self._redactor.redact, prompt=found)
+        error.redact(redact, self._redactor.redact)
+        error.headers = headers.with_redacted(redact)
         error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
             if isinstance(error, ConnectTimeoutError) and self._connecting_is_limited:
@@ -179,9 +183,6 @@ class Call(ABC, Generic[Result]):
                 f"Waited {waited:.0f} seconds for the server to start. "
                 f"Raise startup_timeout ({startup:g} seconds) to wait longer."
             )
-
-    def _redact(self, words: str) -> str:
-        return self._redactor.redact(words, self._request.prompt)
 
 
 class UnaryCall(Call[Result]):

@@ -13,6 +13,8 @@ LONGEST_ESTIMATE = 86_400
 _PLAIN = 4096  # bytes of a text that are read
 _NAMES = ("message", "detail", "error", "errors", "msg")
 """Keys of the message; an "error" next to a "message" is only the name of the status."""
+_TYPE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+"""An `error_type` is a name; anything else may be text of a user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def parse_error_body(body: bytes) -> ErrorBody:
     error_type, status = error.get("error_type") or inner.get("type"), inner.get("http_status_code")
     return ErrorBody(
         (_message(error.get("error")) if "error_type" in error else "") or _message(said),
-        error_type if isinstance(error_type, str) else None,
+        error_type if isinstance(error_type, str) and _TYPE.fullmatch(error_type) else None,
         status if isinstance(status, int) else None,
         _seconds(error.get("estimated_time")),
     )

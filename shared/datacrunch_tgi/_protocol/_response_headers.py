@@ -5,7 +5,12 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from datacrunch_tgi._errors import REDACTED
-from datacrunch_tgi._protocol._redact import SECRET_NAME, SHORTEST_SECRET, without_user_and_query
+from datacrunch_tgi._protocol._redact import (
+    LONGEST_SEARCHED,
+    SECRET_NAME,
+    SHORTEST_SECRET,
+    without_user_and_query,
+)
 
 _HARMLESS = frozenset({"content-type", "date", "server", "transfer-encoding", "vary"})
 """Headers of nearly every response, whose values a server does not take from a request."""
@@ -56,6 +61,16 @@ class ResponseHeaders(Mapping[str, str]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)  # a pickle or copy holds what is shown, and no secret
+
+    def shortened(self) -> Self:
+        """Return a copy for an error, without secrets. What is too long to be searched is hidden."""
+        left, values = LONGEST_SEARCHED, dict(self)
+        for name, value in values.items():
+            if len(value) <= left:
+                left -= len(value)
+            else:
+                values[name] = REDACTED
+        return type(self)(values)
 
     def with_redacted(self, redact: Callable[[str], str]) -> Self:
         """Return a copy from which something else is taken out too, now."""

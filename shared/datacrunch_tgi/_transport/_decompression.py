@@ -19,7 +19,9 @@ class Decompressor:
     def __init__(self, coding: str) -> None:
         name = coding.strip().lower()
         if name not in {"gzip", "x-gzip", "deflate"}:
-            raise MalformedResponseError(f"the answer's Content-Encoding is not supported: {name}")
+            raise MalformedResponseError(
+                "the answer's Content-Encoding is not supported", said=name
+            )
         # zlib's number for a gzip header, and for zlib's own.
         self._stream: Any = zlib.decompressobj(31 if name.endswith("gzip") else 15)
         self._may_be_bare = name == "deflate"
