@@ -192,6 +192,7 @@ TOO_FAR = f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT"
         ("5 seconds", 5.0),
         ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
         ("Wed, 21 Oct 2026 09:28:00 +0200", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00", 60.0),
         ("2026-10-21T07:28:00Z", 60.0),
         ("2026-10-21T07:28:00", 60.0),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
@@ -321,3 +322,11 @@ def test_the_hint_says_what_to_do(status: int, headers: dict[str, str], hint: st
 def test_a_page_is_its_visible_text(body: bytes, words: str) -> None:
     """One space between words, whatever markup there is."""
     assert api_error(502, {}, "text/html", body).message == f"502 Bad Gateway: {words}"
+
+
+def test_a_long_page_is_cut_between_words() -> None:
+    """4,096 bytes of it are read, and half a word might be half a key."""
+    page = b"<i>" + b" " * 4000 + b"no such " + b"x" * 85
+    for end, words in ((b"", f"no such {'x' * 85}"), (b"x", "no such")):
+        error = api_error(502, {}, "text/html", page + end)
+        assert error.message == f"502 Bad Gateway: {words}"

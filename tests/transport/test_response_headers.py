@@ -45,6 +45,7 @@ def test_an_answer_has_every_header_that_a_real_server_sent(
     assert len(sent) > 2
     headers = ask(caller(serve(respond(http, route, **sent)).url), route).headers
     assert {name: headers[name] for name in sent} == sent
+    assert repr(headers) == repr(dict(headers))
     assert {name.upper(): headers[name.upper()] for name in headers} == {
         name.upper(): value for name, value in headers.items()
     }

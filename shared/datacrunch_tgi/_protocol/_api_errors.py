@@ -177,7 +177,7 @@ def _date(value: str) -> datetime | None:
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
         try:
             date = parse(value)
-            return (date if date.tzinfo else date.replace(tzinfo=UTC)).astimezone(UTC)
+            return date if date.tzinfo else date.replace(tzinfo=UTC)
         except (TypeError, ValueError, OverflowError):
             continue
     return None

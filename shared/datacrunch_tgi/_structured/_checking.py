@@ -4,11 +4,14 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, truncate
+from datacrunch_tgi._structured._keywords import as_mapping
 from datacrunch_tgi._structured._reading import parse
-from datacrunch_tgi._structured._references import check_references
+
+if TYPE_CHECKING:
+    from referencing import Specification
 
 
 def instructions(schema: Mapping[str, Any]) -> str:
@@ -31,11 +34,11 @@ def check_schema(schema: Any) -> Any:
     from jsonschema import Draft4Validator, Draft202012Validator, SchemaError  # noqa: PLC0415
     from jsonschema.validators import validator_for  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
+    from referencing.jsonschema import specification_with  # noqa: PLC0415
 
     if not isinstance(schema, Mapping):
         raise ArgumentError("schema", "must be a dict", value=type(schema).__name__)
     schema = cast("Mapping[str, Any]", schema)
-    check_references(schema)
     broken: SchemaError | None = None
     for version in (validator_for(schema, default=Draft202012Validator), Draft4Validator):
         try:
@@ -43,6 +46,7 @@ def check_schema(schema: Any) -> Any:
         except SchemaError as error:
             broken = broken or error
         else:
+            _check_references(schema, specification_with(str(version.META_SCHEMA["$schema"])))
             return version(schema, registry=Registry())  # an empty one: nothing is downloaded
     assert broken is not None  # noqa: S101 -- one of them raised it
     raise ArgumentError("schema", f"is not a JSON schema: {broken.json_path}: {broken.message}")
@@ -55,6 +59,32 @@ def violation(check: Any, value: Any) -> str | None:
         for error in check.iter_errors(value):
             return f"{error.json_path}: {truncate(error.message, LONGEST_MESSAGE)}"
     return None
+
+
+def _check_references(schema: Mapping[str, Any], specification: "Specification[Any]") -> None:
+    """Check that the target of every reference is in the schema, as a validator will look it up."""
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+
+    root = specification.create_resource(schema)
+    parts: list[tuple[Any, Any]] = [(schema, Registry[Any]().resolver_with_root(root))]
+    seen = set[int]()
+    while parts:
+        found, resolver = parts.pop()
+        part = as_mapping(found)  # True and False refer to nothing
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        resolver = resolver.in_subresource(specification.create_resource(part))
+        for reference in (part.get("$ref"), part.get("$dynamicRef")):
+            if isinstance(reference, str):
+                try:
+                    target = resolver.lookup(reference)
+                except (Unresolvable, ValueError):  # ValueError: "#/items/x" of a list, no URL
+                    rule = "must contain the target of each reference"
+                    raise ArgumentError("schema", rule, value=reference) from None
+                parts.append((target.contents, target.resolver))
+        parts += ((each, resolver) for each in specification.subresources_of(part))
 
 
 def validator(schema: Mapping[str, Any]) -> Callable[[str], Any]:

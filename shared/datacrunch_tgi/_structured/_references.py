@@ -1,14 +1,11 @@
 """References in a JSON schema. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import unquote
 
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._structured._keywords import as_items
-
-_DATA = {"const", "default", "enum", "examples"}
-"""Keywords whose values are data, not schemas."""
 
 
 def resolve(schema: Mapping[str, Any], reference: str) -> Any:
@@ -31,22 +28,3 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
     if not found:
         raise ArgumentError("schema", "must contain the target of each reference", value=reference)
     return part  # pyright: ignore[reportUnknownVariableType]  # JSON
-
-
-def check_references(schema: Mapping[str, Any]) -> None:
-    """Check that the target of every reference is in the schema; anchors (`#name`) are not checked.
-
-    Raises:
-        ArgumentError: A target does not exist, or is in another document.
-    """
-    parts: list[Any] = [schema]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, Mapping):
-            part = cast("Mapping[str, Any]", part)
-            reference = part.get("$ref")
-            if isinstance(reference, str) and (reference[:2] == "#/" or reference[:1] != "#"):
-                resolve(schema, reference)
-            parts += [item for name, item in part.items() if name not in _DATA]
-        elif isinstance(part, Sequence) and not isinstance(part, str):
-            parts += part
