@@ -104,11 +104,17 @@ def test_another_success_is_no_answer_and_not_tried_again(status: int) -> None:
 )
 def test_the_status_decides_the_class(status: int, expected: type[APIError]) -> None:
     """Where the server names no type, or one that is not TGI's."""
-    for said in ({"error": "no"}, {"error": "no", "error_type": "a gateway's"}):
+    for said in ({"error": "no"}, {"error": "no", "error_type": "gateway_error"}):
         error = error_of(said, status)
         assert type(error) is expected
         assert (error.status, error.server_message) == (status, "no")
         assert error.error_type == said.get("error_type")
+
+
+@pytest.mark.parametrize("said", ["My name is Olivier and I", "o" * 65, "", 5, None])
+def test_a_type_that_is_no_name_is_none(said: Any) -> None:
+    """It may be a piece of the prompt."""
+    assert error_of({"error": "no", "error_type": said}, 422).error_type is None
 
 
 @pytest.mark.parametrize(
