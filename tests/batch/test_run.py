@@ -1,6 +1,7 @@
 """Rows of an iterable: order, memory, errors, the sync twin."""
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -60,6 +61,43 @@ async def test_the_sync_twin_works_within_a_loop(emulated_endpoint: Start) -> No
     """As in a notebook, where an event loop is running already."""
     endpoint = emulated_endpoint(answers=echo)
     assert len(list(run_sync(prompts(3), AsyncClient(base_url=endpoint.url)))) == 3
+
+
+def test_a_loop_that_raised_may_be_collected_in_the_runs_own_thread(
+    emulated_endpoint: Start,
+) -> None:
+    """The run ends, and nothing is raised in a finalizer, where nobody could catch it."""
+    endpoint = emulated_endpoint(answers=echo)
+    is_left, is_collected = threading.Event(), threading.Event()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from prompts(2)
+        assert is_left.wait(30)
+        gc.collect()
+        is_collected.set()
+        yield from prompts(100)
+
+    def leave() -> None:
+        results = run_sync(rows(), AsyncClient(base_url=endpoint.url), concurrency=1)
+        for _ in results:
+            raise ZeroDivisionError
+
+    gc.disable()
+    try:
+        try:
+            leave()
+        except ZeroDivisionError as error:
+            cycle: list[Any] = [error]
+            cycle.append(cycle)
+            del cycle
+        is_left.set()
+        assert is_collected.wait(30)
+    finally:
+        gc.enable()
+    for thread in threading.enumerate():
+        if thread.name == "datacrunch-tgi-batch":
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 async def test_rows_are_read_as_they_are_needed(emulated_endpoint: Start) -> None:

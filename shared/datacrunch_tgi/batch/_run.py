@@ -18,7 +18,7 @@ from collections.abc import (
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Any, TypeVar, Unpack
 
 from datacrunch_tgi._client import AsyncClient
@@ -96,7 +96,7 @@ def run_sync(
         else:
             handed.put(None)
 
-    thread = Thread(target=work, daemon=True)
+    thread = Thread(target=work, name="datacrunch-tgi-batch", daemon=True)
     thread.start()
     loop, task, wanted = handed.get()
     try:
@@ -111,7 +111,8 @@ def run_sync(
     finally:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(task.cancel)
-        thread.join()
+        if thread is not current_thread():  # which may collect a generator that was left
+            thread.join()
 
 
 class Server:
