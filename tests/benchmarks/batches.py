@@ -25,6 +25,10 @@ FILE = Path(__file__).with_name("batches.md")
 SERVERS = {"a server that costs next to nothing": server, "the emulated endpoint": emulated}
 ROWS, WARM, CONCURRENCY = 6000, 1000, 64
 ACTORS = (1, 2, 3, 4)
+PERMITS, LIMITED_ROWS = 128, 10_000
+PACE = ("--max-concurrent-requests", str(PERMITS), "--tokens-per-second", "12")
+"""An answer takes a second, so that the permits are the limit, not the cores."""
+FIXED = (96, 128)
 TEXT = """\
 # Batches
 
@@ -36,6 +40,15 @@ CPU is that of all processes but the server's. What starting takes is left out.
 |  | rows a second | CPU a row, ms |
 | --- | --- | --- |
 {table}
+
+## A server with {permits} permits
+
+{limited:,} rows through `run`, to the emulated endpoint, whose answers take a second each. It refuses
+requests beyond its permits. With a fixed number nothing is refused; a number up to 1,000 is what the run finds.
+
+| requests at a time | rows a second | failed | of the best fixed |
+| --- | --- | --- | --- |
+{limits}
 """
 
 
@@ -68,8 +81,8 @@ def _cpu() -> dict[int, float]:
     return {one.pid: sum(one.cpu_times()[:2]) for one in clients}
 
 
-def _prompts() -> list[dict[str, Any]]:
-    return [{"id": i, "inputs": f"burst: My name is Olivier and {i}"} for i in range(ROWS)]
+def _prompts(rows: int = ROWS) -> list[dict[str, Any]]:
+    return [{"id": i, "inputs": f"burst: My name is Olivier and {i}"} for i in range(rows)]
 
 
 def in_one_process(client: AsyncClient) -> tuple[float, float]:
@@ -95,6 +108,32 @@ def on_ray(client: AsyncClient, actors: int) -> tuple[float, float]:
     return meter.read()
 
 
+async def limited(client: AsyncClient, rows: int, concurrency: int) -> tuple[float, int]:
+    """Return rows a second, from the first request to the last answer, and how many rows failed."""
+    failed, begin = 0, time.monotonic()
+    async with aclosing(run(_prompts(rows), client, concurrency=concurrency)) as answers:
+        async for row in answers:
+            failed += row.get("error") is not None
+    return rows / (time.monotonic() - begin), failed
+
+
+def limits() -> str:
+    """Return the lines of the table of requests at a time."""
+    rates, lines = dict[str, float](), list[str]()
+    with emulated(*PACE) as url:
+        client = AsyncClient(base_url=url)
+        for limit in (*FIXED, 1000):
+            name = "found" if limit not in FIXED else str(limit)
+            rows = LIMITED_ROWS if limit not in FIXED else 20 * limit
+            rates[name], failed = asyncio.run(limited(client, rows, limit))
+            share = rates[name] / max(rate for fixed, rate in rates.items() if fixed != "found")
+            lines.append(f"| {name} | {rates[name]:,.0f} | {failed} | {share:.2f} |")
+            print(lines[-1], flush=True)  # noqa: T201 -- it says how far it is
+    assert failed == 0
+    assert share >= 0.9
+    return "\n".join(lines)
+
+
 class Table:
     """The lines of a table, which are printed as they come."""
 
@@ -111,6 +150,7 @@ class Table:
 def main() -> None:
     """Run every case."""
     load, table = os.getloadavg()[0], Table()
+    found = limits()
     for name, serve in SERVERS.items():
         with serve() as url:
             table.add(f"{name}: one process", in_one_process(AsyncClient(base_url=url)))
@@ -134,6 +174,9 @@ def main() -> None:
         rows=ROWS,
         concurrency=CONCURRENCY,
         table="\n".join(table.lines),
+        permits=PERMITS,
+        limited=LIMITED_ROWS,
+        limits=found,
     )
     FILE.write_text(text, encoding="utf-8")
 

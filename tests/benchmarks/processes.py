@@ -40,9 +40,9 @@ def server() -> Iterator[str]:
 
 
 @contextmanager
-def emulated() -> Iterator[str]:
+def emulated(*options: str) -> Iterator[str]:
     """The emulated endpoint's address."""
-    with _started("datacrunch_tgi", "serve", "--port", "0") as process:
+    with _started("datacrunch_tgi", "serve", "--port", "0", *options) as process:
         assert process.stdout
         addresses = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stdout)
         yield next(filter(None, addresses))[0]
