@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import random
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from datacrunch_tgi.testing import ScriptedToken
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 """The model is so small that numpy's threads would wait for each other; read when numpy is imported."""
 
-settings.register_profile("any machine", deadline=None)  # a machine may be slow
+settings.register_profile("any machine", deadline=None, max_examples=50)  # a machine may be slow
 settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
@@ -28,6 +29,14 @@ RECORDINGS = TESTS / "recordings"
 
 TOOL_ANSWERS = json.loads((TESTS / "tools" / "answers.json").read_text(encoding="utf-8"))
 """One call, `sum` of 1 and "x\\n", in every form of every family."""
+
+
+BORDERS = [
+    [],
+    [place / 200 for place in range(200)],
+    *([random.Random(n).random() for _ in range(9)] for n in range(2)),
+]
+"""Where to cut an answer: nowhere, after each letter, and at random."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def theirs(tiny_llama: Path) -> Callable[..., str | None]:
     """Render with transformers; return None if it refuses."""
 
-    def render(template: ChatTemplate, messages: Any, **options: Any) -> str | None:
-        special = {"bos_token": template.bos_token, "eos_token": template.eos_token}
-        tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
+    @cache
+    def tokenizer(bos_token: str | None, eos_token: str | None) -> PreTrainedTokenizerFast:
+        special = {"bos_token": bos_token, "eos_token": eos_token}
+        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
             tokenizer_file=str(tiny_llama / "tokenizer.json"),
             **{name: token for name, token in special.items() if token is not None},
         )
+
+    def render(template: ChatTemplate, messages: Any, **options: Any) -> str | None:
         try:
-            text = tokenizer.apply_chat_template(
+            text = tokenizer(template.bos_token, template.eos_token).apply_chat_template(
                 messages, chat_template=template.template, tokenize=False, **options
             )
         except Exception:  # noqa: BLE001 -- whatever it is, ours is to refuse too

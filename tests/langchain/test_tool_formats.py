@@ -7,7 +7,7 @@ from operator import add
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
@@ -15,6 +15,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from langchain_datacrunch import ChatDataCrunch
 from langchain_datacrunch._tools import _spoil
+from tests.conftest import BORDERS
 
 Call = Callable[..., Awaitable[Any]]
 Serve = Callable[..., EmulatedEndpoint]
@@ -43,19 +44,6 @@ async def ask(call: Call, chat: Any, method: str, **kwargs: Any) -> AIMessage:
     return message
 
 
-def borders(examples: int) -> list[list[float]]:
-    """Where to cut an answer: nowhere, after each letter, and at random."""
-    found: list[list[float]] = [[], [place / 200 for place in range(200)]]
-
-    @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.floats(0, 1), max_size=12))
-    def collect(places: list[float]) -> None:
-        found.append(places)
-
-    collect()
-    return found
-
-
 @METHODS
 async def test_a_call_is_the_same_wherever_tokens_end(
     serve: Serve, call: Call, tool_answer: Any, method: str
@@ -65,7 +53,7 @@ async def test_a_call_is_the_same_wherever_tokens_end(
     endpoint = serve(answers=lambda _: script[0])
     name = tool_answer.tool_format
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
-    for places in borders(4):
+    for places in BORDERS:
         for before in ("", "Let me see.\n\n"):
             script[0] = tool_answer.tokens(places, before)
             message = await ask(call, chat, method)

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from llama_index.core.base.llms.types import ChatResponse
 from llama_index.core.tools import BaseTool, FunctionTool
 
 from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from llamaindex_datacrunch import DataCrunch
+from tests.conftest import BORDERS
 
 Serve = Callable[..., EmulatedEndpoint]
 ARGUMENTS = {"a": 1, "b": "x\n"}
@@ -59,19 +58,6 @@ def calls_of(llm: DataCrunch, response: ChatResponse) -> list[tuple[str, dict[st
     return [(call.tool_name, call.tool_kwargs) for call in calls]
 
 
-def borders(examples: int) -> list[list[float]]:
-    """Where to cut an answer: nowhere, after each letter, and at random."""
-    found: list[list[float]] = [[], [place / 200 for place in range(200)]]
-
-    @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(st.floats(0, 1), max_size=12))
-    def collect(places: list[float]) -> None:
-        found.append(places)
-
-    collect()
-    return found
-
-
 @WAYS
 async def test_a_call_is_the_same_wherever_tokens_end(
     serve: Serve, tool_answer: Any, way: str
@@ -81,7 +67,7 @@ async def test_a_call_is_the_same_wherever_tokens_end(
     endpoint = serve(answers=lambda _: script[0])
     name = tool_answer.tool_format
     llm = DataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
-    for places in borders(4):
+    for places in BORDERS:
         for before in ("", "Let me see.\n\n"):
             script[0] = tool_answer.tokens(places, before)
             response = await last_of(llm, way)

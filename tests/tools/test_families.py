@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datacrunch_tgi import Token
@@ -260,6 +260,7 @@ def test_calls_are_read_whole_and_character_by_character(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=30)
 @given(calls=CALLS, data=st.data())
 def test_calls_are_the_same_wherever_tokens_end(
     family: str, calls: Calls, data: st.DataObject
