@@ -3,10 +3,13 @@
 What type checkers make of them stands in `typing/`.
 """
 
+import ast
 import re
-from inspect import Parameter, getdoc, isclass, signature
+from inspect import Parameter, getdoc, getsource, isclass, signature
+from itertools import pairwise
 from pathlib import Path
 from pydoc import plain, render_doc
+from textwrap import dedent
 from typing import Any, get_type_hints
 
 import jedi
@@ -166,3 +169,29 @@ def test_only_public_names_are_completed() -> None:
     for shown in (datacrunch_tgi, datacrunch_tgi.testing, Client, AsyncClient, *ADAPTERS):
         machinery = {"TYPE_CHECKING", "import_module", "of", "with_overrides", "check_kwargs"}
         assert not machinery & {*dir(shown)}
+
+
+@pytest.mark.parametrize("name", PUBLIC_CLASSES)
+def test_every_field_of_a_public_class_has_its_line(name: str) -> None:
+    """Below the field, where editors look when it is hovered, or else in the class's docstring."""
+    for base in PUBLIC_CLASSES[name].__mro__:
+        if "datacrunch" not in base.__module__ or "[" in base.__name__:
+            continue
+        [declared] = ast.parse(dedent(getsource(base))).body
+        assert isinstance(declared, ast.ClassDef)
+        for field, below in pairwise([*declared.body, ast.Pass()]):
+            if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
+                continue
+            called = ast.unparse(field.target)
+            if (
+                not called.startswith("_")
+                and called != "max_tokens"
+                and not isinstance(below, ast.Expr)
+            ):
+                assert re.search(rf"(?m)^ +{called}( \(.+\))?: ", str(getdoc(base))), called
+
+
+def test_help_of_the_parameters_has_a_line_for_each() -> None:
+    """With its type, its unit or range, and its default."""
+    for name in {*get_type_hints(Parameters)} - {"max_tokens"}:
+        assert re.search(rf"(?m)^ +{name} \(.+\): .+efault: ", str(getdoc(Parameters))), name

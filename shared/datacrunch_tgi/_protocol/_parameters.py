@@ -18,6 +18,7 @@ from datacrunch_tgi._aliases import (
     to_parameters,
 )
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._signatures import with_documented_fields
 from datacrunch_tgi._validation import Text, check_fields, rule
 
 MAX_NEW_TOKENS = 512
@@ -110,6 +111,9 @@ class Parameters(TypedDict, total=False):
     A parameter that is not set, or None, is not sent, so the server's default applies; only
     `max_new_tokens` is always sent. The last four are TGI's and not in DataCrunch's API; DataCrunch's
     fork (1.1.1) ignores them, except for `top_n_tokens`.
+
+    Args:
+        **parameters: Each has a rule, which is checked before a request.
     """
 
     do_sample: bool | None
@@ -134,6 +138,7 @@ class Parameters(TypedDict, total=False):
     adapter_id: str | None
 
 
+with_documented_fields(Parameters, ParameterFields)(Parameters)
 PARAMETERS = tuple(ParameterFields.model_fields)
 CALL_ARGUMENTS = (*PARAMETERS, *(alias for alias, name in ALIASES.items() if name in PARAMETERS))
 """Names of parameters, including aliases."""

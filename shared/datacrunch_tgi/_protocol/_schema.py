@@ -36,6 +36,7 @@ class Token(_Response):
     """One token of an answer."""
 
     id: int
+    """Number of the token in the model's vocabulary."""
     text: str
     """May be "" if a character is spread over several tokens; the last of them has the character."""
     logprob: float | None = None
@@ -48,7 +49,9 @@ class PrefillToken(_Response):
     """One token of the prompt."""
 
     id: int
+    """Number of the token in the model's vocabulary."""
     text: str
+    """Text of the token, as the server reports it."""
     logprob: float | None = None
     """Natural logarithm of the token's probability; None for the first token."""
 
@@ -57,12 +60,19 @@ class BestOfSequence(_Response):
     """One of the answers that `best_of` generated but did not choose."""
 
     generated_text: str
+    """Text of this answer, as the server sent it."""
     finish_reason: str
+    """`length`, `eos_token` or `stop_sequence`."""
     generated_tokens: int
+    """Number of tokens that the server generated, including the end token."""
     seed: int | None = None
+    """Seed; None if nothing was sampled."""
     prefill: list[PrefillToken] = Field(default_factory=_list)
+    """Tokens of the prompt, as in `Details`."""
     tokens: list[Token] = Field(default_factory=_list)
+    """Tokens of this answer."""
     top_tokens: list[list[Token]] = Field(default_factory=_list)
+    """For each token the likeliest ones at its position, as in `Details`."""
 
 
 class KeptItems(Sequence[Item], Generic[Item]):
@@ -107,7 +117,9 @@ class Details(_Response):
     prefill: list[PrefillToken] = Field(default_factory=_list)
     """Tokens of the prompt, if `decoder_input_details` requested them and the server reports them."""
     tokens: _Tokens = Field(default_factory=_list)
+    """Tokens of the answer, including control tokens."""
     best_of_sequences: list[BestOfSequence] = Field(default_factory=_list)
+    """The other answers, if `best_of` is greater than 1."""
     top_tokens: _TopTokens = Field(default_factory=_list)
     """For each token the likeliest ones at its position, if `top_n_tokens` requested them."""
     input_length: int | None = None
@@ -125,21 +137,28 @@ class StreamDetails(_Response):
     """Details in the last event of a stream."""
 
     finish_reason: str
+    """`length`, `eos_token` or `stop_sequence`."""
     generated_tokens: int
+    """Number of tokens that the server generated, including the end token."""
     seed: int | None = None
+    """Seed; None if nothing was sampled."""
     input_length: int | None = None
+    """Number of prompt tokens; reported since TGI 2.3."""
 
 
 class StreamEvent(_Response):
     """One event of `/generate_stream`: one token."""
 
     token: Token
+    """The token, as the server sent it."""
     index: int | None = None
     """Position of the token, from 1; None before TGI 1.4."""
     top_tokens: list[Token] = Field(default_factory=_list)
+    """The likeliest tokens at this position, if `top_n_tokens` requested them."""
     generated_text: str | None = None
     """The complete answer as the server sent it; in the last event only."""
     details: StreamDetails | None = None
+    """Finish reason, seed and counts; in the last event only, if `details` requested them."""
     text: str = ""
     """Text that this event adds to the answer, made by the client: the token's text, without control
     tokens, the stop string, and text that may still become one."""
@@ -149,8 +168,11 @@ class Usage(_Response):
     """Number of tokens used by a call; None if the server does not report it and there is no tokenizer."""
 
     prompt_tokens: int | None = None
+    """Number of tokens of the prompt."""
     completion_tokens: int | None = None
+    """Number of tokens that were generated, including the end token."""
     total_tokens: int | None = None
+    """Sum of both."""
 
 
 class Answer(_Response):
@@ -164,7 +186,9 @@ class Answer(_Response):
     finish_reason: str | None
     """`length`, `eos_token` or `stop_sequence`; None if the server does not report it (no `details`)."""
     details: Details | None
+    """Tokens, seed and counts; None if the server does not report them (no `details`)."""
     usage: Usage
+    """Number of tokens of prompt and answer."""
     headers: Annotated[Mapping[str, str], SkipValidation] = Field(
         default_factory=ResponseHeaders, exclude=True, frozen=True, repr=False
     )
@@ -177,7 +201,7 @@ class Answer(_Response):
         return self.headers.get("x-request-id")
 
     def __eq__(self, other: object) -> bool:
-        """Compare all but the headers, which differ each time that an answer is given."""
+        """Compare all but the headers, which differ in every response."""
         if not isinstance(other, Answer):
             return NotImplemented
         return self._compared == other._compared
@@ -200,6 +224,7 @@ class Info(_Response):
     """Server and model as reported by `/info`; None for what it does not report."""
 
     model_id: str
+    """Name of the model, or the path that it was loaded from."""
     version: str
     """Version of TGI; only a hint: the release 3.3.7 reports 3.3.6-dev0."""
     max_input_tokens: int | None = Field(
@@ -209,15 +234,21 @@ class Info(_Response):
     max_total_tokens: int | None = None
     """Largest number of tokens of prompt and answer together."""
     max_concurrent_requests: int | None = None
+    """Largest number of open requests; more are refused with 429."""
     max_best_of: int | None = None
+    """Largest `best_of`."""
     max_stop_sequences: int | None = None
+    """Largest number of stop strings."""
 
 
 class PromptToken(_Response):
     """One token of a text, as reported by `/tokenize`."""
 
     id: int
+    """Number of the token in the model's vocabulary."""
     text: str
+    """Text of the token, as the server reports it."""
     start: int
-    """Offset in the UTF-8 text, in bytes; start and stop are equal for control tokens."""
+    """Offset of the token in the UTF-8 text, in bytes; equal to `stop` for control tokens."""
     stop: int
+    """Offset of the token's end in the UTF-8 text, in bytes."""

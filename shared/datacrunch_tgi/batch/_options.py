@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from datacrunch_tgi._chat import ChatTemplate
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters
+from datacrunch_tgi._signatures import with_documented_fields
 from datacrunch_tgi._validation import Text, check_fields
 from datacrunch_tgi.batch._columns import Columns, dump
 from datacrunch_tgi.batch._prompts import PromptTemplate
@@ -45,7 +46,11 @@ class BatchFields(BaseModel):
 
 
 class BatchOptions(TypedDict, total=False):
-    """Keyword arguments of `run`, `run_file`, `run_sync` and `run_file_sync`."""
+    """Keyword arguments of `run`, `run_file`, `run_sync` and `run_file_sync`.
+
+    Args:
+        **options: All are optional.
+    """
 
     parameters: Parameters | None
     extra_parameters: Mapping[str, Any] | None
@@ -56,6 +61,9 @@ class BatchOptions(TypedDict, total=False):
     chat_template: ChatTemplate | str | os.PathLike[str] | None
     concurrency: int
     patience: float
+
+
+with_documented_fields(BatchOptions, BatchFields)(BatchOptions)
 
 
 class Checked:

@@ -20,10 +20,13 @@ class ReceivedRequest:
     """A request that the endpoint received, and its outcome."""
 
     method: str
+    """HTTP method, in upper case."""
     path: str
+    """Path of the URL, as received."""
     headers: Mapping[str, str]
     """Names in lower case; of a header that came several times, the last."""
     body: bytes = b""
+    """The body, as received; `json` is the parsed one."""
     status: int | None = None
     """Status of the answer; None before it started."""
     events: int = 0
