@@ -188,6 +188,36 @@ SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
         ),
         ({"items": [{"type": "null"}]}, {"type": "array", "prefixItems": [{"type": "null"}]}),
         (
+            {"items": [{"type": "null"}], "minItems": 3},
+            {"type": "array", "prefixItems": [{"type": "null"}]},
+        ),
+        (
+            {"items": {"type": "null"}, "minItems": 1, "maxItems": 1},
+            {"type": "array", "items": {"type": "null"}, "minItems": 1, "maxItems": 1},
+        ),
+        (
+            {"items": {"type": "null"}, "minItems": 8, "maxItems": 9},
+            {"type": "array", "items": {"type": "null"}, "minItems": 8},
+        ),
+        (
+            {"items": {"type": "null"}, "maxItems": 0},
+            {"type": "array", "maxItems": 0, "items": {"type": "null"}},
+        ),
+        ({"enum": [*range(200)]}, {"enum": [*range(200)]}),
+        ({"enum": [*range(201)]}, {"type": "number"}),
+        (
+            {"enum": [1, {"b": "x"}]},
+            {"anyOf": [{"enum": [1]}, {"properties": {"b": {"enum": ["x"]}}, "required": ["b"]}]},
+        ),
+        (
+            {"anyOf": [{"anyOf": [{"type": "null"}, {"type": "string"}]}, {"type": "null"}]},
+            {"anyOf": [{"type": "null"}, {"type": "string"}]},
+        ),
+        (
+            {"type": "string", "minLength": 5, "maxLength": 5},
+            {"type": "string", "minLength": 5, "maxLength": 5},
+        ),
+        (
             {"enum": [*range(300), "x", True, None]},
             {"anyOf": [{"type": kind} for kind in ("number", "string", "boolean", "null")]},
         ),
@@ -210,7 +240,13 @@ def test_what_a_grammar_does_not_take_is_replaced(schema: Any, sent: dict[str, A
 
 def test_what_nothing_matches_is_left_out_where_it_is_optional() -> None:
     """The server would write a name without a value."""
-    nothing: list[Any] = [False, {"enum": []}, {"anyOf": [False]}, {"items": [True, False]}]
+    nothing: list[Any] = [
+        False,
+        {"enum": []},
+        {"anyOf": [False]},
+        {"items": [True, False]},
+        {"items": {"enum": []}, "minItems": 1},
+    ]
     for schema in nothing:
         assert property_of(schema, required=False) is None
     assert property_of({"anyOf": [{"enum": []}, {"type": "null"}]}) == {"type": "null"}

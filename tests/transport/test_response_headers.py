@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from datacrunch_tgi import Answer, APIError, Client, DataCrunchError, DisconnectedError
+from datacrunch_tgi._protocol._redact import Redactor
+from datacrunch_tgi._protocol._response_headers import ResponseHeaders
 
 KEY = "sk-0123456789/abcdefghij"
 PROMPT = "My name is Olivier and I"
@@ -171,3 +174,30 @@ def test_a_header_of_an_error_that_is_too_long_is_hidden(
     error = caller(serve(http.response(422, "no", **sent)).url).ask("generate", PROMPT).error
     shown = [error.headers[name] for name in sent]
     assert shown == ["**********", "**********", "gpu-node-17"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("x-auth-token", "abcdef7", "abcdef7"),
+        ("x-auth-token", "abcdefg8", "**********"),
+        ("x-limit-tokens", "1234567.25", "1234567.25"),
+        ("www-authenticate", 'Bearer realm="tgi"', 'Bearer realm="tgi"'),
+        ("x-next", "https://h.invalid/a?b=c", "https://h.invalid/a?b=c"),
+        ("content-location", "https://user@h.invalid/a?b=c", "https://h.invalid/a"),
+        ("x-echo", f"was {KEY}", "was **********"),
+        ("date", f"was {KEY}", f"was {KEY}"),
+    ],
+)
+def test_what_a_header_shows_is_decided_by_its_name_and_value(
+    name: str, value: str, shown: str
+) -> None:
+    """A short value or a number is no secret, and a server's own headers repeat none."""
+    redact = Redactor([("authorization", SecretStr(f"Bearer {KEY}"))]).redact
+    headers = ResponseHeaders({name: value, "set-cookie": "a=b"}, redact)
+    assert headers[name.upper()] == shown
+    assert len(headers) == 1
+    with pytest.raises(KeyError, match="set-cookie"):
+        headers["Set-Cookie"]
+    again = headers.with_redacted(lambda text: text.replace("was ", ""))
+    assert dict(again) == {name: shown if name == "date" else shown.replace("was ", "")}
