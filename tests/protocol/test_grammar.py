@@ -126,6 +126,22 @@ def test_a_reference_may_be_used_many_times_but_not_multiply_endlessly() -> None
         grammar_of({"$defs": {**doubling, "D40": {"type": "null"}}, "$ref": "#/$defs/D0"})
 
 
+def test_a_part_that_refers_to_several_has_what_all_of_them_ask_for() -> None:
+    """Also where both are references, and where a member of a union is."""
+    schema = {
+        "$defs": {"A": {"type": "string"}, "B": {"maxLength": 3}, "C": {"minLength": 2}},
+        "properties": {
+            "a": {"allOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}]},
+            "b": {"$ref": "#/$defs/A", "anyOf": [{"$ref": "#/$defs/B"}, {"$ref": "#/$defs/C"}]},
+        },
+    }
+    short = {"type": "string", "maxLength": 3}
+    assert value_of(schema)["properties"] == {
+        "a": short,
+        "b": {"anyOf": [short, {"type": "string", "minLength": 2}]},
+    }
+
+
 def test_a_part_with_definitions_of_its_own_refers_to_these() -> None:
     """Schemas of several tools are put into one, each with its own `#/$defs/City`."""
     kinds = ("string", "integer")
@@ -173,6 +189,10 @@ SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
         ),
         ({"type": "integer", "minimum": 1, "maximum": 3}, {"enum": [1, 2, 3]}),
         ({"type": "integer", "exclusiveMinimum": 0.5, "maximum": 2}, {"enum": [1, 2]}),
+        ({"type": "integer", "minimum": 1, "exclusiveMaximum": 3}, {"enum": [1, 2]}),
+        ({"type": "integer", "minimum": 2, "maximum": 2}, {"enum": [2]}),
+        ({"type": "integer", "minimum": 1, "maximum": 200}, {"enum": [*range(1, 201)]}),
+        ({"type": "integer", "minimum": 1, "maximum": 201}, {"type": "integer"}),
         ({"type": "integer", "minimum": 1}, {"type": "integer"}),
         ({"type": "integer", "minimum": 0, "exclusiveMinimum": True}, {"type": "integer"}),
         ({"const": {"b": 1}}, {"properties": {"b": {"enum": [1]}}, "required": ["b"]}),
@@ -225,6 +245,23 @@ SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
         ({"enum": ["x"] * 500}, {"type": "string"}),
         ({"not": {"type": "null"}, "type": "string"}, {"type": "string"}),
         ({"allOf": [{"type": "string"}, {"maxLength": 3}]}, {"type": "string", "maxLength": 3}),
+        ({"allOf": [True, {"type": "string"}]}, {"type": "string"}),
+        (
+            {
+                "properties": {"b": {"type": "null"}},
+                "allOf": [{"properties": {"b": {"title": "B"}}}],
+            },
+            {"properties": {"b": {"type": "null"}}},
+        ),
+        (
+            {
+                "allOf": [
+                    {"properties": {"b": {"type": "string"}}},
+                    {"properties": {"b": {"maxLength": 3}}},
+                ]
+            },
+            {"properties": {"b": {"type": "string", "maxLength": 3}}},
+        ),
         ({"type": "string", "pattern": "^[a-z]+$"}, {"type": "string", "pattern": "([a-z]+)"}),
         ({"type": "string", "pattern": "^a|b$"}, {"type": "string", "pattern": "(a|b)"}),
         ({"type": "string", "pattern": "(?=a)b"}, {"type": "string"}),
