@@ -35,6 +35,7 @@ def table(first_column: str) -> dict[str, list[str]]:
 def test_each_snippet_runs_as_it_stands(
     snippet: str, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every Python example of the README runs."""
     with EmulatedEndpoint(model=tiny_llama, api_key="sk-readme") as endpoint:
         monkeypatch.setenv("DATACRUNCH_BASE_URL", endpoint.url)
         monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-readme")
@@ -43,6 +44,7 @@ def test_each_snippet_runs_as_it_stands(
 
 
 def test_the_snippets_show_each_class() -> None:
+    """The README has an example for each class."""
     assert [next(n for n in CLASSES if n in code) for code in SNIPPETS] == [
         "ChatDataCrunch",
         "Client",
@@ -57,10 +59,12 @@ def test_the_snippets_show_each_class() -> None:
 
 
 def test_the_table_of_parameters_has_each_of_them_in_order() -> None:
+    """The table of parameters is complete and in order."""
     assert list(table("Parameter")) == list(PARAMETERS)
 
 
 def test_the_tables_of_settings_and_limits_have_each_default() -> None:
+    """The tables of settings and limits are complete, with the right defaults."""
     shown = {name: cells[0] for name, cells in (table("Setting") | table("Limit")).items()}
     settings = Settings(base_url="http://127.0.0.1")
     assert set(shown) == {*SETTINGS} - {"base_url", "api_key", "model"}
@@ -70,6 +74,7 @@ def test_the_tables_of_settings_and_limits_have_each_default() -> None:
 
 
 def test_the_table_of_errors_has_each_that_is_raised() -> None:
+    """The table of errors is complete and says which are retried."""
     rows = table("Error")
     errors = {
         name

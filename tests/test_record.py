@@ -36,6 +36,7 @@ def last_json(text: str) -> dict[str, Any]:
 def test_a_cassette_holds_what_the_real_server_was_asked_and_said(
     tmp_path: Path, recordings: dict[str, dict[str, Any]]
 ) -> None:
+    """Each cassette has the recorded request and response."""
     cassettes = record(tmp_path)
     assert len(cassettes) == 28
     for name, interaction in cassettes.items():
@@ -67,6 +68,7 @@ def test_an_endpoint_is_recorded_without_the_key(tmp_path: Path, tiny_llama: Pat
 
 
 def test_an_endpoint_that_fails_leaves_the_cassettes_as_they_are(tmp_path: Path) -> None:
+    """A failed recording writes no cassette."""
     with (
         EmulatedEndpoint(answers="no", api_key=KEY) as endpoint,
         pytest.raises(subprocess.CalledProcessError),

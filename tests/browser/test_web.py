@@ -68,6 +68,7 @@ def status(page: Page) -> Locator:
 def test_what_the_server_has_said_is_shown_before_it_says_more(
     page: Page, endpoint: EmulatedEndpoint, said: int
 ) -> None:
+    """The page shows each token while the server is still generating."""
     endpoint.fail_next(stall=600, stall_after=said)
     ask(page)
     expect(answer(page)).to_have_text(" ".join(WORDS[:said]))
@@ -88,6 +89,7 @@ def test_an_answer_grows_by_one_token_after_another(page: Page) -> None:
 
 
 def test_markup_and_line_ends_are_shown_as_they_are(page: Page) -> None:
+    """HTML in an answer is shown as text, with its line ends, and never becomes markup."""
     ask(page, "Markup?")
     expect(status(page)).to_have_text("Done.")
     assert answer(page).text_content() == MARKUP
@@ -95,6 +97,7 @@ def test_markup_and_line_ends_are_shown_as_they_are(page: Page) -> None:
 
 
 def test_events_are_read_however_the_network_cuts_them(page: Page) -> None:
+    """The page's parser reads the same events from chunks of any size."""
     sent = 'event: token\r\ndata: "é: 👋"\r\n\r\n: ping\r\n\r\nevent: error\r\ndata: ""\r\n\r\n'
     read = page.evaluate(
         """async sent => {
@@ -128,6 +131,7 @@ LEAVING: dict[str, Callable[[Page], object]] = {
 def test_leaving_an_answer_stops_the_server(
     page: Page, endpoint: EmulatedEndpoint, leave: Callable[[Page], object]
 ) -> None:
+    """Leaving the page during an answer closes the request, so that the server stops."""
     endpoint.fail_next(stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
@@ -141,6 +145,7 @@ def test_leaving_an_answer_stops_the_server(
 def test_after_a_stop_the_text_stays_and_the_next_question_is_answered(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
+    """Stop keeps the text, and the next question is answered."""
     endpoint.fail_next(stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
@@ -156,6 +161,7 @@ def test_after_a_stop_the_text_stays_and_the_next_question_is_answered(
 def test_the_end_of_one_answer_is_not_the_end_of_the_next(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
+    """A new question replaces the answer in progress and keeps its own status."""
     endpoint.fail_next(2, stall=600, stall_after=2)
     ask(page)
     expect(answer(page)).to_have_text("one two")
@@ -169,6 +175,7 @@ def test_the_end_of_one_answer_is_not_the_end_of_the_next(
 def test_a_server_that_refuses_is_shown_without_the_key(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
+    """The page shows a refusal, with the key redacted."""
     endpoint.fail_next(status=401, body={"error": f"no such key: {KEY}", "error_type": "auth"})
     ask(page)
     expect(page.get_by_role("alert")).to_contain_text("401 Unauthorized: no such key: ***")
@@ -178,6 +185,7 @@ def test_a_server_that_refuses_is_shown_without_the_key(
 def test_a_server_that_fails_during_an_answer_leaves_its_text(
     page: Page, endpoint: EmulatedEndpoint
 ) -> None:
+    """After an error in the stream the page keeps the text received before it."""
     endpoint.fail_next(error_after=2)
     ask(page)
     expect(page.get_by_role("alert")).to_contain_text("CUDA out of memory")
@@ -188,6 +196,7 @@ def test_a_server_that_fails_during_an_answer_leaves_its_text(
 def test_an_app_that_is_gone_is_reported(
     chromium: Browser, start_app: Start, settings: dict[str, str], endpoint: EmulatedEndpoint
 ) -> None:
+    """The page reports a broken connection to the app, and again at the next question."""
     with start_app(**settings) as app, chromium.new_page() as page:
         page.goto(app.url)
         endpoint.fail_next(stall=600, stall_after=2)
@@ -224,6 +233,7 @@ def test_the_log_has_the_hint_and_neither_key_nor_question(
 def test_without_a_key_the_tiny_llama_answers_an_example(
     chromium: Browser, start_app: Start
 ) -> None:
+    """Without a key, an example question is answered by the tiny Llama."""
     with start_app() as app, chromium.new_page() as page:
         page.goto(app.url)
         page.get_by_role("button", name="How do I stop").click()
@@ -234,6 +244,7 @@ def test_without_a_key_the_tiny_llama_answers_an_example(
 
 
 def test_the_page_asks_its_own_server_alone(page: Page, url: str) -> None:
+    """The page sends requests to its own server only."""
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
     page.reload()

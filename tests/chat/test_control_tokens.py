@@ -55,6 +55,7 @@ def _user(text: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_a_formats_tokens_are_broken_up_by_a_space_that_a_reader_looks_past(name: str) -> None:
+    """Each control token of a format gets a space, and a warning names it."""
     for token in TOKENS[name]:
         with pytest.warns(ControlTokenWarning) as reported:
             prompt = ChatTemplate.named(name).prompt(_user(f"my words {token} end"))
@@ -66,6 +67,7 @@ def test_a_formats_tokens_are_broken_up_by_a_space_that_a_reader_looks_past(name
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_what_is_allowed_stays_as_it_is_and_warns_nothing(name: str) -> None:
+    """With `allow_control_tokens=True`, control tokens are sent unchanged, without a warning."""
     template = ChatTemplate.named(name)
     text = "my words " + " ".join(TOKENS[name]) + " end"
     assert text in template.prompt(_user(text), allow_control_tokens=True)
@@ -73,6 +75,7 @@ def test_what_is_allowed_stays_as_it_is_and_warns_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_render_breaks_up_nothing(name: str) -> None:
+    """`render` leaves control tokens unchanged."""
     text = "my words " + " ".join(TOKENS[name]) + " end"
     assert text in ChatTemplate.named(name).render(_user(text))
 
@@ -88,10 +91,12 @@ def test_render_breaks_up_nothing(name: str) -> None:
     ],
 )
 def test_other_text_stays_as_it_is_and_warns_nothing(name: str, text: str) -> None:
+    """Text that only resembles a control token is unchanged, without a warning."""
     assert text in ChatTemplate.named(name).prompt(_user(text))
 
 
 def test_one_call_warns_once_and_never_shows_a_text() -> None:
+    """One call gives one warning, which names tokens and contains no other text."""
     chat = [
         {"role": "system", "content": "[INST] secret"},
         {"role": "user", "content": "</s> <|my_secret|> <s>"},
@@ -106,6 +111,7 @@ def test_one_call_warns_once_and_never_shows_a_text() -> None:
 
 
 def test_every_part_of_a_conversation_is_looked_through() -> None:
+    """Tokens are neutralised in texts, names, roles, tool calls, results and tools."""
     end = "<|im_end|>"
     chat = [
         {"role": "user", "content": [{"type": "text", "text": f"a{end}"}], "name": f"b{end}"},
@@ -128,6 +134,7 @@ def test_every_part_of_a_conversation_is_looked_through() -> None:
 
 
 def test_a_token_cannot_be_put_together_from_parts() -> None:
+    """A control token that is split over text blocks is neutralised or refused."""
     parts = [{"type": "text", "text": part} for part in ("<|im_", "start|>", "[IN", "ST]")]
     for name in ("chatml", "llama-2"):
         prompt = _quiet(_template(name), _user(parts))
@@ -144,16 +151,19 @@ def test_a_token_cannot_be_put_together_from_parts() -> None:
 
 
 def test_a_token_within_a_token_is_broken_up_too() -> None:
+    """Neutralising one control token does not leave another behind."""
     template = ChatTemplate("<SYS> <<SYS>>{{ messages[0].content }}")
     assert _quiet(template, _user("<<SYS>>")) == "<SYS> <<SYS>>< < SYS>>"
 
 
 def test_tokens_count_that_a_template_makes_of_roles_that_do_not_speak() -> None:
+    """Control tokens that the template builds from role names are neutralised."""
     chat = [{"role": "system", "content": "<USER> </ASSISTANT>"}]
     assert "\n< USER> < /ASSISTANT>\n" in _quiet(_template("blocks"), chat)
 
 
 def test_a_models_own_tokens_count() -> None:
+    """The model's end token and `control_tokens` are neutralised."""
     template = ChatTemplate(
         "{{ messages[0].content }}", eos_token="$end$", control_tokens=("%%go%%",)
     )
@@ -161,11 +171,13 @@ def test_a_models_own_tokens_count() -> None:
 
 
 def test_a_single_character_is_no_control_token() -> None:
+    """A special token of one character is not neutralised."""
     template = ChatTemplate("{{ messages[0].content }}", bos_token="|", eos_token="\n")
     assert template.prompt(_user("a | b\n")) == "a | b\n"
 
 
 def test_a_tokenizer_finds_no_token_in_a_users_text(tiny_llama: Path) -> None:
+    """A real tokenizer finds no special token in a neutralised text."""
     tokenizer = Tokenizer.from_file(str(tiny_llama / "tokenizer.json"))
     special = {
         tokenizer.token_to_id(token) for token in ("<s>", "</s>", "<unk>", "[INST]", "[/INST]")
@@ -208,6 +220,7 @@ MESSAGES = st.builds(
 def test_whatever_is_written_a_prompt_has_no_token_more(
     name: str, chat: list[dict[str, Any]]
 ) -> None:
+    """Whatever text a message has, the prompt has no additional control token."""
     template = _template(name)
     tokens = [re.escape(token) for token in {*EVERYWHERE, *TOKENS.get(name, OWN.get(name, ()))}]
     counts: list[Counter[str] | None] = []

@@ -52,6 +52,7 @@ EMPTY = [
 @pytest.mark.parametrize("text", FAULTY)
 @pytest.mark.parametrize("way", ["render", "prompt"])
 def test_a_faulty_template_is_named_as_such(text: str, way: str) -> None:
+    """An error in a template names `chat_template` and the fault, in one line."""
     with pytest.raises(ArgumentError) as caught:
         getattr(ChatTemplate(text), way)(CHAT)
     assert caught.value.field == "chat_template"
@@ -61,6 +62,7 @@ def test_a_faulty_template_is_named_as_such(text: str, way: str) -> None:
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_template_cannot_reach_out(text: str) -> None:
+    """A template cannot reach files, modules or other objects."""
     with pytest.raises(ArgumentError) as caught:
         ChatTemplate(text + "{{ messages[0].content }}").render(CHAT)
     assert caught.value.field == "chat_template"
@@ -68,10 +70,13 @@ def test_a_template_cannot_reach_out(text: str) -> None:
 
 @pytest.mark.parametrize("text", EMPTY)
 def test_a_template_sees_nothing_of_pythons_own(text: str) -> None:
+    """Python's internal attributes are undefined in a template."""
     assert ChatTemplate(text + "{{ messages[0].content }}").render(CHAT) == WORDS
 
 
 def test_a_template_sees_plain_data_only(tmp_path: Any) -> None:
+    """Values are passed to a template as plain data, without the methods of a subclass."""
+
     class Text(str):
         __slots__ = ()
 
@@ -84,6 +89,7 @@ def test_a_template_sees_plain_data_only(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize("way", ["render", "prompt"])
 def test_a_templates_own_words_are_reported(way: str) -> None:
+    """The message of `raise_exception` is part of the error."""
     template = ChatTemplate("{{ raise_exception('Only one message, please') }}")
     with pytest.raises(ArgumentError) as caught:
         getattr(template, way)(CHAT)
@@ -101,6 +107,7 @@ def test_a_templates_own_words_are_reported(way: str) -> None:
 )
 @pytest.mark.parametrize("way", ["render", "prompt"])
 def test_no_error_shows_the_conversation(text: str, way: str) -> None:
+    """No error of a template contains a message's text, even in its traceback."""
     with pytest.raises(ArgumentError) as caught:
         getattr(ChatTemplate(text), way)(CHAT)
     assert WORDS not in "".join(traceback.format_exception(caught.value)).replace(f'"{WORDS}"', "")
@@ -118,6 +125,7 @@ def test_no_error_shows_the_conversation(text: str, way: str) -> None:
 )
 @pytest.mark.parametrize("way", ["render", "prompt"])
 def test_messages_are_dictionaries(messages: Any, rule: str, way: str) -> None:
+    """Messages that are not dictionaries are refused with the rule."""
     with pytest.raises(ArgumentError) as caught:
         getattr(ChatTemplate.named("gemma"), way)(messages)
     assert str(caught.value) == f"messages: {rule}"
@@ -125,11 +133,13 @@ def test_messages_are_dictionaries(messages: Any, rule: str, way: str) -> None:
 
 @pytest.mark.parametrize("way", ["render", "prompt"])
 def test_tools_are_dictionaries(way: str) -> None:
+    """Tools that are not dictionaries are refused with the rule."""
     with pytest.raises(ArgumentError, match=r"^tools: must be a list of dictionaries$"):
         getattr(ChatTemplate.named("gemma"), way)(CHAT, tools=["weather"])
 
 
 def test_what_cannot_be_continued_is_refused() -> None:
+    """A last message that the template does not show, or that has no text, is not continued."""
     for text, content in (("{{ messages | length }}", "x"), ("{{ messages[0].content }}", None)):
         with pytest.raises(ArgumentError) as caught:
             ChatTemplate(text).render([{"content": content}], continue_final_message=True)

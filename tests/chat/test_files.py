@@ -34,6 +34,7 @@ def model(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_the_tiny_llama_brings_its_own(tiny_llama: Path) -> None:
+    """The template and tokens of a model's folder are read, by folder or file."""
     template = ChatTemplate.from_file(tiny_llama)
     assert (template.bos_token, template.eos_token) == ("<s>", "</s>")
     assert template.prompt(HELLO) == "[INST] Hello [/INST]"
@@ -50,6 +51,7 @@ def test_the_tiny_llama_brings_its_own(tiny_llama: Path) -> None:
 def test_a_tokenizer_config_is_read_in_each_of_its_forms(
     bos: object, chat_template: object, model: Callable[..., Path]
 ) -> None:
+    """All forms of tokenizer_config.json are read."""
     config = {"bos_token": bos, "eos_token": "</s>", "pad_token": None, "add_bos_token": True}
     folder = model(tokenizer_config_json={**config, "chat_template": chat_template})
     assert ChatTemplate.from_file(folder).render(HELLO) == "<s>Hello</s>"
@@ -59,6 +61,7 @@ def test_a_tokenizer_config_is_read_in_each_of_its_forms(
 def test_a_file_of_its_own_counts_more_and_the_tokens_are_beside_it(
     form: str, model: Callable[..., Path]
 ) -> None:
+    """chat_template.json or .jinja takes precedence; tokens come from the configuration."""
     own = OWN if form == "chat_template_jinja" else {"chat_template": OWN}
     config = {"bos_token": "<b>", "eos_token": "<e>", "chat_template": "not this one"}
     folder = model(tokenizer_config_json=config, **{form: own})
@@ -68,6 +71,7 @@ def test_a_file_of_its_own_counts_more_and_the_tokens_are_beside_it(
 
 
 def test_a_template_alone_knows_no_tokens(model: Callable[..., Path]) -> None:
+    """Without a tokenizer_config.json, the special tokens are undefined."""
     folder = model(chat_template_jinja="{{ bos_token is defined }}{{ messages[0].content }}")
     assert ChatTemplate.of(folder / "chat_template.jinja").render(HELLO) == "FalseHello"
 
@@ -78,6 +82,7 @@ def test_conversations_with_tools_have_their_own_template_where_there_is_one(
     tmp_path: Path,
     tiny_llama: Path,
 ) -> None:
+    """A template named `tool_use` is used for conversations with tools."""
     tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
         tokenizer_file=str(tiny_llama / "tokenizer.json"),
         bos_token="<s>",
@@ -100,6 +105,7 @@ def test_conversations_with_tools_have_their_own_template_where_there_is_one(
 def test_the_models_other_special_tokens_are_variables_and_control_tokens(
     model: Callable[..., Path],
 ) -> None:
+    """Other special tokens of the tokenizer are variables and control tokens."""
     template = ChatTemplate.from_file(
         model(
             tokenizer_config_json={
@@ -117,18 +123,21 @@ def test_the_models_other_special_tokens_are_variables_and_control_tokens(
 
 
 def test_a_jinja_text_is_a_template() -> None:
+    """`ChatTemplate.of` accepts Jinja text, and returns a template unchanged."""
     template = ChatTemplate.of("{% for message in messages %}{{ message.content }}{% endfor %}")
     assert template.prompt(HELLO) == "Hello"
     assert ChatTemplate.of(template) is template
 
 
 def test_a_models_name_is_a_template_too() -> None:
+    """`ChatTemplate.of` accepts a model's name."""
     assert ChatTemplate.of("meta-llama/Llama-2-7b-chat-hf") == ChatTemplate.named("llama-2")
 
 
 def test_a_folder_that_is_called_so_does_not_hide_a_format(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The name of a bundled template takes precedence over a folder of that name."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gemma").mkdir()
     assert ChatTemplate.of("gemma") == ChatTemplate.named("gemma")
@@ -162,6 +171,7 @@ def test_a_folder_that_is_called_so_does_not_hide_a_format(
 def test_a_folder_without_a_template_is_refused(
     files: dict[str, Any], rule: str, model: Callable[..., Path]
 ) -> None:
+    """A folder without a chat template is refused, with the file that is missing or wrong."""
     with pytest.raises(ArgumentError) as caught:
         ChatTemplate.of(model(**files))
     assert caught.value.field == "chat_template"
@@ -171,6 +181,7 @@ def test_a_folder_without_a_template_is_refused(
 
 @pytest.mark.parametrize("given", [None, 5, b"{{ x }}", ["llama-2"]])
 def test_what_is_no_template_at_all_is_refused(given: Any) -> None:
+    """A value of another type is refused with a list of what is accepted."""
     with pytest.raises(
         ArgumentError, match=r"^chat_template=.*: must be a ChatTemplate, a name, a path"
     ):
@@ -179,11 +190,13 @@ def test_what_is_no_template_at_all_is_refused(given: Any) -> None:
 
 @pytest.mark.parametrize("given", ["x" * 5000, "a\0b", ""])
 def test_an_odd_name_is_no_such_template(given: str) -> None:
+    """A text that is neither a name, a path nor Jinja is refused."""
     with pytest.raises(ArgumentError, match="no such chat template, model or file"):
         ChatTemplate.of(given)
 
 
 def test_templates_are_values(tiny_llama: Path) -> None:
+    """Templates can be compared, hashed and pickled, also after use."""
     template = ChatTemplate.from_file(tiny_llama)
     assert template.prompt(HELLO)
     assert template.stop == ()
@@ -196,6 +209,7 @@ def test_templates_are_values(tiny_llama: Path) -> None:
 
 
 def test_jinja_is_imported_with_the_first_rendering() -> None:
+    """Importing the package does not import Jinja."""
     program = """
 import sys
 from datacrunch_tgi import ChatTemplate

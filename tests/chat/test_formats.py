@@ -142,6 +142,7 @@ RECORDED: dict[str, list[dict[str, Any]]] = {
 def test_llama_2_asks_as_the_recorded_servers_were_asked(
     name: str, server: str, recordings: dict[str, dict[str, Any]]
 ) -> None:
+    """The bundled Llama 2 template makes the recorded prompts."""
     asked = recordings[f"{server}/{name}"]["request"]["json"]
     template = ChatTemplate.for_model(asked["model"])
     assert template == ChatTemplate.named("llama-2")
@@ -152,6 +153,7 @@ def test_llama_2_asks_as_the_recorded_servers_were_asked(
 def test_a_prompt_has_not_the_bos_token_that_a_server_would_double(
     server: str, recordings: dict[str, dict[str, Any]]
 ) -> None:
+    """`prompt` leaves out the first token, which a server adds; `render` keeps it."""
     doubled = recordings[f"{server}/chat-bos-doubled"]["request"]["json"]["inputs"]
     template = ChatTemplate.named("llama-2")
     assert template.render(RECORDED["chat-hello"]) == doubled == "<s>[INST] Hello [/INST]"
@@ -160,21 +162,25 @@ def test_a_prompt_has_not_the_bos_token_that_a_server_would_double(
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_format_is_that_of_its_models(name: str) -> None:
+    """Each bundled template renders its model's prompt."""
     assert ChatTemplate.named(name).prompt(CHAT) == PROMPTS[name]
 
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_a_stop_string_ends_a_turn_where_the_eos_token_does_not(name: str) -> None:
+    """Each template has the stop strings that end a turn besides the end token."""
     assert ChatTemplate.named(name).stop == STOP.get(name, ())
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_models_name_determines_its_format(model: str) -> None:
+    """The template is found by a model's name."""
     assert ChatTemplate.for_model(model) == ChatTemplate.named(MODELS[model])
 
 
 @pytest.mark.parametrize("model", NOT_KNOWN)
 def test_a_base_model_and_one_of_another_format_have_none(model: str) -> None:
+    """Names of base models and of unknown formats have no template."""
     assert ChatTemplate.for_model(model) is None
 
 
@@ -191,6 +197,7 @@ def test_a_base_model_and_one_of_another_format_have_none(model: str) -> None:
     ],
 )
 def test_a_format_is_named_in_any_spelling(spelling: str, name: str) -> None:
+    """A template's name is accepted in any spelling."""
     assert ChatTemplate.named(spelling) == ChatTemplate.named(name)
     assert ChatTemplate.of(spelling) == ChatTemplate.named(name)
 
@@ -217,6 +224,7 @@ def test_a_format_is_named_in_any_spelling(spelling: str, name: str) -> None:
     ],
 )
 def test_a_wrong_name_is_refused_with_the_nearest(wrong: str, rule: str) -> None:
+    """An unknown name is refused with the nearest known one."""
     with pytest.raises(ArgumentError) as caught:
         ChatTemplate.of(wrong)
     assert str(caught.value).startswith(rule)
@@ -240,5 +248,6 @@ def test_a_wrong_name_is_refused_with_the_nearest(wrong: str, rule: str) -> None
 def test_a_format_refuses_the_roles_that_its_models_do_not_know(
     name: str, roles: list[str]
 ) -> None:
+    """`render` refuses roles that the model's template does not accept."""
     with pytest.raises(ArgumentError, match=r"^messages: refused by the chat template: "):
         ChatTemplate.named(name).render([{"role": role, "content": "x"} for role in roles])

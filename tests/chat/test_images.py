@@ -37,6 +37,7 @@ def test_the_media_type_is_by_the_signature(kind: str) -> None:
 
 
 def test_data_in_the_alphabet_of_urls_is_sent_in_the_other() -> None:
+    """URL-safe base64 is sent as standard base64."""
     data = FILES["image/png"] + bytes(range(256))
     coded = base64.urlsafe_b64encode(data).decode()
     assert {"-", "_"} <= {*coded}
@@ -73,6 +74,7 @@ def test_what_does_not_fit_is_refused_without_its_data() -> None:
     ],
 )
 def test_another_url_is_refused(url: str) -> None:
+    """Only data URLs and URLs that the server can fetch are accepted."""
     with pytest.raises(ArgumentError, match=r"an image"):
         image_markdown(url)
 
@@ -110,5 +112,6 @@ def test_markdown_is_left_where_it_is_allowed_or_does_nothing() -> None:
 
 
 def test_a_model_that_reads_texts_only_is_named_with_the_setting() -> None:
+    """An image for a text-only model is refused, and the error names `supports_images`."""
     with pytest.raises(ArgumentError, match=r"^messages\[0\]: .*supports_images=True"):
         ChatTemplate.named("chatml").prompt(_with_image("https://example.org/a.png"))

@@ -41,30 +41,35 @@ def _own(name: str) -> ChatTemplate:
 
 @pytest.mark.parametrize("name", ALTERNATING)
 def test_neighbours_of_one_role_are_merged_where_turns_must_alternate(name: str) -> None:
+    """Consecutive messages of one role are merged if the template requires alternation."""
     template = ChatTemplate.named(name)
     given = template.prompt(_chat("user: A", "user: B", "assistant: C", "assistant: D", "user: E"))
     assert given == template.prompt(_chat("user: A\n\nB", "assistant: C\n\nD", "user: E"))
 
 
 def test_nothing_is_put_before_or_after_a_text_that_is_merged_with_none() -> None:
+    """Merging with an empty message adds no white space."""
     template = ChatTemplate.named("mistral")
     assert template.prompt(_chat("user: ", "user: A", "user: ")) == "[INST] A [/INST]"
 
 
 @pytest.mark.parametrize("name", ["llama-3", "chatml", "zephyr", "phi-3"])
 def test_neighbours_stay_apart_where_a_template_takes_them(name: str) -> None:
+    """Consecutive messages of one role are kept apart if the template accepts them."""
     template, chat = ChatTemplate.named(name), _chat("user: A", "user: B")
     assert template.prompt(chat) == template.render(chat).removeprefix(template.bos_token or "")
 
 
 @pytest.mark.parametrize("name", ["gemma", "mistral"])
 def test_a_system_message_stands_before_the_users_where_a_template_knows_none(name: str) -> None:
+    """Without a system role, its text is put before the user's."""
     template = ChatTemplate.named(name)
     given = template.prompt(_chat("system: S", "user: A", "assistant: B", "user: C"))
     assert given == template.prompt(_chat("user: S\n\nA", "assistant: B", "user: C"))
 
 
 def test_the_first_system_message_stays_one_where_a_later_one_cannot() -> None:
+    """The first system message keeps its role; a later one is merged."""
     chat = _chat("system: S", "user: A", "assistant: B", "system: T", "user: C")
     assert ChatTemplate.named("llama-2").prompt(chat) == (
         "[INST] <<SYS>>\nS\n<</SYS>>\n\nA [/INST] B </s><s>[INST] T\n\nC [/INST]"
@@ -73,6 +78,7 @@ def test_the_first_system_message_stays_one_where_a_later_one_cannot() -> None:
 
 @pytest.mark.parametrize("name", NAMED)
 def test_no_message_is_lost_wherever_it_stands(name: str) -> None:
+    """Every message of any order of roles is in the prompt."""
     chats = [
         _chat("system: one", "system: two", "user: three"),
         _chat("user: one", "assistant: two", "system: three", "user: four"),
@@ -90,6 +96,7 @@ def test_no_message_is_lost_wherever_it_stands(name: str) -> None:
 
 
 def test_what_a_models_own_template_drops_is_sent_in_another_form(tiny_llama: Path) -> None:
+    """Messages that the model's own template would drop are merged instead."""
     template = ChatTemplate.from_file(tiny_llama)
     chat = _chat("system: S", "system: T", "user: A")
     assert template.render(chat) == "<s>[INST] A [/INST]"
@@ -100,6 +107,7 @@ def test_what_a_models_own_template_drops_is_sent_in_another_form(tiny_llama: Pa
 
 @pytest.mark.parametrize("name", NAMED)
 def test_a_last_answer_is_continued(name: str) -> None:
+    """A last assistant message is continued, without an end of its turn."""
     template = ChatTemplate.named(name)
     started = template.prompt(_chat("user: Count.", "assistant: One, two,"))
     assert started.endswith("One, two,")
@@ -107,12 +115,14 @@ def test_a_last_answer_is_continued(name: str) -> None:
 
 
 def test_a_last_tool_call_is_not_continued() -> None:
+    """A last message with a tool call ends its turn."""
     prompt = _own("tools").prompt([CALL[0], {**CALL[1], "content": "Let me see."}])
     assert prompt.endswith("</tool_call><|im_end|>\n<|im_start|>assistant\n")
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_text_blocks_become_one_text(name: str) -> None:
+    """Text blocks are joined to one text."""
     template = ChatTemplate.named(name)
     blocks = [{"type": "text", "text": "Hel"}, "lo ", {"type": "text", "text": "there"}]
     given = template.prompt([{"role": "user", "content": blocks}])
@@ -120,6 +130,7 @@ def test_text_blocks_become_one_text(name: str) -> None:
 
 
 def test_a_template_that_knows_blocks_gets_them() -> None:
+    """A template that reads text blocks gets them as blocks."""
     chat = [{"role": "user", "content": [{"type": "text", "text": t} for t in ("One ", "two")]}]
     assert _own("blocks").prompt(chat) == "\n<USER>\nOne\ntwo\n</USER>\n<ASSISTANT>\n"
 
@@ -128,6 +139,7 @@ def test_a_template_that_knows_blocks_gets_them() -> None:
     "filter", ["default('')", "string", "tojson", "tojson(separators=(',', ':'))"]
 )
 def test_no_list_of_blocks_is_taken_for_a_text(filter: str) -> None:  # noqa: A002 -- Jinja's word
+    """A template that would print a list of blocks gets their text."""
     template = ChatTemplate(
         f"{{% for m in messages %}}{{{{ m.content | {filter} }}}}{{% endfor %}}"
     )
@@ -172,6 +184,7 @@ def test_a_malformed_message_is_named(message: dict[str, Any]) -> None:
 
 
 def test_tools_calls_and_results_reach_a_template_that_knows_them() -> None:
+    """Tools, calls and results are passed to a template that supports them."""
     for name in ("tools", "checks"):
         prompt = _own(name).prompt(CALL, tools=[TOOL])
         for reported in ("weather", "Oulu", "now", "snow", '"parameters"'):
@@ -198,6 +211,7 @@ def test_an_error_says_what_would_be_lost() -> None:
 
 
 def test_the_same_words_twice_are_sent_twice() -> None:
+    """A message is not mistaken for another one with the same text."""
     once = ChatTemplate("{% for m in messages if m.role != 'system' %}{{ m.content }};{% endfor %}")
     assert once.prompt(_chat("system: yes", "user: yes")) == "yes\n\nyes;"
     last = ChatTemplate(
@@ -207,6 +221,7 @@ def test_the_same_words_twice_are_sent_twice() -> None:
 
 
 def test_reasoning_that_a_template_leaves_out_is_no_loss() -> None:
+    """A template may leave out the reasoning of earlier answers."""
     chat = [
         {"role": "user", "content": "2+2?"},
         {"role": "assistant", "content": "<think>hm</think>4", "reasoning_content": "hm"},
@@ -218,6 +233,7 @@ def test_reasoning_that_a_template_leaves_out_is_no_loss() -> None:
 
 
 def test_only_the_templates_own_bos_token_is_dropped() -> None:
+    """Only the first token that the template adds is removed, not one in a message."""
     without = ChatTemplate("{{ messages[0].content }}", bos_token="<s>")
     chat = _chat("user: <s>A")
     assert without.prompt(chat, allow_control_tokens=True) == "<s>A"
@@ -229,6 +245,7 @@ def test_only_the_templates_own_bos_token_is_dropped() -> None:
 
 @pytest.mark.parametrize("bos", ["<s>", "<bos>", "<|begin_of_text|>"])
 def test_a_bos_token_that_a_template_writes_out_is_dropped_too(bos: str) -> None:
+    """A first token that is written out in the template is removed too."""
     template = ChatTemplate(bos + "{{ messages[0].content }}")
     assert template.prompt(_chat("user: A")) == "A"
     other = ChatTemplate(bos + "{{ messages[0].content }}", bos_token="<begin>")
@@ -236,6 +253,7 @@ def test_a_bos_token_that_a_template_writes_out_is_dropped_too(bos: str) -> None
 
 
 def test_a_template_keeps_variables_of_its_own() -> None:
+    """`variables` are passed to the template."""
     text = (TEMPLATES / "reasoning.jinja").read_text(encoding="utf-8")
     quiet = ChatTemplate(text, eos_token="</s>", variables={"enable_thinking": False})
     assert quiet.prompt(_chat("user: A")) == "<|User|>A<|Assistant|>"

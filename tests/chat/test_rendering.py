@@ -89,6 +89,7 @@ def _template(name: str) -> ChatTemplate:
 def test_every_conversation_is_rendered_as_by_transformers(
     name: str, options: str, theirs: Callable[..., str | None]
 ) -> None:
+    """Prompts and refusals are those of transformers' `apply_chat_template`."""
     template, given = _template(name), OPTIONS[options]
     rendered = 0
     for title, chat in CONVERSATIONS.items():
@@ -101,6 +102,7 @@ def test_every_conversation_is_rendered_as_by_transformers(
 
 
 def test_the_messages_stay_as_they_were() -> None:
+    """Rendering does not change the messages."""
     messages = [{"role": "user", "content": [{"type": "text", "text": "Hello"}], "name": None}]
     copy = json.loads(json.dumps(messages))
     template = _template("blocks")
@@ -110,6 +112,7 @@ def test_the_messages_stay_as_they_were() -> None:
 
 
 def test_no_turn_is_started_if_one_is_continued() -> None:
+    """`continue_final_message` starts no new turn."""
     template = ChatTemplate("{{ add_generation_prompt }} {{ messages[0].content }}!")
     assert template.render([{"role": "assistant", "content": "A"}]) == "True A!"
     continued = template.render(

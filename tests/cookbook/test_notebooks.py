@@ -74,6 +74,7 @@ def test_recipes_run_on_the_endpoint_that_the_environment_names(
 
 
 def test_recipes_hold_outputs_and_nothing_of_the_machine_that_ran_them() -> None:
+    """Notebooks have outputs without errors, paths, ports and keys."""
     of_a_machine = re.compile(r"/(home|root|tmp|usr|work|Users)/|[A-Z]:\\\\|:\d{5}\b|sk-|Bearer ")
     for name, stored in NOTEBOOKS.items():
         assert '"outputs": [\n' in stored
@@ -83,6 +84,7 @@ def test_recipes_hold_outputs_and_nothing_of_the_machine_that_ran_them() -> None
 
 
 def test_the_readme_lists_every_recipe_and_nothing_that_is_not_there() -> None:
+    """The cookbook's README links to every notebook, and every link exists."""
     links = re.findall(r"\]\(([^):]+)\)", (COOKBOOK / "README.md").read_text(encoding="utf-8"))
     assert set(NOTEBOOKS) <= set(links)
     assert all((COOKBOOK / link).exists() for link in links)

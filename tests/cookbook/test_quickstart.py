@@ -52,6 +52,7 @@ def test_without_a_key_the_tiny_llama_answers_and_says_so() -> None:
 def test_with_a_key_the_same_script_talks_to_the_endpoint_it_names(
     tiny_llama: Path, run_script: Run
 ) -> None:
+    """With a key, the quickstart uses the endpoint of the environment and never prints the key."""
     with EmulatedEndpoint(model=tiny_llama, base_path="/v1/completions", api_key=KEY) as endpoint:
         printed = run_script(
             "quickstart.py",
@@ -70,6 +71,7 @@ def test_with_a_key_the_same_script_talks_to_the_endpoint_it_names(
 def test_with_a_chat_model_its_documents_are_asked_about_in_chats(
     tiny_llama: Path, run_script: Run
 ) -> None:
+    """With a chat model, the quickstart sends its questions in the chat template."""
     with EmulatedEndpoint(model=tiny_llama) as endpoint:
         printed = run_script(
             "quickstart.py", DATACRUNCH_BASE_URL=endpoint.url, DATACRUNCH_MODEL="llama-2-13b-chat"

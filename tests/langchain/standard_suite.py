@@ -87,6 +87,7 @@ class TestUnit(ChatModelUnitTests):
         strict=True,
     )
     def test_serdes(self, model: BaseChatModel) -> None:  # type: ignore[override]  # without a snapshot
+        """A dump of the model can be loaded."""
         load(dumpd(model), valid_namespaces=["langchain_datacrunch"], allowed_objects="all")
 
 

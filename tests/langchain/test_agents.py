@@ -60,6 +60,7 @@ def chat(serve: Serve, said: list[str], model: str = "llama-2-13b-chat") -> Chat
 
 @EACH_MODEL
 async def test_an_agent_calls_a_tool_and_answers_with_its_result(serve: Serve, model: str) -> None:
+    """`create_agent` runs the tool and answers with its result."""
     said = [MODELS[model]("weather", place="Helsinki"), "Yes, it is."]
     for run in ("invoke", "ainvoke"):
         agent: Any = create_agent(chat(serve, said, model), [weather, add])
@@ -107,6 +108,7 @@ def test_an_agent_ends_with_a_structured_response(serve: Serve, form: Any, tools
 
 @EACH_MODEL
 async def test_the_streaming_modes_show_tokens_and_steps(serve: Serve, model: str) -> None:
+    """An agent streams tokens and steps."""
     said = [MODELS[model]("weather", place="Helsinki"), "Yes, it is sunny there."]
     agent: Any = create_agent(chat(serve, said, model), [weather])
     tokens = [part async for part, _ in agent.astream(ASK, stream_mode="messages")]
@@ -119,6 +121,7 @@ async def test_the_streaming_modes_show_tokens_and_steps(serve: Serve, model: st
 
 
 def test_a_checkpoint_is_continued(serve: Serve) -> None:
+    """An agent continues a conversation from a checkpoint."""
     call = MODELS["llama-2-13b-chat"]
     model = chat(serve, [call("weather", place="Helsinki"), "Sunny.", "As I said: sunny."])
     agent: Any = create_agent(model, [weather], checkpointer=InMemorySaver())
@@ -145,6 +148,7 @@ def test_middleware_that_calls_the_model_itself_works(serve: Serve) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_prebuilt_agent_of_langgraph_runs(serve: Serve) -> None:
+    """LangGraph's `create_react_agent` runs, with a response format."""
     from langgraph.prebuilt import create_react_agent  # noqa: PLC0415 -- it warns
 
     said = [MODELS["llama-2-13b-chat"]("weather", place="Helsinki"), "Sunny.", JSON]

@@ -28,6 +28,7 @@ def _echo(prompt: str) -> str:
 async def test_prompts_are_open_at_the_same_time(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """Prompts of a batch are sent at the same time."""
     together = threading.Barrier(4, timeout=PATIENCE)
 
     def answer(prompt: str) -> str:
@@ -63,6 +64,7 @@ class Crowd:
 async def test_no_more_prompts_are_open_than_allowed(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """`max_concurrency` and `max_connections` limit the number of open requests."""
     crowd = Crowd(3)
     endpoint = serve(answers=crowd.answer)
     if method == "batch":
@@ -77,6 +79,7 @@ async def test_no_more_prompts_are_open_than_allowed(
 async def test_with_max_concurrency_no_prompt_waits_for_an_older_one(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """A slow prompt does not delay the others."""
     last_has_come = threading.Event()
 
     def answer(prompt: str) -> str:
@@ -100,6 +103,7 @@ async def test_each_prompt_has_its_own_run_and_its_own_tokens(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Callbacks get one run for each prompt, with its own tokens and usage."""
     llm = DataCrunchLLM(base_url=serve(answers=_echo).url, streaming=streaming)
     llm.callbacks = [remembering]
     prompts = [f"p{n}" for n in range(6)]
@@ -116,6 +120,7 @@ async def test_each_prompt_has_its_own_run_and_its_own_tokens(
 async def test_generate_keeps_the_order_and_names_the_runs(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
+    """Answers and run ids are in the order of the prompts."""
     llm = DataCrunchLLM(base_url=serve(answers=_echo).url, callbacks=[remembering])
     prompts = [f"p{n}" for n in range(8)]
     result = await call(llm, "generate", prompts)
@@ -126,6 +131,7 @@ async def test_generate_keeps_the_order_and_names_the_runs(
 async def test_a_failure_stays_with_its_prompt(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """With `return_exceptions=True`, only the prompt that fails has an error."""
     llm = DataCrunchLLM(base_url=serve(answers=KNOWN).url)
     prompts = ["good"] * 7 + ["bad"] + ["good"] * 12
     results = await call(llm, "batch", prompts, return_exceptions=True)
@@ -136,6 +142,7 @@ async def test_a_failure_stays_with_its_prompt(
 async def test_as_completed_each_prompt_comes_with_its_place(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """`batch_as_completed` yields each answer with its prompt's index."""
     llm = DataCrunchLLM(base_url=serve(answers=_echo).url)
     results = await call(llm, "batch_as_completed", ["a", "b", "c"])
     assert sorted(results) == [(0, "a a a"), (1, "b b b"), (2, "c c c")]
@@ -144,6 +151,7 @@ async def test_as_completed_each_prompt_comes_with_its_place(
 async def test_generate_raises_the_first_error_and_every_run_ends_once(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
+    """`generate` raises the first error, and callbacks see each run end once."""
     endpoint = serve(answers=KNOWN)
     llm = DataCrunchLLM(base_url=endpoint.url, max_connections=1, callbacks=[remembering])
     with pytest.raises(ModelInvalidRequestError):
@@ -180,6 +188,7 @@ class _FirstError(BaseCallbackHandler):
 def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
     serve: Callable[..., EmulatedEndpoint], remembering: Any
 ) -> None:
+    """After Ctrl-C no more prompts are sent, and callbacks see each run end."""
     error = _FirstError()
     interrupted = threading.Event()
 
@@ -205,6 +214,7 @@ def test_after_an_interrupt_no_prompt_is_sent_and_every_run_ends(
 async def test_no_prompts_are_no_requests(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """An empty batch sends nothing."""
     assert (await call(llm, "generate", [])).generations == []
     assert await call(llm, "batch", []) == []
     assert not endpoint.requests

@@ -56,6 +56,7 @@ EACH_FIELD = pytest.mark.parametrize("name", TWO_VALUES)
 
 
 def test_every_parameter_is_tried() -> None:
+    """These tests cover every parameter."""
     assert {*TWO_VALUES} == {*PARAMETERS, "model", "extra_parameters"}
 
 
@@ -85,6 +86,7 @@ async def test_what_does_not_change_an_answer_is_no_part_of_the_key(
 async def test_a_chats_key_has_what_changes_its_message(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Call, name: str, values: Any
 ) -> None:
+    """Options of a chat that change its message are part of the cache key."""
     for value in values * 2:
         chat = ChatDataCrunch(
             base_url=endpoint.url, **{"model": "llama-2-13b-chat", "cache": cache, name: value}
@@ -102,6 +104,7 @@ def cache() -> InMemoryCache:
 async def test_models_that_differ_in_one_field_share_no_answer(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
+    """Every parameter of the model is part of the cache key."""
     for value in TWO_VALUES[name] * 2:
         llm = DataCrunchLLM(base_url=endpoint.url, cache=cache, **{name: value})
         await call(llm, "invoke", "How are you")
@@ -112,6 +115,7 @@ async def test_models_that_differ_in_one_field_share_no_answer(
 async def test_calls_that_differ_in_one_field_share_no_answer(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
+    """Every parameter of a call is part of the cache key."""
     llm = DataCrunchLLM(base_url=endpoint.url, cache=cache)
     for value in TWO_VALUES[name] * 2:
         await call(llm, "invoke", "How are you", **{name: value})
@@ -125,6 +129,7 @@ async def test_bound_parameters_are_part_of_the_key_on_every_path(
     call: Callable[..., Awaitable[Any]],
     method: str,
 ) -> None:
+    """Bound parameters are part of the cache key in invoke, batch and generate."""
     llm = DataCrunchLLM(base_url=endpoint.url, cache=cache, do_sample=True)
     for seed in (1, 2, 1, 2):
         if method == "generate":
@@ -137,6 +142,7 @@ async def test_bound_parameters_are_part_of_the_key_on_every_path(
 async def test_a_stop_string_of_the_model_and_the_same_of_the_call_are_one_key(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """The same stop string gives the same cache key, on the model or in the call."""
     one = DataCrunchLLM(base_url=endpoint.url, cache=cache, stop=["friend"])
     other = DataCrunchLLM(base_url=endpoint.url, cache=cache)
     assert await call(one, "invoke", "Hi") == "Hello there, my "
@@ -150,6 +156,7 @@ async def test_models_and_endpoints_share_no_answer(
     cache: InMemoryCache,
     call: Callable[..., Awaitable[Any]],
 ) -> None:
+    """URL, model and extra parameters are part of the cache key."""
     one, other = serve(answers="one"), serve(answers="other")
     for endpoint in (one, other):
         for model in ("a", "b"):
@@ -166,6 +173,7 @@ async def test_models_and_endpoints_share_no_answer(
 async def test_callbacks_get_the_parameters_of_the_call(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
+    """Callbacks get the parameters of the call, not only the model's."""
     config = {"callbacks": [remembering]}
     for method in ("invoke", "stream"):
         await call(llm, method, "Hi", config=config, temperature=0.5, stop=["x"])
@@ -177,6 +185,7 @@ async def test_callbacks_get_the_parameters_of_the_call(
 async def test_a_mistyped_parameter_is_refused_although_the_answer_is_known(
     llm: DataCrunchLLM, cache: InMemoryCache, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """A misspelt parameter is refused even if the answer is cached."""
     llm.cache = cache
     await call(llm, "invoke", "Hi")
     with pytest.raises(ArgumentError, match=r"temprature.*did you mean 'temperature'"):
@@ -186,6 +195,7 @@ async def test_a_mistyped_parameter_is_refused_although_the_answer_is_known(
 async def test_an_answer_from_the_cache_is_the_answer(
     llm: DataCrunchLLM, cache: InMemoryCache, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """A cached result equals the generated one and counts no usage."""
     llm.cache = cache
     first = await call(llm, "generate", ["Hi", "Ho"])
     again = await call(llm, "generate", ["Hi", "Ho"])
@@ -196,6 +206,7 @@ async def test_an_answer_from_the_cache_is_the_answer(
 async def test_a_call_leaves_the_model_as_it_was(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """Parameters of a call do not change the model."""
     before = llm.model_dump()
     await call(llm, "invoke", "Hi", temperature=0.5, stop=["x"])
     assert llm.model_dump() == before

@@ -63,6 +63,7 @@ async def test_a_chain_over_a_document_answers_as_the_server_did(
     remembering: Any,
     expected: dict[str, Any],
 ) -> None:
+    """A chain gives the recorded answer, usage and finish reason."""
     chain = CHAIN | llm | StrOutputParser()
     asked = {"context": CONTEXT, "question": QUESTION}
     answer = await call(chain, expected["method"], asked, config={"callbacks": [remembering]})
@@ -86,6 +87,7 @@ async def test_a_chain_over_a_document_answers_as_the_server_did(
 async def test_a_prompt_is_answered_as_the_server_did(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], expected: dict[str, Any]
 ) -> None:
+    """A prompt gives the recorded answer."""
     assert "".join(await call(llm, expected["method"], f"[INST] {QUESTION} [/INST]")) == ANSWER
 
 
@@ -101,6 +103,7 @@ async def test_a_prompt_is_answered_as_the_server_did(
 async def test_an_answer_that_ends_within_a_character_keeps_those_before_it(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], expected: dict[str, Any]
 ) -> None:
+    """An answer that is cut inside a character keeps the characters before it."""
     prompt = "[INST] Say hello in Japanese. [/INST]"
     assert "".join(await call(llm, expected["method"], prompt, max_tokens=5)) == " こ"
 
@@ -117,6 +120,7 @@ async def test_an_answer_that_ends_within_a_character_keeps_those_before_it(
 async def test_a_conversation_is_answered_as_the_server_did(
     call: Callable[..., Awaitable[Any]], expected: dict[str, Any]
 ) -> None:
+    """A conversation gives the recorded message."""
     chat = ChatDataCrunch(
         base_url="http://endpoint.invalid", model="llama-2-13b-chat", max_tokens=60, max_retries=0
     )

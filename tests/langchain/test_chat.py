@@ -25,6 +25,7 @@ METHODS = pytest.mark.parametrize("method", ["invoke", "stream", "batch", "gener
 
 
 def test_it_is_a_chat_model() -> None:
+    """`ChatDataCrunch` is a LangChain chat model."""
     assert issubclass(ChatDataCrunch, BaseChatModel)
 
 
@@ -36,6 +37,7 @@ async def test_a_message_has_usage_and_finish_reason_on_every_path(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Every method returns a message with usage and response metadata."""
     chat = ChatDataCrunch(base_url=chat.base_url, model=chat.model, streaming=streaming)
     message = await ask(chat, method, do_sample=True, seed=7)
     assert message.text == "Hello there, my friend"
@@ -55,6 +57,7 @@ async def test_a_message_has_usage_and_finish_reason_on_every_path(
 async def test_prompt_tokens_that_are_not_reported_are_not_guessed(
     serve: Callable[..., EmulatedEndpoint], ask: Call, method: str
 ) -> None:
+    """Without reported prompt tokens or a tokenizer, there is no `usage_metadata`."""
     url = serve(answers="Hello", dialect="1.1.1").url
     chat = ChatDataCrunch(base_url=url, model="llama-2-13b-chat")
     message = await ask(chat, method)
@@ -68,6 +71,7 @@ async def test_prompt_tokens_that_are_not_reported_are_not_guessed(
 async def test_usage_adds_up_to_what_the_server_counted(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, ask: Call
 ) -> None:
+    """LangChain's usage callback sums what the server reports."""
     with get_usage_metadata_callback() as counted:
         for method in ("invoke", "stream", "batch"):
             await ask(chat, method)
@@ -84,6 +88,7 @@ async def test_usage_adds_up_to_what_the_server_counted(
 async def test_log_probabilities_are_reported_where_they_are_asked_for(
     chat: ChatDataCrunch, ask: Call, method: str
 ) -> None:
+    """`logprobs` and `top_logprobs` add log probabilities, as OpenAI has them."""
     assert "logprobs" not in (await ask(chat, method)).response_metadata
     message = await ask(chat, method, top_logprobs=2)
     content = message.response_metadata["logprobs"]["content"]
@@ -98,6 +103,7 @@ async def test_log_probabilities_are_reported_where_they_are_asked_for(
 async def test_each_token_is_a_chunk_and_a_callback_once_and_one_chunk_is_the_last(
     chat: ChatDataCrunch, call: Call, remembering: Any
 ) -> None:
+    """Each token is one chunk and one callback; the last chunk is marked."""
     chunks = await call(chat, "stream", "Hi", config={"callbacks": [remembering]})
     assert [chunk.content for chunk in chunks] == WORDS
     assert [chunk.chunk_position for chunk in chunks] == [None] * 5 + ["last"]
@@ -108,6 +114,7 @@ async def test_each_token_is_a_chunk_and_a_callback_once_and_one_chunk_is_the_la
 
 
 async def test_a_chain_that_is_invoked_streams_to_who_listens(chat: ChatDataCrunch) -> None:
+    """`astream_events` of a chain has each token of the model."""
     chain = ChatPromptTemplate.from_messages([("user", "{text}")]) | chat | StrOutputParser()
     events = [event async for event in chain.astream_events({"text": "Hi"}, version="v2")]
     streamed = [e["data"]["chunk"] for e in events if e["event"] == "on_chat_model_stream"]
@@ -118,6 +125,7 @@ async def test_a_chain_that_is_invoked_streams_to_who_listens(chat: ChatDataCrun
 async def test_the_protocols_events_reach_callbacks_too(
     chat: ChatDataCrunch, remembering: Any
 ) -> None:
+    """`stream_events` version 3 yields text and usage, and callbacks get each token."""
     stream = chat.stream_events("Hi", version="v3", config={"callbacks": [remembering]})
     assert "".join(stream.text) == "Hello there, my friend"
     assert stream.output.usage_metadata == USAGE
@@ -127,6 +135,7 @@ async def test_the_protocols_events_reach_callbacks_too(
 async def test_a_call_may_ask_to_be_streamed_or_not(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call
 ) -> None:
+    """The argument `stream` of a call takes precedence over `streaming`."""
     await call(chat, "invoke", "Hi", stream=True)
     streaming = ChatDataCrunch(base_url=endpoint.url, model=chat.model, streaming=True)
     await call(streaming, "invoke", "Hi", stream=False)
@@ -136,6 +145,7 @@ async def test_a_call_may_ask_to_be_streamed_or_not(
 async def test_a_thousand_chunks_add_up_to_their_message(
     serve: Callable[..., EmulatedEndpoint], call: Call
 ) -> None:
+    """The chunks of a long stream add up to the message and its metadata."""
     url = serve(answers="word " * 999).url
     chat = ChatDataCrunch(base_url=url, model="llama-2-13b-chat", max_tokens=1500, logprobs=True)
     chunks = await call(chat, "stream", "Hi")

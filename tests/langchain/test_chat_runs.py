@@ -32,6 +32,8 @@ def sent(endpoint: EmulatedEndpoint) -> str:
 async def test_the_rate_limiter_is_asked_once_for_each_call(
     endpoint: EmulatedEndpoint, ask: Call
 ) -> None:
+    """LangChain's rate limiter is used once for each call."""
+
     class Limiter(BaseRateLimiter):
         taken = 0
 
@@ -52,6 +54,7 @@ async def test_the_rate_limiter_is_asked_once_for_each_call(
 async def test_the_cache_distinguishes_models_and_calls(
     endpoint: EmulatedEndpoint, call: Call
 ) -> None:
+    """Parameters of model and call are part of the cache key."""
     cache = InMemoryCache()
     one: Any = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat", cache=cache)
     hot = one.model_copy(update={"temperature": 0.9})
@@ -70,6 +73,7 @@ async def test_the_cache_distinguishes_models_and_calls(
 async def test_a_trace_shows_status_and_body_of_an_error_and_no_header_but_two(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, remembering: Any, method: str
 ) -> None:
+    """Traces have an error's status and body, and of its headers only two."""
     body = {"error": "Model is overloaded", "error_type": "overloaded"}
     headers = {"Retry-After": "7", "X-Request-Id": "id-1", "X-Request": "sk-secret"}
     endpoint.fail_next(status=429, body=body, headers=headers)
@@ -87,6 +91,7 @@ async def test_a_trace_shows_status_and_body_of_an_error_and_no_header_but_two(
 async def test_leaving_a_stream_stops_the_server(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """Closing a stream stops the generation."""
     for leave in ("close", "aclose"):
         endpoint.fail_next(stall=600, stall_after=2)
         stream: Any = chat.stream("Hi") if leave == "close" else chat.astream("Hi")
@@ -103,6 +108,7 @@ async def test_leaving_a_stream_stops_the_server(
 async def test_tracers_get_parameters_and_no_key(
     chat: ChatDataCrunch, call: Call, remembering: Any
 ) -> None:
+    """Tracers get the call's parameters, but not the key."""
     chat = ChatDataCrunch(
         base_url=chat.base_url,
         api_key=KEY,
@@ -148,11 +154,13 @@ def test_its_profile_has_tools_and_structured_output_and_may_be_given() -> None:
     ],
 )
 def test_a_wrong_argument_is_refused_by_name(wrong: dict[str, Any], reported: str) -> None:
+    """The constructor refuses an invalid argument by its name."""
     with pytest.raises(ValidationError, match=reported):
         ChatDataCrunch(base_url="http://localhost", **wrong)
 
 
 async def test_a_mistyped_argument_of_a_call_is_refused(chat: ChatDataCrunch, call: Call) -> None:
+    """A misspelt argument of a call is refused with the nearest name."""
     with pytest.raises(ArgumentError, match="did you mean 'logprobs'"):
         await call(chat, "invoke", "Hi", logprob=True)
 
@@ -161,6 +169,7 @@ async def test_a_mistyped_argument_of_a_call_is_refused(chat: ChatDataCrunch, ca
 async def test_dumps_and_pickles_give_a_model_that_works(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Copies from dumps and pickles work; a dump does not contain the key."""
     chat = ChatDataCrunch(
         base_url=endpoint.url, api_key=KEY, model="mine", chat_template="chatml", logprobs=True
     )
@@ -184,6 +193,7 @@ async def test_dumps_and_pickles_give_a_model_that_works(
 async def test_templates_that_differ_at_their_end_share_no_answer_and_are_dumped(
     endpoint: EmulatedEndpoint, call: Call
 ) -> None:
+    """The full template is part of the cache key and of a dump."""
     cache = InMemoryCache()
     begin = "{% for message in messages %}{{ message.content }}{% endfor %}"
     templates = [ChatTemplate(begin + end, eos_token="</s>") for end in ("A", "B")]
@@ -205,6 +215,7 @@ async def test_templates_that_differ_at_their_end_share_no_answer_and_are_dumped
 async def test_arguments_that_no_call_can_have_are_refused_before_tracers_see_them(
     chat: ChatDataCrunch, call: Call, remembering: Any, method: str
 ) -> None:
+    """Secrets and unknown arguments of a call are refused before tracers see them."""
     given: Any = [[HumanMessage("Hi")]] if method == "generate" else "Hi"
     for name in ("api_key", "headers", "temprature"):
         callbacks: Any = {"callbacks": [remembering]}
@@ -230,6 +241,7 @@ async def test_a_configured_model_streams_to_who_listens(chat: ChatDataCrunch) -
 async def test_a_call_checks_what_it_is_given(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, name: str, value: Any
 ) -> None:
+    """Invalid options of a call are refused before any request."""
     with pytest.raises(ArgumentError, match=f"^{name}={value!r}: "):
         await call(chat, "invoke", "Hi", **{name: value})
     assert not endpoint.requests

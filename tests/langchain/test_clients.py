@@ -57,6 +57,7 @@ def test_a_model_makes_one_client(
 
 
 def test_calls_share_one_client_after_a_setting_has_changed(endpoint: EmulatedEndpoint) -> None:
+    """After a setting is assigned, all calls share one new client."""
     llm: Any = DataCrunchLLM(base_url=endpoint.url)
     before = llm.client
     llm.connect_timeout = 5
@@ -72,6 +73,7 @@ def test_calls_share_one_client_after_a_setting_has_changed(endpoint: EmulatedEn
 
 
 def test_copies_share_the_clients_until_their_settings_differ() -> None:
+    """A copy shares the clients unless its settings differ."""
     llm = DataCrunchLLM(base_url="http://model.invalid", api_key="key")
     assert llm.model_copy().client is llm.client
     other = llm.model_copy(update={"model": "other"})
@@ -85,6 +87,7 @@ async def test_the_environments_proxy_is_chosen_for_each_address(
     call: Callable[..., Awaitable[Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """NO_PROXY is applied again when `base_url` changes."""
     monkeypatch.setenv("HTTP_PROXY", NOBODY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     llm: Any = DataCrunchLLM(base_url="http://model.invalid", max_retries=0)

@@ -55,6 +55,7 @@ def sent(endpoint: EmulatedEndpoint) -> str:
 async def test_an_answer_of_another_provider_goes_back_as_text_and_calls(
     endpoint: EmulatedEndpoint, call: Call, template: str
 ) -> None:
+    """Answers of other providers are sent as text and tool calls."""
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template)
     for name, message in ANSWERS.items():
         called = name in {"text and calls", "tool_use", "function_call", "bedrock"}
@@ -81,6 +82,7 @@ async def test_an_answer_of_another_provider_goes_back_as_text_and_calls(
 async def test_what_cannot_be_left_out_is_named_with_its_message(
     chat: ChatDataCrunch, endpoint: EmulatedEndpoint, call: Call, message: Any, named: str
 ) -> None:
+    """Unsupported content is refused with the message's index and the type."""
     with pytest.raises(ArgumentError, match=rf"^messages\[1\].*{named}"):
         await call(chat, "invoke", [SystemMessage("Be brief."), message])
     assert not endpoint.requests
@@ -102,6 +104,7 @@ IMAGES: list[dict[str, Any]] = [
 async def test_an_image_is_sent_as_markdown_to_a_model_that_reads_images(
     endpoint: EmulatedEndpoint, call: Call, image: Any
 ) -> None:
+    """Images are sent as Markdown if the model reads images."""
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template="chatml", supports_images=True)
     await call(chat, "invoke", [HumanMessage(["What is this? ", image])])
     url = "https://example.org/a.png" if "example" in str(image) else f"data:image/png;base64,{PNG}"
@@ -122,6 +125,7 @@ HISTORY: list[BaseMessage] = [
 
 @EACH_TEMPLATE
 def test_any_part_of_a_conversation_is_counted(template: str) -> None:
+    """Tokens of any slice of a conversation can be counted, as `trim_messages` does."""
     chat = ChatDataCrunch(
         base_url="http://localhost", chat_template=template, tokenizer=str.split, model="mine"
     )
@@ -151,6 +155,7 @@ def test_any_part_of_a_conversation_is_counted(template: str) -> None:
 def test_memories_that_count_tokens_prune_a_conversation(
     endpoint: EmulatedEndpoint, template: str
 ) -> None:
+    """LangChain's memories that count tokens work."""
     from langchain_classic.chains import ConversationChain  # noqa: PLC0415 -- it warns
     from langchain_classic.memory import (  # noqa: PLC0415
         ConversationSummaryBufferMemory,
@@ -194,6 +199,7 @@ async def test_the_template_is_found_by_the_name_that_the_server_has_for_its_mod
 
 
 async def test_a_server_that_reports_no_model_is_asked_once(serve: Serve, call: Call) -> None:
+    """`/info` is requested once for each address, even if it fails."""
     endpoint = serve(answers="Hello", model_id="mine")
     unknown = ChatDataCrunch(base_url=endpoint.url)
     down = ChatDataCrunch(base_url="http://127.0.0.1:9")
@@ -233,6 +239,7 @@ async def test_the_space_before_an_answer_is_the_templates(
 async def test_the_log_says_once_how_to_get_usage_and_a_chat_template(
     serve: Serve, call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Missing usage and a missing template are logged once, without the prompt."""
     url = serve(answers="Hello", dialect="1.1.1").url
     llm = DataCrunchLLM(base_url=url, model="a-model-of-this-test")
     prompt = ChatPromptTemplate.from_messages([("user", "secret words")])

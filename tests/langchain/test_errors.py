@@ -60,6 +60,7 @@ async def test_a_status_is_both_errors_with_all_its_fields(
     method: str,
     reported: tuple[int, type[tgi.APIError], type[core.ModelError]],
 ) -> None:
+    """An error is both this package's and LangChain's, with all its fields."""
     status, transports, langchains = reported
     body = {"error": "no", "error_type": "unheard_of"}
     endpoint.fail_next(status=status, body=body, headers={"Retry-After": "7"})
@@ -81,6 +82,7 @@ async def test_a_status_is_both_errors_with_all_its_fields(
     [kind for kind in vars(_errors).values() if _is_both(kind)],
 )
 def test_both_say_the_same_of_sending_again(error: Any) -> None:
+    """LangChain's `is_retryable` equals `retryable`."""
     assert error.is_retryable == error.retryable
 
 
@@ -94,6 +96,7 @@ async def test_what_does_not_fit_the_model_is_a_context_overflow(
     dialect: str,
     size: tuple[int, int],
 ) -> None:
+    """A prompt that is too long raises LangChain's `ContextOverflowError`."""
     words, max_tokens = size
     endpoint = serve(answers="", dialect=dialect, max_input_tokens=40, max_total_tokens=80)
     llm = DataCrunchLLM(base_url=endpoint.url, max_tokens=max_tokens)
@@ -107,6 +110,7 @@ async def test_what_does_not_fit_the_model_is_a_context_overflow(
 async def test_no_server_is_a_connection_error(
     call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """A refused connection is LangChain's `ModelConnectionError`."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     llm = DataCrunchLLM(base_url=f"http://127.0.0.1:{port}", max_retries=0)
@@ -122,6 +126,7 @@ async def test_a_broken_connection_is_a_connection_error(
     call: Callable[..., Awaitable[Any]],
     method: str,
 ) -> None:
+    """A broken connection is LangChain's `ModelConnectionError`."""
     endpoint.fail_next(hang_up=True)
     with pytest.raises(tgi.DisconnectedError) as caught:
         await call(impatient, method, PROMPT)
@@ -132,6 +137,7 @@ async def test_a_broken_connection_is_a_connection_error(
 async def test_a_silent_server_is_a_timeout(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """An exceeded time limit is LangChain's `ModelTimeoutError`."""
     endpoint.fail_next(delay=0.5)
     llm = DataCrunchLLM(base_url=endpoint.url, first_token_timeout=0.1)
     with pytest.raises(tgi.RequestTimeoutError, match="first_token_timeout") as caught:
@@ -145,6 +151,7 @@ async def test_an_error_in_a_stream_comes_after_its_tokens_and_has_their_text(
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
 ) -> None:
+    """An error in a stream is raised after its tokens and has their text."""
     endpoint.fail_next(error_after=2)
     with pytest.raises(tgi.GenerationError) as caught:
         await call(llm, "stream", PROMPT, config={"callbacks": [remembering]})
@@ -165,6 +172,7 @@ async def test_before_the_first_token_a_request_is_sent_again_as_the_server_asks
     call: Callable[..., Awaitable[Any]],
     method: str,
 ) -> None:
+    """Requests are retried as Retry-After says, before the first token."""
     endpoint.fail_next(2, status=429, headers={"Retry-After": "0"})
     assert "".join(await call(llm, method, "Hi")) == "Hello there, my friend"
     assert [request.status for request in endpoint.requests] == [429, 429, 200]
@@ -173,6 +181,7 @@ async def test_before_the_first_token_a_request_is_sent_again_as_the_server_asks
 async def test_what_the_server_refused_is_not_sent_again(
     endpoint: EmulatedEndpoint, llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """A refused request is not retried."""
     endpoint.fail_next(status=422)
     with pytest.raises(tgi.InvalidRequestError):
         await call(llm, "invoke", "Hi")
@@ -187,6 +196,7 @@ async def test_an_error_holds_neither_key_nor_prompt_and_can_be_pickled(
     caplog: pytest.LogCaptureFixture,
     method: str,
 ) -> None:
+    """Errors can be pickled and never contain the key or the prompt."""
     caplog.set_level(logging.DEBUG)
     faults: list[dict[str, Any]] = [
         {"status": 403}, {"status": 429}, {"hang_up": True}, {"error_after": 1}, {"cut_after": 1}
@@ -228,6 +238,7 @@ async def test_what_is_refused_before_a_request_is_a_value_error(
 async def test_langchain_tries_again_where_its_error_is_named(
     endpoint: EmulatedEndpoint, impatient: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """`with_retry` accepts LangChain's error classes."""
     endpoint.fail_next(2, status=429)
     patient = impatient.with_retry(
         retry_if_exception_type=(core.ModelRateLimitError,),
@@ -244,6 +255,7 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
     impatient: DataCrunchLLM,
     call: Callable[..., Awaitable[Any]],
 ) -> None:
+    """`with_fallbacks` accepts LangChain's error classes."""
     endpoint.fail_next(status=429)
     other = DataCrunchLLM(base_url=serve(answers="I am here").url)
     chain = impatient.with_fallbacks([other], exceptions_to_handle=(core.ModelRateLimitError,))
@@ -259,6 +271,8 @@ async def test_a_fallback_takes_over_where_langchains_error_is_named(
 async def test_callbacks_get_retries(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str, model: Any
 ) -> None:
+    """Callbacks get `on_retry` for each retry."""
+
     class Listening(BaseCallbackHandler):
         def __init__(self) -> None:
             self.heard: list[tuple[int, Any]] = []

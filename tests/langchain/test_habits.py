@@ -63,6 +63,7 @@ async def test_evaluators_calls_are_taken(
 async def test_arguments_under_other_names_are_obeyed(
     model: Any, endpoint: EmulatedEndpoint, call: Call
 ) -> None:
+    """OpenAI's names of parameters are accepted."""
     await call(model, "invoke", "Hi", max_completion_tokens=3, top_logprobs=2, logprobs=True)
     parameters = endpoint.requests[-1].json["parameters"]
     assert (parameters["max_new_tokens"], parameters["top_n_tokens"]) == (3, 2)
@@ -93,6 +94,7 @@ async def test_what_would_change_the_answer_is_refused_with_advice(
 
 
 async def test_a_plain_llm_has_neither_tools_nor_formats(llm: DataCrunchLLM, call: Call) -> None:
+    """An LLM refuses tools, `response_format` and `logprobs=5`, and says what to use."""
     for argument, advice in (
         ({"tools": [{"type": "function"}]}, "tools=.*bind_tools"),
         ({"response_format": {"type": "json_object"}}, "response_format=.*with_structured_output"),

@@ -24,6 +24,7 @@ EACH = pytest.mark.parametrize("kind", LISTED)
 
 @EACH
 def test_help_has_a_line_for_each_argument_and_nothing_is_long_but_a_signature(kind: Any) -> None:
+    """help() has one line for each argument, and only signatures are long."""
     plain = pydoc.plaintext  # type: ignore[attr-defined]  # typeshed lacks it
     shown = pydoc.render_doc(kind, renderer=plain).splitlines()
     signature = f"{kind.__name__}{inspect.signature(kind)}"

@@ -16,10 +16,12 @@ def _imported_without(name: str) -> str:
 
 
 def test_without_langchain_core_the_import_names_the_extra() -> None:
+    """Without langchain-core, the import error names the extra."""
     error = _imported_without("langchain_core").splitlines()[-1]
     assert error.startswith("ImportError: langchain_datacrunch needs langchain-core")
     assert 'pip install "datacrunch-tgi[langchain]"' in error
 
 
 def test_another_missing_module_is_named_itself() -> None:
+    """An import error of another module is not blamed on langchain-core."""
     assert "langchain-core" not in _imported_without("httpx").splitlines()[-1]

@@ -46,12 +46,14 @@ def left(endpoint: EmulatedEndpoint, llm: DataCrunchLLM, remembering: Any) -> It
 
 @pytest.mark.usefixtures("left")
 def test_a_loop_is_left(llm: DataCrunchLLM, remembering: Any) -> None:
+    """Leaving a loop over a stream stops the server and ends the run."""
     for _ in llm.stream("Hi", config={"callbacks": [remembering]}):
         break
 
 
 @pytest.mark.usefixtures("left")
 def test_a_stream_is_closed(llm: DataCrunchLLM, remembering: Any) -> None:
+    """Closing a stream stops the server and ends the run."""
     stream: Any = llm.stream("Hi", config={"callbacks": [remembering]})
     with closing(stream):
         next(stream)
@@ -59,12 +61,14 @@ def test_a_stream_is_closed(llm: DataCrunchLLM, remembering: Any) -> None:
 
 @pytest.mark.usefixtures("left")
 async def test_an_asynchronous_loop_is_left(llm: DataCrunchLLM, remembering: Any) -> None:
+    """Leaving an async loop over a stream stops the server and ends the run."""
     async for _ in llm.astream("Hi", config={"callbacks": [remembering]}):
         break
 
 
 @pytest.mark.usefixtures("left")
 async def test_an_asynchronous_stream_is_closed(llm: DataCrunchLLM, remembering: Any) -> None:
+    """Closing an async stream stops the server and ends the run."""
     stream: Any = llm.astream("Hi", config={"callbacks": [remembering]})
     async with aclosing(stream):
         await anext(stream)
@@ -77,6 +81,7 @@ async def _read(stream: AsyncIterator[str], started: asyncio.Event) -> None:
 
 @pytest.mark.usefixtures("left")
 async def test_a_task_is_cancelled(llm: DataCrunchLLM, remembering: Any) -> None:
+    """Cancelling a task that streams stops the server and ends the run."""
     started = asyncio.Event()
     stream = llm.astream("Hi", config={"callbacks": [remembering]})
     task = asyncio.create_task(_read(stream, started))
@@ -89,6 +94,7 @@ async def test_a_task_is_cancelled(llm: DataCrunchLLM, remembering: Any) -> None
 @pytest.mark.usefixtures("left")
 @pytest.mark.parametrize("streaming", [False, True])
 async def test_time_is_up(llm: DataCrunchLLM, remembering: Any, *, streaming: bool) -> None:
+    """A timeout around `ainvoke` stops the server and ends the run."""
     llm.streaming = streaming
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -108,6 +114,7 @@ def loud(remembering: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("loud", "left")
 @pytest.mark.parametrize("method", ["stream", "invoke"])
 def test_a_callback_raises(llm: DataCrunchLLM, remembering: Any, method: str) -> None:
+    """An error of a callback stops the server."""
     llm.streaming = True
     with pytest.raises(_LoudError):
         list(getattr(llm, method)("Hi", config={"callbacks": [remembering]}))
@@ -117,6 +124,7 @@ def test_a_callback_raises(llm: DataCrunchLLM, remembering: Any, method: str) ->
 async def test_a_callback_raises_in_an_asynchronous_stream(
     llm: DataCrunchLLM, remembering: Any
 ) -> None:
+    """An error of a callback stops the server in an async stream too."""
     with pytest.raises(_LoudError):
         async for _ in llm.astream("Hi", config={"callbacks": [remembering]}):
             pass
@@ -125,6 +133,7 @@ async def test_a_callback_raises_in_an_asynchronous_stream(
 async def test_when_one_of_several_prompts_fails_the_others_stop(
     endpoint: EmulatedEndpoint, remembering: Any
 ) -> None:
+    """If one prompt of `agenerate` fails, the other generations stop."""
     endpoint.fail_next(delay=0.2, status=422)
     llm = DataCrunchLLM(base_url=endpoint.url, max_tokens=WORDS, callbacks=[remembering])
     with pytest.raises(InvalidRequestError):

@@ -20,11 +20,13 @@ from langchain_datacrunch import DataCrunchLLM, __version__
 
 
 def test_it_is_an_llm_with_a_version() -> None:
+    """`DataCrunchLLM` is a LangChain LLM, and the package has a version."""
     assert issubclass(DataCrunchLLM, LLM)
     assert __version__
 
 
 def test_traces_carry_the_versions_of_core_and_package() -> None:
+    """Metadata has the versions of langchain-core and of this package."""
     llm = DataCrunchLLM(base_url="http://localhost", metadata={"mine": 1})
     assert llm.metadata is not None
     assert llm.metadata["mine"] == 1
@@ -35,6 +37,7 @@ def test_traces_carry_the_versions_of_core_and_package() -> None:
 async def test_langchains_standard_names_work(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """LangChain's standard parameter names set the request."""
     llm = DataCrunchLLM(
         model="m",
         api_key="sk-1",
@@ -66,6 +69,7 @@ async def test_langchains_standard_names_work(
 async def test_a_call_may_have_settings_of_its_own(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """Settings of a call, such as `model`, take precedence."""
     for method in ("invoke", "stream", "generate"):
         prompt = ["Hi"] if method == "generate" else "Hi"
         result = await call(llm, method, prompt, model="other", max_retries=0)
@@ -89,6 +93,7 @@ async def test_a_call_may_have_settings_of_its_own(
 async def test_calls_with_settings_of_their_own_take_the_models_connection(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """Calls with other settings share the model's connection."""
     for name in ("one", "two", "three"):
         await call(llm, "invoke", "Hi", model=name)
     assert endpoint.peak_open_connections == 1
@@ -98,12 +103,14 @@ async def test_calls_with_settings_of_their_own_take_the_models_connection(
 async def test_a_secret_is_no_argument_of_a_call_which_tracers_are_shown(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]], name: str
 ) -> None:
+    """A secret as an argument of a call is refused and not shown."""
     with pytest.raises(ArgumentError, match=f"^{name}: can only be set on the model") as caught:
         await call(llm, "invoke", "Hi", **{name: "sk-secret-too"})
     assert "sk-secret-too" not in f"{caught.value!r}"
 
 
 def test_a_mistyped_argument_is_refused_with_the_nearest_name() -> None:
+    """A misspelt argument is refused with the nearest name."""
     with pytest.raises(ValidationError, match="did you mean 'temperature'"):
         DataCrunchLLM(base_url="http://localhost", temprature=0.5)  # type: ignore[call-arg]
 
@@ -112,6 +119,7 @@ def test_a_mistyped_argument_is_refused_with_the_nearest_name() -> None:
 async def test_temperature_zero_is_greedy(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], greedy: float
 ) -> None:
+    """`temperature=0` in a call turns sampling off, for that call only."""
     llm = DataCrunchLLM(base_url=endpoint.url, temperature=0.7, top_k=5)
     await call(llm, "invoke", "Hi", temperature=greedy)
     await call(llm, "invoke", "Hi")
@@ -123,6 +131,7 @@ async def test_temperature_zero_is_greedy(
 async def test_the_parameters_of_a_call_stand_over_the_models(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """Parameters of a call take precedence over the model's."""
     llm = DataCrunchLLM(base_url=endpoint.url, max_tokens=9, extra_parameters={"new": 1})
     for method in ("invoke", "stream"):
         await call(llm, method, "Hi", max_tokens=3, details=False)
@@ -133,6 +142,7 @@ async def test_the_parameters_of_a_call_stand_over_the_models(
 async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
+    """Extra parameters of a call are added to the model's."""
     llm = DataCrunchLLM(base_url=endpoint.url, extra_parameters={"new": 1, "newer": 1})
     llm.callbacks = [remembering]
     for method in ("invoke", "stream"):
@@ -159,6 +169,7 @@ async def test_tracers_get_what_is_sent(
     remembering: Any,
     method: str,
 ) -> None:
+    """Tracers get the parameters that are sent."""
     llm = DataCrunchLLM(base_url=endpoint.url, model="m", stop=["a"], max_tokens=5, seed=1)
     config = {"callbacks": [remembering]}
     await call(llm, method, "Hi", stop=["b"], max_tokens=6, temperature=0.5, config=config)
@@ -175,6 +186,7 @@ async def test_tracers_get_what_is_sent(
 async def test_what_the_user_configures_is_sent(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """`configurable_fields` accepts both names of a parameter."""
     config = {"configurable": {"most": 2}}
     for name in ("max_new_tokens", "max_tokens"):
         configurable = llm.configurable_fields(**{name: ConfigurableField(id="most")})
@@ -183,6 +195,7 @@ async def test_what_the_user_configures_is_sent(
 
 
 def test_identifying_parameters_are_all_that_is_set_as_json(tmp_path: Path) -> None:
+    """`_identifying_params` has every field that is set, as JSON types."""
     parameters: dict[str, Any] = {
         "do_sample": True,
         "max_new_tokens": 5,
@@ -232,6 +245,8 @@ async def test_tracers_get_provider_model_and_parameters(
     method: str,
     name: str,
 ) -> None:
+    """Tracers get provider, model and parameters, also from a subclass."""
+
     class Mine(DataCrunchLLM):
         """A subclass, whose name is no provider's."""
 
@@ -255,6 +270,7 @@ async def test_tracers_get_provider_model_and_parameters(
 
 
 def test_langchains_names_can_be_assigned_and_left_out() -> None:
+    """The aliases `max_tokens` and `timeout` can be assigned."""
     llm = DataCrunchLLM(base_url="http://localhost", max_tokens=5, max_new_tokens=None)
     assert llm.max_tokens == 5
     llm.max_tokens, llm.timeout = 6, 7.0

@@ -34,6 +34,7 @@ async def test_the_endpoint_gets_the_key_that_was_given(
     call: Callable[..., Awaitable[Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """The given key is sent, and no key of the environment."""
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "DATACRUNCH_API_KEY"):
         monkeypatch.setenv(name, "sk-of-the-environment")
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=KEY)
@@ -49,6 +50,7 @@ async def test_without_a_key_no_other_variable_is_sent(
     call: Callable[..., Awaitable[Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Keys for other services are never sent."""
     for name in ("HF_TOKEN", "HUGGINGFACEHUB_API_TOKEN", "OPENAI_API_KEY"):
         monkeypatch.setenv(name, "sk-of-another")
     await call(DataCrunchLLM(base_url=endpoint.url), "invoke", "Hi")
@@ -61,6 +63,7 @@ async def test_a_redirect_does_not_carry_the_key_elsewhere(
     secretive: DataCrunchLLM,
     call: Callable[..., Awaitable[Any]],
 ) -> None:
+    """A redirect is not followed, so the key does not reach another host."""
     elsewhere = serve(answers="Thank you")
     endpoint.fail_next(status=307, headers={"Location": f"{elsewhere.url}/generate"})
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=secretive.api_key)
@@ -72,6 +75,7 @@ async def test_a_redirect_does_not_carry_the_key_elsewhere(
 def test_nothing_that_shows_or_stores_a_model_shows_the_key(
     secretive: DataCrunchLLM, tmp_path: Path
 ) -> None:
+    """No representation or dump of a model contains the key."""
     secretive.save(tmp_path / "model.yaml")
     secretive.save(tmp_path / "model.json")
     shown = [
@@ -93,6 +97,7 @@ def test_nothing_that_shows_or_stores_a_model_shows_the_key(
 async def test_no_callback_gets_the_key(
     endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], remembering: Any
 ) -> None:
+    """Callbacks get neither the key nor the headers."""
     llm = DataCrunchLLM(base_url=endpoint.url, api_key=KEY, headers={"X-Key": PASSWORD})
     for method in ("invoke", "stream"):
         await call(llm, method, "Hi", config={"callbacks": [remembering]})
@@ -106,6 +111,7 @@ async def test_no_callback_gets_the_key(
 def test_a_dump_is_loaded_with_the_key_of_the_environment(
     endpoint: EmulatedEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A dump is loaded with the key of the environment."""
     llm = DataCrunchLLM(
         base_url=endpoint.url,
         api_key=KEY,
@@ -137,6 +143,7 @@ def test_a_dump_is_loaded_with_the_key_of_the_environment(
 async def test_a_pickle_works_elsewhere_and_holds_the_key(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """Pickles and deep copies work and contain the key."""
     await call(llm, "invoke", "Hi")  # with open connections too
     for copied in (pickle.loads(pickle.dumps(llm)), llm.model_copy(deep=True)):
         assert await call(copied, "invoke", "Hi") == "Hello there, my friend"
@@ -191,6 +198,7 @@ def test_what_is_refused_holds_no_secret(
 
 
 def test_a_refusal_has_the_argument_error_behind_it() -> None:
+    """A `ValidationError` has the `ArgumentError` in its context."""
     with pytest.raises(ValidationError) as caught:
         DataCrunchLLM(base_url="http://localhost", temperature=-1.0)
     (reported,) = caught.value.errors()

@@ -46,6 +46,7 @@ NOT_PASSED = {
 
 
 def test_the_standard_tests_pass_and_each_other_one_has_its_reason(tmp_path: Path) -> None:
+    """LangChain's standard tests pass; each that is skipped has a reason."""
     report = tmp_path / "report.xml"
     done = subprocess.run(  # noqa: S603 -- the suite beside this file
         [sys.executable, "-m", "pytest", "--benchmark-disable", f"--junitxml={report}", SUITE],

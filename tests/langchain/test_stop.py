@@ -30,6 +30,7 @@ def echo() -> Iterator[EmulatedEndpoint]:
 def test_every_path_ends_at_the_earliest_stop_string(
     echo: EmulatedEndpoint, text: str, defaults: list[str], stop: list[str]
 ) -> None:
+    """Every method ends an answer at the earliest stop string."""
     ends = {*defaults, *stop}
     # Inside a longer one, a server stops at the shorter one, and never says the rest of the longer.
     assume(not any(one != other and one in other for one in ends for other in ends))
@@ -49,6 +50,7 @@ def test_every_path_ends_at_the_earliest_stop_string(
 async def test_no_more_stop_strings_are_sent_than_the_server_takes_and_none_twice(
     echo: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """At most `max_stop_sequences` stop strings are sent, without duplicates."""
     llm = DataCrunchLLM(base_url=echo.url, stop=["A", "B"], streaming=True)
     seen = len(echo.requests)
     assert await call(llm, "invoke", ASK + "one F two", stop=["B", "C", "D", "E", "F"]) == "one "
@@ -60,6 +62,7 @@ async def test_no_more_stop_strings_are_sent_than_the_server_takes_and_none_twic
 async def test_a_stop_string_that_spans_tokens_is_not_shown(
     echo: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """No part of a stop string is shown, even if it spans tokens."""
     llm = DataCrunchLLM(base_url=echo.url)
     text = "I think\nObservation: 42"
     answer = await call(llm, method, ASK + text, stop=["\nObservation:"])
@@ -70,6 +73,7 @@ async def test_a_stop_string_that_spans_tokens_is_not_shown(
 async def test_one_stop_string_may_be_given_without_a_list(
     echo: EmulatedEndpoint, call: Callable[..., Awaitable[Any]], method: str
 ) -> None:
+    """A single stop string is accepted without a list."""
     llm: Any = DataCrunchLLM(base_url=echo.url)
     answer = await call(llm, method, ASK + "one two", stop="two")
     assert "".join(answer) == "one "

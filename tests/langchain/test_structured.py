@@ -60,6 +60,7 @@ async def ask(call: Call, chain: Any, method: str = "invoke") -> Any:
 async def test_an_answer_matches_the_schema(
     chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, method: str, by: Any
 ) -> None:
+    """`with_structured_output` returns an instance or a dict that matches the schema."""
     chain = chat(SAID).with_structured_output(schema, method=by, strict=True)
     city = await ask(call, chain, method)
     assert city == (
@@ -91,6 +92,7 @@ async def test_a_stream_shows_dicts_as_they_grow_and_ends_with_the_checked_one(
 async def test_nothing_after_the_object_counts_nor_anything_of_another_kind_before(
     chat: Callable[..., ChatDataCrunch], call: Call, method: str
 ) -> None:
+    """The first object that matches is returned; other text is ignored."""
     said = f'Filling in {{schema}}, as in {{"example": true}}:\n```json\n{SAID}\n```\nor {{}}'
     for by in ("json_schema", "json_mode"):
         chain = chat(said, "1.1.1").with_structured_output(City, method=by)
@@ -135,6 +137,7 @@ async def test_json_that_no_program_should_meet_is_a_structured_output_error(
 async def test_what_does_not_match_is_an_error_that_shows_it(
     chat: Callable[..., ChatDataCrunch], call: Call, schema: Any, said: str, dialect: str
 ) -> None:
+    """An answer that does not match raises an error that contains it."""
     chain = chat(said, dialect).with_structured_output(schema)
     for method in ("invoke", "stream"):
         with pytest.raises(StructuredOutputError, match=re.escape(repr(said))) as caught:
@@ -148,6 +151,7 @@ async def test_what_does_not_match_is_an_error_that_shows_it(
 async def test_an_answer_that_was_cut_says_what_to_raise(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
+    """If the answer was cut, the error says which limit to raise."""
     chain = chat(SAID, max_tokens=4).with_structured_output(City)
     with pytest.raises(StructuredOutputError, match="Raise max_new_tokens"):
         await ask(call, chain)
@@ -156,6 +160,7 @@ async def test_an_answer_that_was_cut_says_what_to_raise(
 async def test_with_the_raw_message_an_error_is_returned_too(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
+    """`include_raw=True` returns the error instead of raising it."""
     for said, parsed in ((SAID, City.model_validate_json(SAID)), ("Helsinki!", None)):
         chain = chat(said).with_structured_output(City, include_raw=True)
         reported = await call(chain, "invoke", "Which city?")
@@ -166,6 +171,7 @@ async def test_with_the_raw_message_an_error_is_returned_too(
 async def test_words_are_sent_and_a_grammar_unless_words_alone_are_asked_for(
     serve: Callable[..., EmulatedEndpoint], call: Call
 ) -> None:
+    """A grammar is sent, except with `json_mode`; the prompt always asks for JSON."""
     endpoint = serve(answers=SAID)
     chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat")
     await ask(call, chat.with_structured_output(City))
@@ -188,11 +194,13 @@ async def test_words_are_sent_and_a_grammar_unless_words_alone_are_asked_for(
 def test_an_argument_that_there_is_not_is_refused(
     chat: Callable[..., ChatDataCrunch], arguments: dict[str, Any], reported: str
 ) -> None:
+    """Unsupported arguments and values are refused."""
     with pytest.raises(ValueError, match=reported):
         chat("").with_structured_output(City, **arguments)
 
 
 def test_a_schema_that_is_no_objects_is_refused(chat: Callable[..., ChatDataCrunch]) -> None:
+    """A schema of anything but an object is refused."""
     with pytest.raises(ArgumentError, match="must be an object with properties"):
         chat("").with_structured_output({"title": "Names", "description": "", "type": "array"})
 
@@ -232,6 +240,7 @@ class Tree(BaseModel):
 def test_a_schema_that_refers_to_itself_can_be_asked_for_in_words_alone(
     chat: Callable[..., ChatDataCrunch],
 ) -> None:
+    """A recursive schema is refused with the advice to use `json_mode`, which works."""
     model = chat('{"leaves": [{"leaves": []}]}')
     with pytest.raises(ArgumentError, match=r'refer to itself: .*method="json_mode"'):
         model.with_structured_output(Tree)
@@ -242,6 +251,7 @@ def test_a_schema_that_refers_to_itself_can_be_asked_for_in_words_alone(
 async def test_the_prompt_is_no_part_of_a_structured_answer(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
+    """`return_full_text` does not affect structured output."""
     model = chat(SAID, return_full_text=True)
     for by in ("json_schema", "json_mode"):
         assert (await ask(call, model.with_structured_output(City, method=by))).name == "Helsinki"
@@ -250,6 +260,7 @@ async def test_the_prompt_is_no_part_of_a_structured_answer(
 async def test_the_error_can_be_pickled_and_copied(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
+    """`StructuredOutputError` can be pickled and copied."""
     with pytest.raises(StructuredOutputError) as caught:
         await ask(call, chat("Helsinki!").with_structured_output(City))
     error: Any = caught.value

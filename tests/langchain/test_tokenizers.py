@@ -21,6 +21,7 @@ def _bytes(text: str) -> list[int]:
 def test_tokens_are_counted_by_the_users_tokenizer_without_a_request(
     endpoint: EmulatedEndpoint,
 ) -> None:
+    """`tokenizer` and `custom_get_token_ids` count tokens without a request."""
     llm = DataCrunchLLM(base_url=endpoint.url, tokenizer=_bytes)
     assert llm.get_token_ids("abc") == [97, 98, 99]
     assert llm.get_num_tokens("abc") == 3
@@ -30,6 +31,7 @@ def test_tokens_are_counted_by_the_users_tokenizer_without_a_request(
 
 
 def test_the_tokenizer_may_be_an_object_or_a_file(tiny_llama: Path) -> None:
+    """`tokenizer` accepts a file, a `tokenizers.Tokenizer` and a function."""
     file = tiny_llama / "tokenizer.json"
     encode = Tokenizer.from_file(str(file)).encode
     for given in (file, str(file), Tokenizer.from_file(str(file)), lambda text: encode(text).ids):
@@ -42,6 +44,7 @@ def test_the_tokenizer_may_be_an_object_or_a_file(tiny_llama: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, "{}", "no JSON"])
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str | None) -> None:
+    """An invalid tokenizer file is refused with its path."""
     file = tmp_path / "tokenizer.json"
     if content is not None:
         file.write_text(content, encoding="utf-8")
@@ -53,6 +56,7 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path: Path, content: str | Non
 def test_without_a_tokenizer_the_server_is_asked_or_an_error_says_what_to_do(
     serve: Callable[..., EmulatedEndpoint], tiny_llama: Path
 ) -> None:
+    """Without a tokenizer the server counts, or an error says what to pass."""
     llm = DataCrunchLLM(base_url=serve(model=tiny_llama).url)
     ids = Tokenizer.from_file(str(tiny_llama / "tokenizer.json")).encode("What is TGI?").ids
     assert llm.get_token_ids("What is TGI?") == ids
@@ -63,6 +67,7 @@ def test_without_a_tokenizer_the_server_is_asked_or_an_error_says_what_to_do(
 
 
 def test_a_tokenizer_file_that_was_changed_is_read_again(tiny_llama: Path, tmp_path: Path) -> None:
+    """A changed tokenizer file is read again."""
     file = tmp_path / "tokenizer.json"
     llm = DataCrunchLLM(base_url="http://localhost", tokenizer=file)
     whole = (tiny_llama / "tokenizer.json").read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ def _input(method: str) -> Any:
 
 
 async def test_each_token_is_an_event_of_the_chain_that_the_model_is_in(llm: DataCrunchLLM) -> None:
+    """`astream_events` of a chain has each token of the model."""
     chain = RunnableLambda[str, str](str.strip) | llm | StrOutputParser()
     events = [event async for event in chain.astream_events(" Hi ", version="v2")]
     streamed = [event["data"].get("chunk") for event in events if event["event"] == "on_llm_stream"]
@@ -42,6 +43,7 @@ async def test_a_callback_gets_each_token_once_with_its_chunk(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Callbacks get each token once, with its chunk and log probability."""
     llm.streaming = streaming
     llm.callbacks = [remembering]
     await call(llm, method, _input(method))
@@ -59,6 +61,7 @@ async def test_an_asynchronous_callback_gets_each_token_too(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Async callbacks get each token."""
     heard: list[str] = []
 
     class Listening(AsyncCallbackHandler):
@@ -78,6 +81,7 @@ async def test_an_asynchronous_callback_gets_each_token_too(
 def test_a_callback_hears_of_a_token_before_the_stream_yields_it(
     llm: DataCrunchLLM, remembering: Any
 ) -> None:
+    """Callbacks get a token before the stream yields it."""
     stream = llm.stream("Hi", config={"callbacks": [remembering]})
     for count, _ in enumerate(stream, start=1):
         assert len(remembering.chunks) == count
@@ -86,6 +90,7 @@ def test_a_callback_hears_of_a_token_before_the_stream_yields_it(
 async def test_an_asynchronous_callback_hears_of_a_token_before_the_stream_yields_it(
     llm: DataCrunchLLM, remembering: Any
 ) -> None:
+    """Callbacks get a token before the async stream yields it."""
     count = 0
     async for _ in llm.astream("Hi", config={"callbacks": [remembering]}):
         count += 1
@@ -100,6 +105,8 @@ async def test_a_callback_gets_the_first_tokens_before_the_server_has_sent_the_t
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Callbacks get tokens while the server is still generating."""
+
     class Leaving(BaseCallbackHandler):
         """Leaves at the second token; the server, silent after it, would never send a third."""
 
@@ -124,6 +131,7 @@ async def test_a_callback_gets_the_first_tokens_before_the_server_has_sent_the_t
 async def test_an_answer_without_words_is_still_a_chunk(
     serve: Callable[..., EmulatedEndpoint], call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """An empty answer is one empty chunk."""
     llm = DataCrunchLLM(base_url=serve(answers="").url)
     assert await call(llm, "stream", "Hi") == [""]
     assert await call(llm, "invoke", "Hi") == ""
@@ -132,6 +140,7 @@ async def test_an_answer_without_words_is_still_a_chunk(
 async def test_without_streaming_invoke_asks_for_the_whole_answer(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """`invoke` uses `/generate` by default."""
     assert await call(llm, "invoke", "Hi") == "".join(WORDS)
     assert [request.path for request in endpoint.requests] == ["/generate"]
 
@@ -139,6 +148,7 @@ async def test_without_streaming_invoke_asks_for_the_whole_answer(
 async def test_with_streaming_invoke_streams(
     llm: DataCrunchLLM, endpoint: EmulatedEndpoint, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """With `streaming=True`, `invoke` uses `/generate_stream`."""
     llm.streaming = True
     assert await call(llm, "invoke", "Hi") == "".join(WORDS)
     assert [request.path for request in endpoint.requests] == ["/generate_stream"]

@@ -72,6 +72,7 @@ async def test_bad_input_is_refused_before_any_request(
     arguments: dict[str, Any],
     field: str,
 ) -> None:
+    """Invalid tools and choices are refused before any request."""
     endpoint = serve(answers="")
     chat = ChatDataCrunch(base_url=endpoint.url, model=MODEL)
     with pytest.raises(ArgumentError, match=f"^{field}"):
@@ -82,6 +83,7 @@ async def test_bad_input_is_refused_before_any_request(
 async def test_the_cache_distinguishes_tools(
     serve: Callable[..., EmulatedEndpoint], call: Call
 ) -> None:
+    """Tools are part of the cache key."""
     endpoint = serve(answers="Fine")
     chat = ChatDataCrunch(base_url=endpoint.url, model=MODEL, cache=InMemoryCache())
     for _ in range(2):
@@ -91,6 +93,7 @@ async def test_the_cache_distinguishes_tools(
 
 
 def test_the_tools_part_of_a_prompt_is_counted() -> None:
+    """Tokens of tools are counted with the messages."""
     chat = ChatDataCrunch(base_url="http://127.0.0.1:9", model=MODEL, tokenizer=str.split)
     messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
     counts = [chat.get_num_tokens_from_messages(messages, tools=tools) for tools in ([], TOOLS)]

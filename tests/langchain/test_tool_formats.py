@@ -155,6 +155,7 @@ async def test_a_structured_answer_by_grammar_has_no_reasoning(serve: Serve, cal
 async def test_letters_that_spell_a_control_token_are_text(
     serve: Serve, call: Call, method: str
 ) -> None:
+    """Text that spells a control token is not read as a call."""
     said = '[TOOL_CALLS] [{"name": "sum", "arguments": {"a": 1, "b": "x"}}]'
     endpoint = serve(answers=said)
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format="mistral")

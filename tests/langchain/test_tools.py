@@ -83,6 +83,7 @@ async def test_a_call_is_read_in_the_form_of_each_family(
 async def test_a_stream_shows_a_call_as_its_arguments_grow(
     answering: Callable[..., ChatDataCrunch], call: Call, name: str, said: str
 ) -> None:
+    """A streamed call arrives in chunks that add up to its arguments."""
     chunks = await call(answering(said, name).bind_tools(TOOLS), "stream", QUESTION)
     growth = [part for chunk in chunks for part in chunk.tool_call_chunks]
     assert len([part for part in growth if part["args"]]) > 1
@@ -95,6 +96,7 @@ async def test_a_stream_shows_a_call_as_its_arguments_grow(
 async def test_an_answer_in_words_is_an_answer(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str
 ) -> None:
+    """An answer without a call is text, in every family."""
     for name in FAMILIES:
         chat = answering('It is 7, as in {"sum": 7}.', name)
         message = await ask(call, chat.bind_tools(TOOLS), method)
@@ -168,6 +170,7 @@ async def test_what_a_grammar_does_not_enforce_is_checked(
 async def test_one_call_is_kept_where_several_are_not_allowed(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str
 ) -> None:
+    """`parallel_tool_calls=False` keeps one call."""
     for name, said in (
         ("llama-2-13b-chat", f'{{"tool_calls": [{ADD}, {ADD}]}}'),
         ("Qwen2.5-7B-Instruct", f"{FAMILIES['Qwen2.5-7B-Instruct']}\n" * 2),
@@ -190,6 +193,7 @@ async def test_one_call_is_kept_where_several_are_not_allowed(
 async def test_a_forced_call_is_asked_for_by_grammar_and_in_words(
     serve: Callable[..., EmulatedEndpoint], call: Call, method: str, choice: Any, offered: list[str]
 ) -> None:
+    """A required call is enforced by a grammar and asked for in the prompt."""
     said = '{"tool_calls": [{"name": "weather", "arguments": {"place": "Oulu"}}]}'
     endpoint = serve(answers=said)
     chat = ChatDataCrunch(base_url=endpoint.url, model="llama-2-13b-chat")
@@ -207,6 +211,7 @@ async def test_a_forced_call_is_asked_for_by_grammar_and_in_words(
 async def test_a_forced_call_that_does_not_come_is_an_error_that_shows_what_came(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str
 ) -> None:
+    """A missing required call raises an error that contains the answer."""
     chat = answering("I would rather not.", dialect="1.1.1")
     with pytest.raises(StructuredOutputError, match="I would rather not") as caught:
         await ask(call, chat.bind_tools(TOOLS, tool_choice="any"), method)
@@ -216,6 +221,7 @@ async def test_a_forced_call_that_does_not_come_is_an_error_that_shows_what_came
 async def test_no_tools_or_none_of_them_is_an_ordinary_call(
     answering: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
+    """Without tools, or with `none`, the answer is text."""
     chat = answering(f"Here: {FAMILIES['llama-2-13b-chat']}")
     for bound in (chat.bind_tools([]), chat.bind_tools(TOOLS, tool_choice="none")):
         message = await ask(call, bound, "invoke")
@@ -227,6 +233,8 @@ async def test_no_tools_or_none_of_them_is_an_ordinary_call(
 async def test_with_a_response_format_a_model_calls_or_answers(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str, dialect: str
 ) -> None:
+    """With `response_format`, the model calls tools or answers with matching JSON."""
+
     def bound(said: str, tools: list[Any]) -> Any:
         return answering(said, dialect=dialect).bind_tools(tools, response_format=Remind)
 

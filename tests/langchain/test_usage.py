@@ -57,6 +57,7 @@ async def test_generation_info_is_the_same_on_every_path(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """`generation_info` is the same in every method."""
     llm.streaming = streaming
     info = _info(
         await _request_kwargs(
@@ -90,6 +91,7 @@ async def test_llm_output_has_usage_and_model(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """`llm_output` has usage and the model's name."""
     llm.streaming = streaming
     result = await _request_kwargs(call, llm, remembering, method)
     assert result.llm_output == {
@@ -101,6 +103,7 @@ async def test_llm_output_has_usage_and_model(
 async def test_generate_adds_up_what_its_prompts_took(
     llm: DataCrunchLLM, call: Callable[..., Awaitable[Any]]
 ) -> None:
+    """`generate` sums the usage of its prompts."""
     result = await call(llm, "generate", ["How are you", "Hi"])
     usages = [generation.generation_info["token_usage"] for (generation,) in result.generations]
     assert [usage["prompt_tokens"] for usage in usages] == [4, 2]
@@ -119,6 +122,7 @@ async def test_prompt_tokens_that_the_server_does_not_report_are_left_out(
     method: str,
     streaming: bool,  # noqa: FBT001 -- a parameter of the test
 ) -> None:
+    """Prompt tokens that the server does not report are left out."""
     endpoint = serve(answers="Fine", dialect="1.1.1")
     llm = DataCrunchLLM(base_url=endpoint.url, streaming=streaming)
     info = _info(await _request_kwargs(call, llm, remembering, method))
@@ -131,6 +135,7 @@ async def test_the_users_tokenizer_counts_the_prompt_where_the_server_does_not(
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
 ) -> None:
+    """`tokenizer` counts the prompt if the server does not."""
     endpoint = serve(answers="Fine", dialect="1.1.1")
     llm = DataCrunchLLM(base_url=endpoint.url, tokenizer=str.split)
     info = _info(await _request_kwargs(call, llm, remembering, "invoke"))
@@ -142,6 +147,7 @@ async def test_a_stream_of_many_chunks_adds_up_to_its_answer(
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
 ) -> None:
+    """The chunks of a long stream add up to text and usage."""
     llm = DataCrunchLLM(base_url=serve(answers="word " * 999).url)
     info = _info(await _request_kwargs(call, llm, remembering, "stream", max_tokens=1500))
     tokens = info["tokens"]
@@ -157,6 +163,7 @@ async def test_the_prompts_tokens_and_rejected_answers_are_reported_where_asked_
     call: Callable[..., Awaitable[Any]],
     remembering: Any,
 ) -> None:
+    """`decoder_input_details` and `best_of` add their results to `generation_info`."""
     llm = DataCrunchLLM(base_url=serve(answers="Fine", dialect="1.1.1").url)
     asked = {"decoder_input_details": True, "best_of": 2, "do_sample": True}
     info = _info(await _request_kwargs(call, llm, remembering, "invoke", **asked))
@@ -172,6 +179,7 @@ async def test_a_stop_string_that_the_client_found_is_the_finish_reason(
     remembering: Any,
     dialect: str,
 ) -> None:
+    """A stop string that the client finds is reported as the finish reason."""
     llm = DataCrunchLLM(base_url=serve(answers="one two three", dialect=dialect).url)
     info = _info(await _request_kwargs(call, llm, remembering, "stream", stop=["wo"]))
     assert (info["finish_reason"], info["tgi_finish_reason"]) == ("stop", "stop_sequence")
@@ -179,6 +187,7 @@ async def test_a_stop_string_that_the_client_found_is_the_finish_reason(
 
 
 def test_a_sum_is_left_out_where_only_one_of_the_prompts_has_the_number() -> None:
+    """A sum is left out unless every prompt has the number."""
     known, unknown = (
         LLMResult(
             generations=[[Generation(text=text)]],

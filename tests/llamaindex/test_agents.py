@@ -31,6 +31,7 @@ async def test_a_function_agent_uses_its_tools(
     family: tuple[dict[str, Any], Callable[..., str]],
     streaming: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """FunctionAgent calls tools and answers with their results."""
     options, write = family
     endpoint = serve(answers=(write(ADD, NOW), "It is 3, at noon."))
     llm = DataCrunch(base_url=endpoint.url, **options)
@@ -45,6 +46,7 @@ async def test_a_function_agent_uses_its_tools(
 
 @agents
 async def test_an_agent_answers_calls_of_unknown_tools_and_failures(serve: Serve) -> None:
+    """FunctionAgent reports unknown tools and wrong arguments to the model."""
     wrong = (in_words(("divide", {"a": 1})), in_words(("add", {"a": 1})), "I cannot.")
     endpoint = serve(answers=wrong)
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
@@ -55,6 +57,7 @@ async def test_an_agent_answers_calls_of_unknown_tools_and_failures(serve: Serve
 
 @agents
 async def test_one_function_agent_hands_over_to_another(serve: Serve) -> None:
+    """One FunctionAgent hands over to another."""
     over = in_words(("handoff", {"to_agent": "counter", "reason": "a number"}))
     endpoint = serve(answers=(over, in_words(ADD), "It is 3."))
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True, chat_template="llama-2")
@@ -69,6 +72,7 @@ async def test_one_function_agent_hands_over_to_another(serve: Serve) -> None:
 
 @agents
 async def test_a_workflow_of_functions_makes_a_function_agent(serve: Serve) -> None:
+    """`AgentWorkflow.from_tools_or_functions` makes a FunctionAgent."""
     endpoint = serve(answers=(in_words(ADD), "It is 3."))
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
     workflow = AgentWorkflow.from_tools_or_functions([add], llm=llm)
@@ -83,6 +87,7 @@ class Sum(BaseModel):
 
 @pytest.mark.parametrize("way", ["call", "acall", "stream_call", "astream_call"])
 async def test_a_program_makes_an_object_of_a_call(serve: Serve, way: str) -> None:
+    """FunctionCallingProgram returns an object, in every method."""
     endpoint = serve(answers=in_words(("Sum", {"total": 3})))
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)
     program = FunctionCallingProgram.from_defaults(Sum, "Add {a} and 2", llm=llm)
@@ -99,6 +104,7 @@ async def test_a_program_makes_an_object_of_a_call(serve: Serve, way: str) -> No
 
 
 async def test_a_selector_chooses_by_a_call(serve: Serve) -> None:
+    """PydanticSingleSelector chooses by a tool call."""
     said = in_words(("SingleSelection", {"index": 2, "reason": "It sums."}))
     llm = DataCrunch(base_url=serve(answers=said).url, is_function_calling_model=True)
     selector = PydanticSingleSelector.from_defaults(llm=llm)
@@ -110,6 +116,7 @@ async def test_a_selector_chooses_by_a_call(serve: Serve) -> None:
 
 
 def test_a_router_asks_the_engine_that_the_model_selects(serve: Serve) -> None:
+    """RouterQueryEngine uses the engine that the model selects."""
     said = in_words(("SingleSelection", {"index": 1, "reason": "It knows."}))
     endpoint = serve(answers=(said, "In Lapland."))
     llm = DataCrunch(base_url=endpoint.url, is_function_calling_model=True)

@@ -52,12 +52,14 @@ def document(recordings: dict[str, Any], server: str) -> NodeWithScore:
 
 @pytest.mark.default_cassette("ask-stop.yaml")
 async def test_an_answer(model: DataCrunch, ask_whole: Ask) -> None:
+    """A call gives the recorded answer."""
     (said,) = await ask_whole(model, QUESTION)
     check_answer(said)
 
 
 @pytest.mark.default_cassette("ask-stop-stream.yaml")
 async def test_a_streamed_answer(model: DataCrunch, ask_streamed: Ask) -> None:
+    """A stream gives the recorded answer token by token."""
     chunks = await ask_streamed(model, QUESTION)
     check_answer(chunks[-1])
     assert "".join(chunk.delta for chunk in chunks) == chunks[-1].text
@@ -75,6 +77,7 @@ def check_answer(said: Any) -> None:
 
 @pytest.mark.default_cassette("japanese-cut-5.yaml")
 async def test_an_answer_that_ends_within_a_character(model: DataCrunch, ask_whole: Ask) -> None:
+    """An answer that is cut inside a character keeps the characters before it."""
     (said,) = await ask_whole(model, "Say hello in Japanese.", max_tokens=5)
     check_cut(said)
 
@@ -83,6 +86,7 @@ async def test_an_answer_that_ends_within_a_character(model: DataCrunch, ask_who
 async def test_a_streamed_answer_that_ends_within_a_character(
     model: DataCrunch, ask_streamed: Ask
 ) -> None:
+    """A stream yields a character when its last token has arrived."""
     chunks = await ask_streamed(model, "Say hello in Japanese.", max_tokens=5)
     check_cut(chunks[-1])
     assert [chunk.delta for chunk in chunks] == [" ", "", "", "こ", "", ""]
@@ -99,6 +103,7 @@ def check_cut(said: Any) -> None:
 async def test_a_question_to_a_document(
     model: DataCrunch, document: NodeWithScore, method: str
 ) -> None:
+    """A response synthesizer gives the recorded answer."""
     model.completion_to_prompt = None
     synthesizer = get_response_synthesizer(llm=model)
     response: Any = getattr(synthesizer, method)(QUESTION, [document])
@@ -110,6 +115,7 @@ async def test_a_question_to_a_document(
 async def test_a_question_to_a_document_answered_in_a_stream(
     model: DataCrunch, document: NodeWithScore, method: str
 ) -> None:
+    """A streaming response synthesizer gives the recorded answer."""
     model.completion_to_prompt = None
     synthesizer = get_response_synthesizer(llm=model, streaming=True)
     response: Any = getattr(synthesizer, method)(QUESTION, [document])

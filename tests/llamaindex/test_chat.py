@@ -78,6 +78,7 @@ async def test_a_chat_engine_answers_and_remembers(
     chat: Callable[[BaseChatEngine, str], Any],
     endpoint: EmulatedEndpoint,
 ) -> None:
+    """Chat engines answer and send the history."""
     assert await chat(engine, "Where does it live?") == ENGINES[mode]
     assert await chat(engine, "Where was that?") == ENGINES[mode]
     said = [(message.role.value, message.content) for message in engine.chat_history]
@@ -128,6 +129,7 @@ async def test_an_agent_uses_its_tools(
     workbench: EmulatedEndpoint,
     streaming: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """ReActAgent uses its tools, streamed and not."""
     running = ReActAgent(tools=[double], llm=thinker, streaming=streaming).run("Double 21")
     events = [event async for event in running.stream_events() if isinstance(event, AgentStream)]
     assert f"{await running}" == "It is 42."
@@ -141,6 +143,7 @@ async def test_an_agent_uses_its_tools(
 async def test_a_workflow_makes_an_agent_that_a_completion_model_can_drive(
     thinker: DataCrunch,
 ) -> None:
+    """A model without tool calls gets a ReActAgent; FunctionAgent refuses it."""
     workflow = AgentWorkflow.from_tools_or_functions([double], llm=thinker)
     assert f"{await workflow.run('Double 21')}" == "It is 42."
     with pytest.raises(ValueError, match="must be a FunctionCallingLLM"):
@@ -149,6 +152,7 @@ async def test_a_workflow_makes_an_agent_that_a_completion_model_can_drive(
 
 @agents
 async def test_one_agent_hands_over_to_another(serve: Serve) -> None:
+    """One ReActAgent hands over to another."""
     over = 'Action: handoff\nAction Input: {"to_agent": "counter", "reason": "a number"}\n'
     endpoint = serve(answers=(f"Thought: Not mine.\n{over}", *STEPS))
     llm = DataCrunch(base_url=endpoint.url, stop=["\nObservation:"])
@@ -163,6 +167,7 @@ async def test_one_agent_hands_over_to_another(serve: Serve) -> None:
 @pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
 async def test_a_model_calls_a_tool_itself(thinker: DataCrunch, method: str) -> None:
     # Without the two, LlamaIndex refuses its own defaults.
+    """`predict_and_call` runs the tool that the model chooses."""
     way = {"react_chat_formatter": ReActChatFormatter(), "output_parser": ReActOutputParser()}
     tools = [FunctionTool.from_defaults(fn=double)]
     call = functools.partial(getattr(thinker, method), tools, user_msg="Double 21", **way)
@@ -174,6 +179,7 @@ async def test_a_model_calls_a_tool_itself(thinker: DataCrunch, method: str) -> 
 async def test_an_error_comes_out_of_an_agent_as_itself(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """An error in an agent keeps its class."""
     endpoint.fail_next(status=401)
     with pytest.raises(AuthenticationError):
         await ReActAgent(tools=[double], llm=model).run("Double 21")

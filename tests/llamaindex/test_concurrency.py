@@ -45,6 +45,7 @@ async def test_no_call_keeps_the_event_loop_from_the_others(
     serve: Callable[..., EmulatedEndpoint],
 ) -> None:
     # The endpoint answers none of the four before all four are asked for.
+    """Async calls do not block the event loop."""
     together = threading.Barrier(4)
 
     def answer(_: str) -> str:
@@ -57,12 +58,15 @@ async def test_no_call_keeps_the_event_loop_from_the_others(
 def test_one_model_serves_one_event_loop_after_another(
     model: DataCrunch,
 ) -> None:
+    """One model works in several event loops, one after another."""
     for _ in range(3):
         assert asyncio.run(each_way(model)) == [TEXT] * 4
     gc.collect()  # where something was left open, this would warn
 
 
 def test_a_model_made_within_an_event_loop_leaves_nothing_open(endpoint: EmulatedEndpoint) -> None:
+    """A model that is created in an event loop leaves no connection open."""
+
     async def main() -> list[str]:
         return await each_way(DataCrunch(base_url=endpoint.url))
 
@@ -72,6 +76,8 @@ def test_a_model_made_within_an_event_loop_leaves_nothing_open(endpoint: Emulate
 
 
 def test_one_model_serves_many_threads_and_their_event_loops(model: DataCrunch) -> None:
+    """One model works in many threads and their event loops at the same time."""
+
     def ask(_: int) -> list[str]:
         return [*asyncio.run(each_way(model)), model.complete("Hi").text]
 
@@ -84,6 +90,7 @@ def test_one_model_serves_many_threads_and_their_event_loops(model: DataCrunch) 
 def test_a_query_engine_answers_or_fails_the_same_in_every_thread_and_event_loop_of_a_program(
     endpoint: EmulatedEndpoint, patched: list[str]
 ) -> None:
+    """A query engine gives the same answer or error in every thread and loop."""
     ran = subprocess.run(  # noqa: S603 -- our own script
         [sys.executable, LOOPS, endpoint.url, *patched], capture_output=True, text=True, check=False
     )
@@ -96,6 +103,7 @@ def test_a_query_engine_answers_or_fails_the_same_in_every_thread_and_event_loop
 async def test_one_call_after_another_takes_the_same_connection(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """Consecutive calls share a connection."""
     for _ in range(3):
         await model.acomplete("Hi")
         await last_of(model.astream_complete("Hi"))
@@ -103,6 +111,7 @@ async def test_one_call_after_another_takes_the_same_connection(
 
 
 def test_leaving_a_stream_stops_the_server(model: DataCrunch, endpoint: EmulatedEndpoint) -> None:
+    """Closing a stream stops the generation."""
     streams: list[Any] = [model.stream_complete("Hi"), model.stream_chat([ChatMessage("Hi")])]
     for stream in streams:
         endpoint.fail_next(stall=SILENT, stall_after=2)
@@ -115,6 +124,7 @@ def test_leaving_a_stream_stops_the_server(model: DataCrunch, endpoint: Emulated
 async def test_leaving_an_asynchronous_stream_stops_the_server(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """Closing an async stream stops the generation."""
     for start in (model.astream_complete("Hi"), model.astream_chat([ChatMessage("Hi")])):
         endpoint.fail_next(stall=SILENT, stall_after=2)
         stream: Any = await start
@@ -128,6 +138,7 @@ async def test_leaving_an_asynchronous_stream_stops_the_server(
 async def test_cancelling_a_call_stops_the_server(
     serve: Callable[..., EmulatedEndpoint], method: str
 ) -> None:
+    """Cancelling a call closes its request, so that the server stops."""
     asked, over = threading.Event(), threading.Event()
 
     def answer(_: str) -> str:

@@ -51,6 +51,7 @@ FAULTS = [
 async def test_a_fault_has_its_class_and_is_sent_again_only_where_that_helps(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask, fault: Fault
 ) -> None:
+    """Each status raises its class, and only retryable ones are retried."""
     endpoint.fail_next(fault.requests, **fault.what)
     with pytest.raises(fault.error) as caught:
         await ask(model)
@@ -66,6 +67,7 @@ async def test_it_goes_through_a_query_unchanged(
     fault: Fault,
     use_async: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """An error in a query keeps its class, in threads and event loops."""
     synthesizer = get_response_synthesizer(
         llm=model, response_mode=ResponseMode.ACCUMULATE, use_async=use_async
     )
@@ -81,6 +83,7 @@ async def test_it_goes_through_a_query_unchanged(
 async def test_a_time_limit_and_a_lost_connection_are_errors_of_this_package(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """Time limits and connection failures raise errors of this package."""
     impatient = model.model_copy(update={"first_token_timeout": 0.2})
     endpoint.fail_next(stall=600)
     with pytest.raises(RequestTimeoutError, match=r"Raise first_token_timeout \(0\.2 seconds\)"):
@@ -97,6 +100,7 @@ async def test_a_time_limit_and_a_lost_connection_are_errors_of_this_package(
 async def test_an_answer_after_a_repetition_is_an_answer(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """A call that succeeds after retries returns its answer."""
     endpoint.fail_next(2, status=503, headers=AT_ONCE)
     assert (await ask(model))[-1].text == "Hello there, my friend"
     assert len(endpoint.requests) == 3
@@ -105,6 +109,7 @@ async def test_an_answer_after_a_repetition_is_an_answer(
 async def test_no_error_holds_the_key_or_the_prompt(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """Errors contain neither the key nor the prompt, nor a chained exception."""
     endpoint.fail_next(status=422, body=INVALID)
     with pytest.raises(InvalidRequestError) as caught:
         await ask(model, "a private matter")

@@ -89,6 +89,7 @@ def model(endpoint: EmulatedEndpoint, counter: TokenCountingHandler, turns: Limi
 async def test_one_call_is_one_start_and_one_end(
     model: DataCrunch, log: Log, turns: Limiter, ask: Ask
 ) -> None:
+    """Each call reports one start and one end, and uses the rate limiter once."""
     responses = await ask(model)
     assert len(log.named("StartEvent")) == len(log.named("EndEvent")) == 1
     chunks = len(responses) if len(responses) > 1 else 0
@@ -99,6 +100,7 @@ async def test_one_call_is_one_start_and_one_end(
 async def test_tokens_are_counted_once_as_the_server_reports_them(
     model: DataCrunch, counter: TokenCountingHandler, ask: Ask
 ) -> None:
+    """TokenCountingHandler counts the tokens that the server reports, once."""
     usage = (await ask(model, "one two"))[-1].raw["usage"]
     assert usage == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
     assert counter.prompt_llm_token_count == 3
@@ -109,6 +111,7 @@ async def test_tokens_are_counted_once_as_the_server_reports_them(
 async def test_so_it_is_when_a_prompt_is_predicted(
     model: DataCrunch, counter: TokenCountingHandler, log: Log, turns: Limiter
 ) -> None:
+    """`predict` and `stream` report each call once."""
     prompt = PromptTemplate("one {word}")
     model.predict(prompt, word="two")
     "".join(model.stream(prompt, word="two"))
@@ -123,6 +126,7 @@ async def test_so_it_is_when_a_prompt_is_predicted(
 async def test_so_it_is_when_an_object_is_predicted(
     serve: Callable[..., EmulatedEndpoint], model: DataCrunch, log: Log, turns: Limiter, kind: str
 ) -> None:
+    """`structured_predict` reports each call once."""
     endpoint = serve(answers='{"place": "Finland"}')
     counter = TokenCountingHandler(tokenizer=lambda _: [])
     model = model.model_copy(
@@ -149,6 +153,7 @@ async def test_so_it_is_when_an_object_is_predicted(
 async def test_a_counter_counts_what_the_server_does_not_report(
     serve: Callable[..., EmulatedEndpoint], ask: Ask, options: dict[str, Any]
 ) -> None:
+    """TokenCountingHandler counts by itself what the server does not report."""
     counter = TokenCountingHandler(tokenizer=str.split)
     model = DataCrunch(
         base_url=serve(answers="Hello there, my friend", dialect="1.1.1").url,
@@ -161,6 +166,7 @@ async def test_a_counter_counts_what_the_server_does_not_report(
 
 
 async def test_a_budget_of_tokens_is_kept(model: DataCrunch, ask: Ask) -> None:
+    """A token budget refuses the call after it is used up."""
     budget = TokenCountingHandler(tokenizer=lambda _: [], token_budget=9)
     model.callback_manager = CallbackManager([budget])
     await ask(model, "one two")
@@ -171,6 +177,7 @@ async def test_a_budget_of_tokens_is_kept(model: DataCrunch, ask: Ask) -> None:
 async def test_the_end_event_holds_the_complete_answer(
     model: DataCrunch, log: Log, ask: Ask
 ) -> None:
+    """The end event has the complete answer."""
     last = (await ask(model))[-1]
     (end,) = log.named("EndEvent")
     response = end.model_dump()["response"]
@@ -180,6 +187,7 @@ async def test_the_end_event_holds_the_complete_answer(
 async def test_a_failed_call_ends_its_event_with_the_error(
     model: DataCrunch, endpoint: EmulatedEndpoint, counter: TokenCountingHandler, ask: Ask
 ) -> None:
+    """The end event of a failed call has the error."""
     ended: list[Any] = []
     counter.on_event_end = lambda _, payload=None, **__: ended.append(payload)  # type: ignore[method-assign]  # a spy
     endpoint.fail_next(status=401)
@@ -191,6 +199,7 @@ async def test_a_failed_call_ends_its_event_with_the_error(
 async def test_events_name_the_model_and_its_temperature(
     model: DataCrunch, log: Log, ask: Ask
 ) -> None:
+    """Start events have the model's name and temperature."""
     listening = LlamaDebugHandler(print_trace_on_end=False)
     warm = model.model_copy(update={"temperature": 0.5})
     warm.callback_manager = CallbackManager([listening])
@@ -207,6 +216,7 @@ async def test_events_name_the_model_and_its_temperature(
 async def test_no_event_holds_a_secret(
     model: DataCrunch, log: Log, ask: Ask, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Neither events nor logs contain a secret."""
     listening = LlamaDebugHandler(print_trace_on_end=False)
     model.callback_manager = CallbackManager([listening])
     with caplog.at_level(logging.DEBUG):
@@ -222,6 +232,7 @@ async def test_no_event_holds_a_secret(
 async def test_what_no_call_can_have_is_refused_before_any_event(
     model: DataCrunch, log: Log, ask: Ask, name: str
 ) -> None:
+    """Secrets and unknown arguments are refused before any event."""
     with pytest.raises(ArgumentError, match=f"^{name}"):
         await ask(model, **{name: "sk-in-a-call"})
     assert not log.named("StartEvent")

@@ -56,6 +56,7 @@ async def test_arguments_in_llm_kwargs_are_arguments(
 async def test_arguments_under_other_names_are_obeyed(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """OpenAI's names of parameters are accepted."""
     await ask(model, max_completion_tokens=3, top_logprobs=2, logprobs=True)
     parameters = endpoint.requests[-1].json["parameters"]
     assert (parameters["max_new_tokens"], parameters["top_n_tokens"]) == (3, 2)
@@ -80,12 +81,14 @@ async def test_arguments_under_other_names_are_obeyed(
 async def test_what_would_change_the_answer_is_refused_with_advice(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask, argument: dict[str, Any], expected: str
 ) -> None:
+    """Unsupported arguments are refused with advice, before any request."""
     with pytest.raises(ArgumentError, match=expected):
         await ask(model, **argument)
     assert not endpoint.requests
 
 
 def test_a_completion_takes_no_tools(model: DataCrunch) -> None:
+    """`complete` refuses tools and names `chat_with_tools`."""
     with pytest.raises(ArgumentError, match=r"tools=.*chat_with_tools"):
         model.complete("Hi", tools=[{"type": "function"}])  # type: ignore[call-arg]  # the test's point
 
@@ -127,6 +130,7 @@ def test_cores_context_extractor_works(endpoint: EmulatedEndpoint) -> None:
 def test_positional_messages_and_keywords_are_the_same(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """Messages may be positional or a keyword."""
     question = [ChatMessage("Hi")]
     model.chat(question)
     model.chat(messages=question)

@@ -76,6 +76,7 @@ def test_text_is_taken_and_marks_for_other_providers_are_dropped(
 
 
 def test_the_roles_of_other_providers_are_known(endpoint: EmulatedEndpoint) -> None:
+    """Roles of other providers become system, user and assistant."""
     messages = [
         ChatMessage(role="developer", content="Be brief."),
         ChatMessage("So?"),
@@ -148,6 +149,7 @@ def test_a_history_with_tool_calls_is_sent_completely(
 def test_what_cannot_be_sent_is_named_with_its_message(
     endpoint: EmulatedEndpoint, template: str | None, block: Any, expected: str
 ) -> None:
+    """Unsupported content is refused with the message's index and the type."""
     llm = DataCrunch(base_url=endpoint.url, chat_template=template)
     messages = [ChatMessage("Hi"), ChatMessage(role="assistant", content="Yes?")]
     with pytest.raises(ArgumentError, match=rf"messages\[2\]={expected}"):
@@ -180,6 +182,7 @@ def test_a_model_that_reads_images_gets_them_as_markdown(
     make: Callable[[Path], ImageBlock],
     options: dict[str, Any],
 ) -> None:
+    """Images are sent as Markdown if the model reads images."""
     blocks = [TextBlock(text="What is this?"), make(image_file), TextBlock(text="Be brief.")]
     prompt = sent(
         endpoint, ChatMessage(role="user", blocks=blocks), chat_template="chatml", **options
@@ -189,6 +192,7 @@ def test_a_model_that_reads_images_gets_them_as_markdown(
 
 
 def test_an_image_elsewhere_is_fetched_by_the_server(endpoint: EmulatedEndpoint) -> None:
+    """The URL of an image is sent as it is."""
     image = ImageBlock(url="https://example.com/a.png")
     message = ChatMessage(role="user", blocks=[image])
     prompt = sent(endpoint, message, chat_template="chatml", supports_images=True)
@@ -196,6 +200,7 @@ def test_an_image_elsewhere_is_fetched_by_the_server(endpoint: EmulatedEndpoint)
 
 
 def test_what_is_no_image_is_refused_before_it_is_sent(endpoint: EmulatedEndpoint) -> None:
+    """Data that is not an image is refused before any request."""
     llm = DataCrunch(base_url=endpoint.url, chat_template="chatml", supports_images=True)
     for wrong in (ImageBlock(image=b"GIF, or not"), ImageBlock()):
         with pytest.raises(ArgumentError, match=r"messages\[0\]"):

@@ -62,6 +62,7 @@ def model(locked: EmulatedEndpoint) -> DataCrunch:
 
 
 def test_it_is_an_llm_of_llamaindex() -> None:
+    """`DataCrunch` is a LlamaIndex LLM."""
     assert issubclass(DataCrunch, CustomLLM)
     assert BaseLLM.__name__ in [base.__name__ for base in DataCrunch.__mro__]
     assert DataCrunch.class_name() == "DataCrunch"
@@ -71,6 +72,7 @@ def test_it_is_an_llm_of_llamaindex() -> None:
 async def test_a_copy_works_as_the_model_does(
     model: DataCrunch, locked: EmulatedEndpoint, copied: Callable[[DataCrunch], DataCrunch]
 ) -> None:
+    """Copies and pickles send the same requests."""
     model.complete("Hi")  # with a connection open, which a copy cannot take along
     other = copied(model)
     assert other.complete("Hi").text == "Hello there,"
@@ -140,6 +142,7 @@ def test_a_dump_gives_the_model_back_with_the_key_of_the_environment(
     restored: Callable[[DataCrunch], DataCrunch],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """A dump is loaded with the key of the environment."""
     monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-secret")
     assert restored(model).complete("Hi").text == "Hello there,"
     assert locked.requests[-1].json["parameters"] == {
@@ -151,6 +154,8 @@ def test_a_dump_gives_the_model_back_with_the_key_of_the_environment(
 
 
 def test_a_model_within_another_is_dumped_and_read_again(model: DataCrunch) -> None:
+    """A model that is a field of another can be dumped and validated."""
+
     class Pipeline(BaseModel):
         model: DataCrunch
 
@@ -159,6 +164,7 @@ def test_a_model_within_another_is_dumped_and_read_again(model: DataCrunch) -> N
 
 
 def test_no_secret_is_shown_or_dumped(model: DataCrunch) -> None:
+    """No representation or dump of a model contains a secret."""
     shown = (
         repr(model),
         str(model),
@@ -173,6 +179,7 @@ def test_no_secret_is_shown_or_dumped(model: DataCrunch) -> None:
 
 
 def test_a_dump_holds_plain_json_alone(model: DataCrunch) -> None:
+    """A dump has JSON types only."""
     dump = model.to_dict()
     assert repr(json.loads(json.dumps(dump))) == repr(dump)
 
@@ -199,6 +206,7 @@ def test_a_dump_holds_plain_json_alone(model: DataCrunch) -> None:
 def test_a_refused_argument_is_named_and_no_secret_is_held(
     make: Callable[[dict[str, Any]], Any], wrong: dict[str, Any], expected: str
 ) -> None:
+    """A `ValidationError` names the argument and contains no secret."""
     given = {
         "base_url": "http://127.0.0.1:9",
         "api_key": "sk-secret",
@@ -223,11 +231,13 @@ def test_a_refused_argument_is_named_and_no_secret_is_held(
 def test_a_wrong_argument_is_refused_with_the_rule(
     arguments: dict[str, Any], expected: str
 ) -> None:
+    """The constructor refuses an invalid argument with the rule."""
     with pytest.raises(ValidationError, match=expected):
         DataCrunch(base_url="http://127.0.0.1:9", **arguments)
 
 
 def test_metadata_has_the_limits_that_prompts_are_sized_by(model: DataCrunch) -> None:
+    """`metadata` has the context window, the output limit and the name."""
     expected = model.metadata
     assert (expected.context_window, expected.num_output, expected.model_name) == (2048, 3, "llama")
     assert not expected.is_chat_model
@@ -241,11 +251,13 @@ def test_metadata_has_the_limits_that_prompts_are_sized_by(model: DataCrunch) ->
     "arguments", [{"max_tokens": 2048, "context_window": 2048}, {"context_window": 512}]
 )
 def test_an_answer_that_leaves_no_room_for_a_prompt_is_refused(arguments: dict[str, Any]) -> None:
+    """`max_new_tokens` must be less than `context_window`."""
     with pytest.raises(ValidationError, match=r"max_new_tokens=.*less than context_window="):
         DataCrunch(base_url="http://127.0.0.1:9", **arguments)
 
 
 def test_making_a_model_and_asking_for_its_metadata_opens_nothing(locked: EmulatedEndpoint) -> None:
+    """Creating a model and reading `metadata` opens no connection."""
     model = DataCrunch(base_url=locked.url)
     assert model.metadata.model_name == "tgi"
     assert model.to_payload()["class_name"] == "DataCrunch"
@@ -253,12 +265,14 @@ def test_making_a_model_and_asking_for_its_metadata_opens_nothing(locked: Emulat
 
 
 def test_the_package_offers_what_it_lists() -> None:
+    """Every name in `__all__` exists."""
     assert llamaindex_datacrunch.__all__ == sorted(llamaindex_datacrunch.__all__)
     assert llamaindex_datacrunch.__version__ == __version__
     assert all(hasattr(llamaindex_datacrunch, name) for name in llamaindex_datacrunch.__all__)
 
 
 def test_without_llamaindex_the_import_says_what_to_install() -> None:
+    """Without llama-index-core, the import error names the extra."""
     code = "import sys; sys.modules['llama_index'] = None; import llamaindex_datacrunch"
     folder = Path(llamaindex_datacrunch.__file__).parents[1]
     ran = subprocess.run(  # noqa: S603 -- the interpreter of the tests

@@ -38,6 +38,7 @@ def templated(endpoint: EmulatedEndpoint) -> DataCrunch:
 async def test_a_prompt_goes_through_one_template_once(
     templated: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """A prompt is formatted once: by the chat or the completion function."""
     await ask(templated, "Hi")
     chats = "chat" in f"{getattr(ask, '__name__', '')}"
     assert _prompt(endpoint) == ("<|user|>Hi<|end|>" if chats else "[INST] Hi [/INST]")
@@ -46,6 +47,7 @@ async def test_a_prompt_goes_through_one_template_once(
 async def test_a_formatted_prompt_is_sent_as_it_is(
     templated: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """`formatted=True` sends the prompt unchanged."""
     templated.complete("Hi", formatted=True)
     list(templated.stream_complete("Hi", formatted=True))
     await templated.acomplete("Hi", formatted=True)
@@ -56,6 +58,7 @@ async def test_a_formatted_prompt_is_sent_as_it_is(
 async def test_a_predicted_prompt_is_formatted_once(
     templated: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """`predict` formats its prompt once, with the system prompt."""
     prompt = PromptTemplate("Say {word}")
     templated.predict(prompt, word="yes")
     "".join(templated.stream(prompt, word="yes"))
@@ -66,6 +69,7 @@ async def test_a_predicted_prompt_is_formatted_once(
 
 
 def test_a_chat_model_has_the_system_prompt_in_its_template(endpoint: EmulatedEndpoint) -> None:
+    """A chat model gets the system prompt as a message."""
     model = DataCrunch(
         base_url=endpoint.url,
         system_prompt="Be brief.",
@@ -81,6 +85,8 @@ async def test_structured_prediction_reads_json_and_takes_parameters(
     serve: Callable[..., EmulatedEndpoint],
     is_chat_model: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """`structured_predict` passes `llm_kwargs` to the call."""
+
     class Song(BaseModel):
         title: str
 
@@ -105,6 +111,7 @@ async def test_structured_prediction_reads_json_and_takes_parameters(
 def test_what_is_known_of_an_answer_stays_out_of_the_next_prompt(
     model: DataCrunch, endpoint: EmulatedEndpoint
 ) -> None:
+    """Metadata of an answer is not part of the next prompt."""
     memory = ChatMemoryBuffer.from_defaults(tokenizer_fn=str.split)
     engine = SimpleChatEngine.from_defaults(llm=model, memory=memory)
     engine.chat("one")
@@ -120,6 +127,7 @@ def test_what_is_known_of_an_answer_stays_out_of_the_next_prompt(
 async def test_the_body_holds_what_was_set_and_no_more(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask_whole: Ask
 ) -> None:
+    """The body has only parameters that are set."""
     model.messages_to_prompt = lambda messages: str(messages[0].content)
     await ask_whole(model, "Hi", max_tokens=60)
     assert endpoint.requests[-1].json == {
@@ -132,6 +140,7 @@ async def test_the_body_holds_what_was_set_and_no_more(
 async def test_the_parameters_of_a_call_stand_over_the_models(
     endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """Parameters of a call take precedence over the model's; stop strings are added."""
     model = DataCrunch(
         base_url=endpoint.url,
         max_tokens=60,
@@ -151,6 +160,7 @@ async def test_the_parameters_of_a_call_stand_over_the_models(
 async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
     endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """Extra parameters of a call are added to the model's."""
     model = DataCrunch(base_url=endpoint.url, extra_parameters={"new": 1, "newer": 1})
     await ask(model, extra_parameters={"newer": 2, "newest": 3})
     sent = endpoint.requests[-1].json["parameters"]
@@ -165,6 +175,7 @@ async def test_the_extra_parameters_of_a_call_are_added_to_the_models(
 async def test_one_stop_string_may_be_assigned_without_a_list(
     endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """A single stop string can be assigned without a list."""
     model: Any = DataCrunch(base_url=endpoint.url)
     model.stop = "END"
     assert model.stop == ["END"]
@@ -175,6 +186,7 @@ async def test_one_stop_string_may_be_assigned_without_a_list(
 async def test_a_misspelt_parameter_is_refused_and_nothing_is_sent(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
+    """A misspelt parameter is refused with the nearest name, before any request."""
     with pytest.raises(ArgumentError, match="did you mean 'temperature'"):
         await ask(model, temprature=1.0)
     assert not endpoint.requests
@@ -187,6 +199,7 @@ async def test_a_misspelt_parameter_is_refused_and_nothing_is_sent(
 async def test_the_prompt_is_given_by_place_or_by_name(
     model: DataCrunch, endpoint: EmulatedEndpoint, arguments: dict[str, Any]
 ) -> None:
+    """The prompt may be positional or a keyword."""
     args, kwargs = arguments.get("args", []), arguments.get("kwargs", {})
     model.complete(*args, **kwargs)
     list(model.stream_complete(*args, **kwargs))
@@ -196,6 +209,7 @@ async def test_the_prompt_is_given_by_place_or_by_name(
 
 
 async def test_a_missing_prompt_is_a_value_error(model: DataCrunch) -> None:
+    """A call without a prompt raises LlamaIndex's `ValueError`."""
     for method in (model.complete, model.stream_complete):
         with pytest.raises(ValueError, match="No prompt provided"):
             method()  # type: ignore[call-arg]  # which is the point
@@ -205,6 +219,7 @@ async def test_a_missing_prompt_is_a_value_error(model: DataCrunch) -> None:
 
 
 async def test_a_prompt_given_twice_is_a_type_error(model: DataCrunch) -> None:
+    """A prompt that is passed twice raises Python's `TypeError`."""
     for method in (model.complete, model.stream_complete):
         with pytest.raises(TypeError, match="multiple values"):
             method("Hi", prompt="Hi")  # type: ignore[misc]  # which is the point

@@ -75,6 +75,7 @@ async def test_a_query_is_answered_from_the_documents(
     mode: ResponseMode,
     use_async: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """A query engine answers from its documents."""
     asking = engine(documents_used=1, response_mode=mode, use_async=use_async)
     said = [await asking.aquery(QUESTION), await asyncio.to_thread(asking.query, QUESTION)]
     assert [f"{response}" for response in said] == [ANSWERS[mode]] * 2
@@ -82,6 +83,7 @@ async def test_a_query_is_answered_from_the_documents(
 
 @pytest.mark.parametrize("mode", STREAMED)
 async def test_a_query_is_answered_token_by_token(engine: Engine, mode: ResponseMode) -> None:
+    """A streaming query engine yields tokens."""
     asking: Any = engine(documents_used=1, response_mode=mode, streaming=True)
     for deltas in (
         [*(await asyncio.to_thread(asking.query, QUESTION)).response_gen],
@@ -92,6 +94,7 @@ async def test_a_query_is_answered_token_by_token(engine: Engine, mode: Response
 
 
 async def test_what_is_accumulated_is_not_streamed(engine: Engine) -> None:
+    """The mode `accumulate` refuses streaming, as LlamaIndex does."""
     asking = engine(response_mode=ResponseMode.ACCUMULATE, streaming=True)
     with pytest.raises(ValueError, match="Unable to stream"):
         asking.query(QUESTION)
@@ -102,6 +105,7 @@ async def test_what_is_accumulated_is_not_streamed(engine: Engine) -> None:
 def test_the_prompt_is_the_one_that_was_recorded(
     engine: Engine, llama: EmulatedEndpoint, recordings: dict[str, Any]
 ) -> None:
+    """A query sends the recorded prompt."""
     response = engine(documents_used=1).query(QUESTION)
     assert [node.node_id for node in response.source_nodes] == ["length.md"]
     recorded = recordings["tgi-3.3.7/rag-stop"]["request"]["json"]["inputs"]
@@ -114,6 +118,7 @@ async def test_tokens_are_counted_once_through_a_query(
     encode: Callable[[str], list[int]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Tokens of a query are counted once."""
     counter = TokenCountingHandler(tokenizer=lambda _: [])
     monkeypatch.setattr(Settings, "_callback_manager", CallbackManager([counter]))
     for streaming in (False, True):

@@ -63,6 +63,7 @@ def predict(request: pytest.FixtureRequest) -> Callable[..., Any]:
 async def test_an_answer_is_of_the_class_and_asked_for_by_grammar_and_in_words(
     serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any], name: str
 ) -> None:
+    """A grammar and the prompt ask for the class, and an instance is returned."""
     endpoint = serve(answers=SAID)
     model = DataCrunch(base_url=endpoint.url, model=name)
     assert await predict(model, llm_kwargs={"max_tokens": 99}) == HELSINKI
@@ -81,6 +82,7 @@ async def test_an_answer_is_of_the_class_and_asked_for_by_grammar_and_in_words(
 async def test_what_is_not_of_the_class_is_an_error_that_shows_it(
     serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any], said: str, dialect: str
 ) -> None:
+    """An answer that does not match raises an error that contains it."""
     model = DataCrunch(base_url=serve(answers=said, dialect=dialect).url)
     with pytest.raises(StructuredOutputError) as caught:
         await predict(model)
@@ -92,6 +94,7 @@ async def test_what_is_not_of_the_class_is_an_error_that_shows_it(
 async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
     serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
 ) -> None:
+    """`pydantic_program_mode="llm"` sends no grammar."""
     endpoint = serve(answers=f"Sure:\n```json\n{SAID}\n```", dialect="1.1.1")
     model = DataCrunch(base_url=endpoint.url, pydantic_program_mode="llm")
     assert await predict(model) == HELSINKI
@@ -101,6 +104,7 @@ async def test_where_it_is_asked_for_in_words_alone_no_grammar_is_sent(
 async def test_an_answer_is_read_without_the_prompt_which_holds_the_schema(
     serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
 ) -> None:
+    """`return_full_text` does not affect structured output."""
     model = DataCrunch(base_url=serve(answers=SAID).url, return_full_text=True)
     assert await predict(model) == HELSINKI
 
@@ -121,6 +125,7 @@ async def test_the_callers_prompt_stays_as_it_was(
 async def test_a_structured_llm_answers_with_instances(
     serve: Callable[..., EmulatedEndpoint],
 ) -> None:
+    """`as_structured_llm` returns instances, in every method."""
     model = DataCrunch(base_url=serve(answers=SAID).url, model="llama-2-13b-chat")
     structured = model.as_structured_llm(City)
     hello = [ChatMessage("Which city, {if any}?")]
@@ -169,6 +174,7 @@ class Comment(BaseModel):
 async def test_a_class_that_no_grammar_can_describe_is_refused_with_the_mode_that_works(
     serve: Callable[..., EmulatedEndpoint],
 ) -> None:
+    """A recursive class is refused with the mode that works."""
     endpoint = serve(answers='{"text": "a", "answers": [{"text": "b", "answers": []}]}')
     model = DataCrunch(base_url=endpoint.url)
     with pytest.raises(ArgumentError, match=r'pydantic_program_mode="llm"'):
@@ -182,6 +188,7 @@ async def test_a_class_that_no_grammar_can_describe_is_refused_with_the_mode_tha
 async def test_arguments_that_programs_for_tools_take_are_dropped(
     serve: Callable[..., EmulatedEndpoint], predict: Callable[..., Any]
 ) -> None:
+    """Arguments for tool calls do not affect structured output."""
     model = DataCrunch(base_url=serve(answers=SAID).url)
     options = {"tool_choice": "City", "tool_required": True, "allow_parallel_tool_calls": False}
     assert await predict(model, llm_kwargs=options) == HELSINKI
@@ -199,6 +206,8 @@ def obedient(tiny_llama: Path) -> Iterator[EmulatedEndpoint]:
 
 
 async def test_a_model_under_a_grammar_can_say_nothing_else(obedient: EmulatedEndpoint) -> None:
+    """A real model under a grammar answers with the class."""
+
     def model(**options: Any) -> DataCrunch:
         return DataCrunch(base_url=obedient.url, model="llama-2-13b-chat", max_tokens=60, **options)
 

@@ -70,6 +70,7 @@ def prompts(endpoint: EmulatedEndpoint) -> list[str]:
 async def test_documents_that_fit_are_packed_into_one_prompt(
     serve: Serve, synthesized: Synthesized, mode: ResponseMode
 ) -> None:
+    """Documents that fit are sent in one prompt."""
     endpoint = serve(answers="In Finland.")
     assert f"{await synthesized(endpoint, mode)}" == "In Finland."
     (prompt,) = prompts(endpoint)
@@ -79,6 +80,7 @@ async def test_documents_that_fit_are_packed_into_one_prompt(
 async def test_each_document_refines_the_answer_before_it(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """The mode `refine` sends each document with the previous answer."""
     endpoint = serve(answers=("One place.", "Two places.", "Three places."))
     assert f"{await synthesized(endpoint, ResponseMode.REFINE)}" == "Three places."
     for prompt, text in zip(prompts(endpoint), TEXTS, strict=True):
@@ -90,6 +92,7 @@ async def test_each_document_refines_the_answer_before_it(
 async def test_a_document_may_be_found_to_hold_no_answer(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """`structured_answer_filtering` ignores documents without an answer."""
     found = ("In Lapland.", False), ("In Saimaa.", True), ("In Karelia.", False)
     answers = [json.dumps({"answer": text, "query_satisfied": holds}) for text, holds in found]
     said = await synthesized(
@@ -101,6 +104,7 @@ async def test_a_document_may_be_found_to_hold_no_answer(
 async def test_more_than_fits_is_summarized_and_the_summaries_again(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """`tree_summarize` summarizes summaries if the documents do not fit."""
     endpoint = serve(answers="In Finland.")
     long = [NodeWithScore(node=TextNode(text=60 * text)) for text in TEXTS]
     said = await synthesized(
@@ -114,6 +118,7 @@ async def test_more_than_fits_is_summarized_and_the_summaries_again(
 async def test_each_document_has_an_answer_with_its_number(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """`accumulate` returns a numbered answer for each document."""
     answers = {re.compile(text): text.split()[-1] for text in TEXTS}
     said = await synthesized(serve(answers=answers), ResponseMode.ACCUMULATE)
     numbered = [line for line in f"{said}".splitlines() if line.strip("-")]
@@ -123,6 +128,7 @@ async def test_each_document_has_an_answer_with_its_number(
 async def test_the_prompts_of_many_documents_are_sent_together(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """With `use_async`, prompts are sent at the same time."""
     together = threading.Barrier(3)  # no document is answered before all are asked about
 
     def answer(_: str) -> str:
@@ -136,6 +142,7 @@ async def test_the_prompts_of_many_documents_are_sent_together(
 async def test_without_documents_the_question_alone_is_generated_from(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """`generation` sends the question without documents."""
     endpoint = serve(answers="Everywhere.")
     assert f"{await synthesized(endpoint, ResponseMode.GENERATION)}" == "Everywhere."
     assert prompts(endpoint) == [QUESTION]
@@ -144,6 +151,7 @@ async def test_without_documents_the_question_alone_is_generated_from(
 async def test_where_nothing_was_found_nothing_is_sent(
     serve: Serve, synthesized: Synthesized
 ) -> None:
+    """Without documents no request is sent."""
     endpoint = serve(answers="Everywhere.")
     assert f"{await synthesized(endpoint, ResponseMode.COMPACT, [])}" == "Empty Response"
     assert not endpoint.requests
@@ -155,6 +163,7 @@ async def test_where_nothing_was_found_nothing_is_sent(
 async def test_an_answer_may_be_an_object(
     serve: Serve, synthesized: Synthesized, mode: ResponseMode
 ) -> None:
+    """`output_cls` makes the answer an object."""
     endpoint = serve(answers='{"place": "Finland"}')
     said = await synthesized(endpoint, mode, output_cls=Home)
     assert said.response == Home(place="Finland")
@@ -166,6 +175,7 @@ async def test_an_answer_has_its_sources_for_prompts_and_messages(
     synthesized: Synthesized,
     is_chat_model: bool,  # noqa: FBT001 -- pytest gives it by name
 ) -> None:
+    """A response has its source nodes, with prompts and with chats."""
     endpoint = serve(answers="In Finland.")
     said = await synthesized(endpoint, ResponseMode.COMPACT, model={"is_chat_model": is_chat_model})
     assert [found.text for found in said.source_nodes] == TEXTS

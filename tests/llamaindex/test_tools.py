@@ -69,6 +69,7 @@ async def test_a_call_is_read_with_the_text_beside_it(
 async def test_one_call_is_kept_unless_several_are_allowed(
     serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
 ) -> None:
+    """`allow_parallel_tool_calls` keeps all calls; otherwise one is kept."""
     options, write = family
     llm = DataCrunch(base_url=serve(answers=write(ADD, NOW)).url, **options)
     assert calls_of(llm, (await chat(llm))[-1]) == [ADD]
@@ -122,6 +123,7 @@ async def test_every_chunk_can_be_asked_for_its_calls(
 async def test_an_answer_without_a_call_is_text(
     serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
 ) -> None:
+    """An answer without a call is text, and reading its calls raises an error."""
     llm = DataCrunch(base_url=serve(answers='It is {"a": 3}.').url, **family[0])
     response = (await chat(llm))[-1]
     assert response.message.content == 'It is {"a": 3}.'
@@ -149,6 +151,7 @@ async def test_the_space_that_a_template_puts_before_an_answer_is_dropped(
 async def test_a_required_call_is_asked_for_by_grammar_and_in_words(
     serve: Serve, chat: Chat, choice: dict[str, Any], names: list[str] | None
 ) -> None:
+    """A required call is enforced by a grammar and asked for in the prompt."""
     endpoint = serve(answers=in_words(NOW))
     llm = DataCrunch(base_url=endpoint.url, chat_template="llama-2")
     assert calls_of(llm, (await chat(llm, **choice))[-1]) == [NOW]
@@ -192,6 +195,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 async def test_wrong_tools_are_refused_before_any_request(
     endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat, wrong: dict[str, Any], rule: str
 ) -> None:
+    """Invalid tools and choices are refused before any request."""
     with pytest.raises(ArgumentError, match=rule):
         await chat(model, **wrong)
     assert not endpoint.requests
@@ -200,11 +204,13 @@ async def test_wrong_tools_are_refused_before_any_request(
 async def test_without_tools_it_is_a_chat(
     endpoint: EmulatedEndpoint, model: DataCrunch, chat: Chat
 ) -> None:
+    """`chat_with_tools` without tools is a plain chat."""
     assert (await chat(model, tools=[]))[-1].message.content == "Hello there, my friend"
     assert endpoint.requests[-1].json["inputs"] == "user: 1+2?\nassistant: "
 
 
 async def test_parameters_of_the_call_are_sent(serve: Serve, chat: Chat) -> None:
+    """`chat_with_tools` sends the parameters of the call."""
     endpoint = serve(answers=in_words(NOW))
     await chat(DataCrunch(base_url=endpoint.url), max_tokens=77, tool_choice=None, n=1)
     assert endpoint.requests[-1].json["parameters"]["max_new_tokens"] == 77
@@ -248,6 +254,7 @@ def box(number: int) -> str:
 
 
 async def test_a_name_that_models_cannot_write_is_mapped_back(serve: Serve, chat: Chat) -> None:
+    """A tool's name that models cannot write is replaced, and restored in the call."""
     tool = FunctionTool.from_defaults(box, name="Box[int]")
     endpoint = serve(answers=in_words(("Box_int_", {"number": 1})))
     llm = DataCrunch(base_url=endpoint.url)
@@ -280,6 +287,7 @@ def test_a_model_of_a_family_with_a_format_is_a_function_calling_one(
 
 
 def test_calls_of_another_provider_can_be_asked_for(model: DataCrunch) -> None:
+    """Tool calls of another provider's message can be read."""
     call = ToolCallBlock(tool_name="add", tool_kwargs='{"a": 1, "b": 2}')
     message = ChatMessage(role="assistant", blocks=[TextBlock(text="So:"), call])
     (selection,) = model.get_tool_calls_from_response(ChatResponse(message=message))

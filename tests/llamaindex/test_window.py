@@ -62,6 +62,7 @@ async def test_the_window_is_what_the_server_takes_at_most(
     max_tokens: int | None,
     meant: tuple[int, int],
 ) -> None:
+    """The context window comes from the server's limits."""
     longest, total = limits
     for dialect in ("1.1.1", "3.3.7"):  # which call the first limit by different names
         endpoint = serve(
@@ -77,6 +78,7 @@ async def test_the_window_is_what_the_server_takes_at_most(
 async def test_the_limits_are_a_copys_and_the_model_stays_as_it_was(
     model: DataCrunch, endpoint: EmulatedEndpoint, limited: Limited
 ) -> None:
+    """`fetch_server_limits` returns a copy and does not change the model."""
     copy = await limited(model)
     assert (copy.context_window, copy.max_new_tokens) == (2048, 1024)
     assert (model.context_window, model.max_new_tokens) == (DEFAULT_CONTEXT_WINDOW, None)
@@ -85,6 +87,7 @@ async def test_the_limits_are_a_copys_and_the_model_stays_as_it_was(
 
 
 async def test_a_server_that_reports_no_limits_is_an_error(serve: Serve, limited: Limited) -> None:
+    """A server without limits raises an error that says what to pass."""
     base_url = f"{serve(answers='Hello').url}/v1/completions"  # where there is nothing
     with pytest.raises(NotFoundError):
         await limited(DataCrunch(base_url=base_url))
@@ -100,6 +103,7 @@ async def test_a_server_that_reports_no_limits_is_an_error(serve: Serve, limited
 async def test_an_answer_that_leaves_no_room_within_the_servers_limits_is_refused(
     model: DataCrunch, limited: Limited
 ) -> None:
+    """`max_new_tokens` must be less than the server's context window."""
     wordy = model.model_copy(update={"max_new_tokens": 2048})
     with pytest.raises(
         ArgumentError, match=r"max_new_tokens=2048: .*less than context_window=2048"
@@ -108,6 +112,7 @@ async def test_an_answer_that_leaves_no_room_within_the_servers_limits_is_refuse
 
 
 def test_the_tokens_of_a_template_are_taken_from_the_window(encode: Encode) -> None:
+    """The tokens of the template are subtracted from the context window."""
     url = "http://127.0.0.1:9"
     templates: dict[str, Any] = {
         "completion_to_prompt": lambda prompt: f"[INST] {prompt} [/INST]",
@@ -141,6 +146,7 @@ def test_metadata_counts_a_template_once_and_again_when_it_changes(encode: Encod
 
 
 def test_the_global_tokenizer_counts_words_as_they_stand_in_a_text(encode: Encode) -> None:
+    """The global tokenizer counts words as they count inside a text."""
     DataCrunch(base_url="http://127.0.0.1:9", tokenizer=encode).set_global_tokenizer()
     first, *others = LICENSE.split(" ")
     counted = [len(Settings.tokenizer(word)) for word in [first, *(f" {word}" for word in others)]]
@@ -148,6 +154,7 @@ def test_the_global_tokenizer_counts_words_as_they_stand_in_a_text(encode: Encod
 
 
 def test_a_global_tokenizer_of_a_model_without_one_is_refused(model: DataCrunch) -> None:
+    """`set_global_tokenizer` requires `tokenizer`."""
     with pytest.raises(ArgumentError, match="tokenizer: is required"):
         model.set_global_tokenizer()
     assert llama_index.core.global_tokenizer is None
@@ -197,6 +204,7 @@ def small_window(
 async def test_no_prompt_that_llamaindex_packs_is_refused(
     small_window: EmulatedEndpoint, encode: Encode, templates: dict[str, Any], mode: ResponseMode
 ) -> None:
+    """Every prompt that LlamaIndex packs fits the server."""
     model = DataCrunch(base_url=small_window.url, max_tokens=64, tokenizer=encode, **templates)
     model = await model.afetch_server_limits()
     model.set_global_tokenizer()
@@ -210,6 +218,7 @@ async def test_no_prompt_that_llamaindex_packs_is_refused(
 def test_the_window_is_filled(
     small_window: EmulatedEndpoint, encode: Encode, templates: dict[str, Any]
 ) -> None:
+    """LlamaIndex uses at least 95 percent of the context window."""
     model = DataCrunch(base_url=small_window.url, max_tokens=64, tokenizer=encode, **templates)
     model = model.fetch_server_limits()
     model.set_global_tokenizer()

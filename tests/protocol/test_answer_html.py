@@ -76,6 +76,7 @@ def read(*tokens: Token, **more: Any) -> Reader:
 def test_it_shows_the_text_and_no_tag_or_attribute_of_its_making(
     tokens: list[tuple[str, float]],
 ) -> None:
+    """The HTML shows any text, and has no tags or attributes but its own."""
     made = [Token(id=n, text=text, logprob=logprob) for n, (text, logprob) in enumerate(tokens)]
     others = [[Token(id=-1, text=text, logprob=logprob)] for text, logprob in tokens]
     reader = read(*made, top_tokens=others)
@@ -85,6 +86,7 @@ def test_it_shows_the_text_and_no_tag_or_attribute_of_its_making(
 
 
 def test_the_less_sure_the_stronger_the_shade() -> None:
+    """The shade grows as the probability falls, up to a limit."""
     shares = (1.0, 0.99, 0.8, 0.5, 0.1, 0.05, 0.001)
     reader = read(*(Token(id=1, text="a", logprob=math.log(share)) for share in shares))
     shades = [shade for _, shade, _ in reader.tokens]
@@ -95,12 +97,14 @@ def test_the_less_sure_the_stronger_the_shade() -> None:
 
 
 def test_a_token_shows_what_it_was_chosen_from_itself_first_and_once() -> None:
+    """A token's alternatives follow the token itself."""
     chosen, other = Token(id=1, text=" no", logprob=-1.0), Token(id=2, text="yes", logprob=-0.5)
     ((_, _, choices),) = read(chosen, top_tokens=[[other, chosen]]).tokens
     assert [line.split()[:2] for line in choices.split("\n")] == [["no", "37%"], ["yes", "61%"]]
 
 
 def test_a_character_of_several_tokens_is_one_box_with_their_probabilities_multiplied() -> None:
+    """A character of several tokens has the product of their probabilities."""
     parts = [Token(id=n, text=text, logprob=math.log(0.5)) for n, text in enumerate(["", "", "❄"])]
     whole = Token(id=9, text="❄", logprob=math.log(0.125))
     assert [token[:2] for token in read(*parts).tokens] == [
@@ -109,6 +113,7 @@ def test_a_character_of_several_tokens_is_one_box_with_their_probabilities_multi
 
 
 def test_control_tokens_and_missing_probabilities_are_no_doubt() -> None:
+    """Control tokens and missing probabilities are not shaded."""
     end = Token(id=2, text="</s>", logprob=-3.0, special=True)
     reader = read(Token(id=1, text="a"), end)
     assert [(text, shade) for text, shade, _ in reader.tokens] == [("a", 0)]

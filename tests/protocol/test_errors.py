@@ -55,6 +55,7 @@ def error_of(said: Any, status: int = 401, **headers: str) -> APIError:
     ],
 )
 def test_the_reason_is_found_wherever_a_gateway_puts_it(said: Any, words: str) -> None:
+    """The reason is found in the error bodies of gateways too."""
     error = error_of(said)
     assert error.server_message == words
     assert error.message == ": ".join(filter(None, ("401 Unauthorized", words)))
@@ -81,6 +82,7 @@ def test_an_endless_reason_is_cut_between_words(words: str) -> None:
 
 @pytest.mark.parametrize("status", [201, 202, 204, 206, 299])
 def test_another_success_is_no_answer_and_not_tried_again(status: int) -> None:
+    """Another 2xx status is a malformed response and is not retried."""
     head = Head(status, JSON)
     for read in (read_response, read_info):
         with pytest.raises(MalformedResponseError, match=str(status)):
@@ -175,6 +177,7 @@ def test_what_is_neither_an_event_nor_an_error_is_named_with_the_rule(
 
 
 def test_a_type_stands_over_the_status() -> None:
+    """`error_type` takes precedence over the status."""
     said = {"error": "busy", "error_type": "overloaded"}
     assert isinstance(error_of(said, status=202), OverloadedError)
 

@@ -109,6 +109,7 @@ def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
 
 
 def test_a_reference_may_be_used_many_times_but_not_multiply_endlessly() -> None:
+    """References are inlined up to a limit on the size."""
     diamond = {
         "$defs": {
             "Base": {"properties": {"id": {"type": "integer"}}, "required": ["id"]},
@@ -154,6 +155,7 @@ def test_a_part_with_definitions_of_its_own_refers_to_these() -> None:
 
 
 def test_a_schema_that_is_nested_without_end_is_refused() -> None:
+    """A schema that is nested too deeply is refused."""
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(3000):
         schema = {"properties": {"a": schema}}
@@ -347,6 +349,7 @@ class Order(BaseModel):
 
 
 def test_an_ordinary_class_keeps_its_bounds() -> None:
+    """Small bounds are kept in the grammar."""
     value = value_of(Order.model_json_schema())
     assert value["properties"]["items"]["maxItems"] == 3
     assert value["properties"]["note"]["anyOf"][0] == {"type": "string", "maxLength": 50}
@@ -452,7 +455,7 @@ def _keywords(part: Any) -> Any:
     ],
 )
 def test_what_is_no_schema_is_refused(schema: Any, words: str) -> None:
-    """With the place in it that is wrong."""
+    """An invalid schema is refused with the rule and the place in it that is wrong."""
     with pytest.raises(ArgumentError) as caught:
         check_schema(schema)
     assert str(caught.value) == f"schema: is not a JSON schema: {words}"

@@ -103,6 +103,7 @@ async def refusal(
 async def test_what_a_client_can_know_is_refused_before_a_request(
     client_class: type[Client | AsyncClient], route: str, given: dict[str, Any], words: str
 ) -> None:
+    """Invalid parameters are refused before any request, in every method."""
     if route == "stream" and given.get("best_of") == 2:
         words = "best_of=2: must be 1 when streaming"
     assert words in await refusal(client_class, route, PROMPT, given)
@@ -113,6 +114,7 @@ async def test_what_a_client_can_know_is_refused_before_a_request(
 async def test_what_a_stream_cannot_do_is_refused_before_a_request(
     client_class: type[Client | AsyncClient], given: dict[str, Any], words: str
 ) -> None:
+    """Parameters that a stream does not support are refused before any request."""
     assert words in await refusal(client_class, "stream", PROMPT, given)
 
 
@@ -121,6 +123,7 @@ async def test_what_a_stream_cannot_do_is_refused_before_a_request(
 async def test_a_prompt_that_no_server_takes_is_refused_and_not_shown(
     client_class: type[Client | AsyncClient], route: str, inputs: object, words: str
 ) -> None:
+    """An invalid prompt is refused, and the error does not contain it."""
     assert await refusal(client_class, route, inputs, {}) == words + (
         ", which JSON cannot encode" if "surrogates" in words else ""
     )
@@ -150,9 +153,11 @@ def test_the_api_pages_own_example_is_accepted_as_it_stands() -> None:
 
 
 def test_max_new_tokens_is_always_sent() -> None:
+    """`max_new_tokens` is sent even if no parameter is set."""
     assert check_parameters({}, streaming=True) == {"max_new_tokens": 512}
 
 
 def test_limits_that_depend_on_the_server_are_left_to_it() -> None:
+    """Limits that depend on the server are not checked by the client."""
     given = {"top_n_tokens": 99, "stop": list("abcdef"), "truncate": 10**6, "max_new_tokens": 10**6}
     assert check_parameters(given, streaming=False) == given

@@ -162,6 +162,7 @@ def test_an_exchange_that_breaks_off_is_an_error_with_the_text_so_far(recorded: 
 
 
 def test_every_file_of_the_recordings_is_read(recordings: dict[str, dict[str, Any]]) -> None:
+    """These tests read every recording."""
     assert len(NAMES) == len(recordings) == 737
 
 
@@ -238,6 +239,7 @@ PAIRS = [
 def test_an_answer_reads_the_same_streamed_or_not(
     name: str, recordings: dict[str, dict[str, Any]]
 ) -> None:
+    """A recorded answer is the same whether it was streamed or not."""
     once, _ = Recorded(recordings[name]).play(Recorded(recordings[name]).chunks)
     streamed, _ = Recorded(recordings[f"{name}-stream"]).play(
         Recorded(recordings[f"{name}-stream"]).chunks

@@ -22,6 +22,7 @@ def make(request: pytest.FixtureRequest) -> Any:
 
 
 def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments take precedence over environment variables."""
     monkeypatch.setenv("DATACRUNCH_BASE_URL", "http://from.environment/v1/")
     monkeypatch.setenv("DATACRUNCH_API_KEY", "sk-from-environment")
     monkeypatch.setenv("DATACRUNCH_MODEL", "from-environment")
@@ -43,12 +44,14 @@ def test_an_engine_whose_extra_is_missing_is_refused_with_what_installs_it(
 
 
 def test_no_other_variable_is_read(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys for other services are not read."""
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.setenv(name, KEY)
     assert make(base_url=URL).api_key is None
 
 
 def test_the_default_host_wants_key_and_model_by_name(make: Any) -> None:
+    """DataCrunch's own host requires key and model, and the error says how to pass them."""
     with pytest.raises(ArgumentError, match=r"api_key.*pass api_key=.*DATACRUNCH_API_KEY"):
         make()
     with pytest.raises(ArgumentError, match=r"model.*pass model=.*DATACRUNCH_MODEL"):
@@ -58,6 +61,7 @@ def test_the_default_host_wants_key_and_model_by_name(make: Any) -> None:
 
 
 def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
+    """Other hosts require neither key nor model."""
     elsewhere = make(base_url=URL)
     assert (elsewhere.api_key, elsewhere.model) == (None, "tgi")
 
@@ -102,6 +106,7 @@ def test_elsewhere_key_and_model_may_be_left_out(make: Any) -> None:
 def test_a_wrong_setting_is_refused_by_name_value_and_rule(
     make: Any, given: dict[str, Any], words: str
 ) -> None:
+    """An invalid setting is refused with name, value and rule."""
     with pytest.raises(ArgumentError) as caught:
         make(**({"base_url": URL} | given))
     assert words in str(caught.value)
@@ -120,6 +125,7 @@ def test_a_wrong_setting_is_refused_by_name_value_and_rule(
 def test_a_parameter_passed_to_a_client_is_refused_with_its_place(
     make: Any, given: str, meant: str
 ) -> None:
+    """A parameter that is passed to the constructor is refused with the methods that take it."""
     with pytest.raises(ArgumentError) as caught:
         make(base_url=URL, **{given: 1})
     assert (
@@ -140,6 +146,7 @@ def test_a_parameter_passed_to_a_client_is_refused_with_its_place(
 def test_an_error_in_a_variable_names_the_variable(
     make: Any, variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """An error names the environment variable that the value came from."""
     monkeypatch.setenv("DATACRUNCH_BASE_URL", "https://host")
     monkeypatch.setenv(variable, value)
     with pytest.raises(ArgumentError) as caught:
@@ -153,6 +160,7 @@ def test_an_error_in_a_variable_names_the_variable(
     "url", ["http://[::1]:8080", "https://[::1]/v1", "http://10.0.0.1", "http://1password.com:80"]
 )
 def test_an_address_in_numbers_is_an_address(make: Any, url: str) -> None:
+    """IP addresses are accepted in `base_url` and `proxy`."""
     assert make(base_url=url).base_url == url
     assert reveal(make(base_url=URL, proxy=url).proxy_url) == url
 
@@ -219,6 +227,7 @@ def test_the_environments_proxy_is_that_of_the_address(
     ],
 )
 def test_a_refused_secret_is_not_shown(make: Any, given: dict[str, Any]) -> None:
+    """An error of an invalid secret does not contain it."""
     with pytest.raises(ArgumentError) as caught:
         make(**({"base_url": URL} | given))
     assert KEY not in f"{caught.value!s} {caught.value!r} {vars(caught.value)}"
@@ -226,12 +235,14 @@ def test_a_refused_secret_is_not_shown(make: Any, given: dict[str, Any]) -> None
 
 
 def test_settings_do_not_change(make: Any) -> None:
+    """`Settings` are immutable."""
     with pytest.raises(ValueError, match="frozen"):
         make(base_url=URL).base_url = "http://elsewhere"
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
 def test_the_settings_of_a_client_do_not_change(client: type[Client | AsyncClient]) -> None:
+    """A client's settings cannot be assigned."""
     for name in ("settings", "base_url", "model"):
         with pytest.raises(AttributeError):
             setattr(client(base_url=URL), name, "other")
@@ -258,6 +269,7 @@ def test_a_key_of_the_environment_gives_way_to_an_authorization(
 
 
 def test_a_copy_works_elsewhere_with_the_key(make: Any) -> None:
+    """Copies and pickles keep settings and key."""
     original = make(base_url=URL, api_key=KEY, max_retries=5)
     for twin in (
         pickle.loads(pickle.dumps(original)),
@@ -270,6 +282,7 @@ def test_a_copy_works_elsewhere_with_the_key(make: Any) -> None:
 
 
 def test_nothing_that_is_printed_holds_a_secret(make: Any) -> None:
+    """Printed settings contain no secret."""
     settings = make(
         base_url=URL, api_key=KEY, proxy=f"http://user:{KEY}@proxy", headers={"X-Key": KEY}
     )

@@ -22,6 +22,7 @@ def test_line_ends_may_be_mixed_and_cut(ends: tuple[bytes, ...]) -> None:
 
 
 def test_a_line_end_ends_the_event_as_soon_as_it_is_there() -> None:
+    """An event is complete at its blank line, without a further byte."""
     decoder = EventDecoder()
     assert [decoder.feed(bytes([byte])) for byte in b"data:x\r\n\n"][-1] == [b"x"]
 

@@ -66,15 +66,18 @@ def test_the_instructions_hold_the_schema() -> None:
     ],
 )
 def test_the_first_value_that_matches_is_found_wherever_it_is(text: str) -> None:
+    """The first JSON value that matches is found anywhere in the answer."""
     assert read(text, Person.model_validate_json) == PERSON
 
 
 def test_an_answer_may_hold_the_end_of_a_thought() -> None:
+    """`</think>` inside a JSON string does not end the reasoning."""
     text = '{"age": 40, "home": {"name": "</think>{"}}'
     assert read(text, Person.model_validate_json).home.name == "</think>{"
 
 
 def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
+    """Lists and scalars are read if the schema is one."""
     assert read("Here: [1, 2].", RootModel[list[int]].model_validate_json).root == [1, 2]
     assert read(" 7\n", RootModel[int].model_validate_json).root == 7
 
@@ -100,6 +103,7 @@ def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
 )
 @pytest.mark.usefixtures("without_collection")
 def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str, rule: str) -> None:
+    """An answer that does not match raises an error with the answer and the rule."""
     with pytest.raises(StructuredOutputError) as caught:
         read(text, Person.model_validate_json, hint="Ask otherwise.")
     error = caught.value
@@ -154,6 +158,7 @@ def test_a_number_beyond_double_precision_is_shown_up_to_30_characters(
 
 
 def test_an_answer_that_was_cut_says_so() -> None:
+    """An answer that was cut by the limit says which limit to raise."""
     with pytest.raises(StructuredOutputError, match="Raise max_new_tokens: the limit ended"):
         read(GOOD[:-1], Person.model_validate_json, finish_reason="length", hint="no")
 
@@ -169,11 +174,13 @@ def test_the_full_schema_is_checked_without_reaching_out() -> None:
 
 
 def test_a_schema_that_is_nothing_but_itself_is_no_recursion_error() -> None:
+    """A schema that refers only to itself is refused."""
     with pytest.raises(StructuredOutputError, match="the schema refers only to itself"):
         read('{"a": 1}', validator({"$ref": "#"}))
 
 
 def test_what_a_stream_has_shown_of_the_object() -> None:
+    """At every point of a stream the partial object is found."""
     text = f"<think>{OTHER}</think>Sure {{x}}: {GOOD} That's it {{x}}"
     begin, named, end = text.index(GOOD), text.index(GOOD) + len('{"age":'), text.index(" That's")
     for place in range(len(text) + 1):
@@ -193,6 +200,7 @@ VALUES = st.recursive(
 
 @given(st.dictionaries(st.text(), VALUES), st.text(alphabet="ab `:.\n"), st.text())
 def test_any_object_is_found_between_words(value: dict[str, Any], before: str, after: str) -> None:
+    """Any JSON object is found between other text."""
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         assert parse(text) == value
         assert read(f"{before}{text}{after}", parse) == value

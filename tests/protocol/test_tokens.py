@@ -81,6 +81,7 @@ def test_they_dump_as_a_list(answer: Answer, expected: list[Token]) -> None:
     "copied", [copy.copy, copy.deepcopy, lambda answer: pickle.loads(pickle.dumps(answer))]
 )
 def test_they_can_be_copied(copied: Any, answer: Answer) -> None:
+    """Answers can be copied and pickled."""
     assert copied(answer) == answer
 
 

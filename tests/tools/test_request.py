@@ -103,6 +103,7 @@ def test_what_cannot_be_asked_for_is_refused(tools: list[Any], choice: Any, rule
 
 @pytest.mark.parametrize("choice", ["any", "add"])
 def test_a_forced_call_leaves_no_choice_to_answer(choice: str) -> None:
+    """`response_format` cannot be combined with a required call."""
     with pytest.raises(ArgumentError, match=f"^tool_choice='{choice}': cannot be combined"):
         request(choice, response_schema=CITY)
     assert not request("none", response_schema=CITY).offered
@@ -197,6 +198,7 @@ def test_a_tool_whose_schema_refers_to_itself_is_forced_in_words_alone() -> None
 
 
 def test_the_words_describe_tools_only_where_the_template_does_not() -> None:
+    """The prompt describes tools only if the template does not."""
     for in_words in (True, False):
         for choice, asks in ((None, in_words), ("any", True)):
             words = request(choice, in_words=in_words).instructions

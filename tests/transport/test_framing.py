@@ -186,6 +186,7 @@ def test_chunks_that_arrive_together_are_read_together(
 async def test_chunks_that_arrive_together_are_read_together_in_a_loop(
     engine: str, http: Any, serve: Any, authority: Any
 ) -> None:
+    """Chunks that arrive together take few reads."""
     events = [http.event("Hi")] * 200
     server = serve(http.stream(*events))
     target = Target(server.url, tls=TLSConfig(str(authority.file)), engine=engine)

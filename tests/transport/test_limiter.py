@@ -26,6 +26,7 @@ def test_a_request_within_the_only_stream_times_out(http: Any, serve: Any) -> No
 
 
 async def test_so_it_does_in_an_event_loop(http: Any, serve: Any) -> None:
+    """In an event loop too, `pool_timeout` limits the wait for a connection."""
     server = serve(http.stream(http.events("a", "b", "c")))
     client = AsyncClient(base_url=server.url, max_connections=1, pool_timeout=0.3)
     async with client, client.stream("Hello") as events:

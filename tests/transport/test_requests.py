@@ -12,6 +12,7 @@ from datacrunch_tgi.testing import EmulatedEndpoint
 
 
 def test_a_header_of_the_users_stands_in_the_place_of_our_own(http: Any, serve: Any) -> None:
+    """The user's headers replace the client's own."""
     server = serve(http.answer())
     headers = {"user-agent": "my-app/1", "X-Team": "one"}
     with Client(base_url=server.url, headers=headers) as client:
@@ -50,6 +51,7 @@ def test_a_tokenizer_that_returns_no_tokens_is_refused_with_advice(http: Any, se
 def test_a_client_with_other_settings_shares_connections_unless_they_lead_elsewhere(
     http: Any, serve: Any
 ) -> None:
+    """Copies share connections unless target or headers differ."""
     server = serve(http.answer())
     with Client(base_url=server.url, api_key="sk-1", model="one") as client:
         other = client.with_settings(model="two", max_retries=0, first_token_timeout=5)

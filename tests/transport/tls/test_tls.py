@@ -127,6 +127,7 @@ def test_a_file_that_is_no_certificate_is_named(
 def test_a_variable_may_name_the_authorities(  # noqa: PLR0917 -- fixtures
     variable: str, authority: Any, http: Any, serve: Any, caller: Any, monkeypatch: Any
 ) -> None:
+    """Certificate authorities can be set by environment variables."""
     monkeypatch.setenv(variable, str(authority.file))
     server = serve(http.answer(), tls=authority.secure())
     assert caller(server.url).ask("generate").text == "Hi you"
@@ -146,6 +147,7 @@ def test_a_variable_may_list_folders(caller: Any, tmp_path: Path, monkeypatch: A
 def test_a_missing_file_is_named_with_its_variable(
     variable: str, caller: Any, monkeypatch: Any
 ) -> None:
+    """A missing certificate file is reported with its environment variable."""
     monkeypatch.setenv(variable, "/nowhere/gone.pem")
     error = caller("https://127.0.0.1:9").ask("generate").error
     assert isinstance(error, ArgumentError)
