@@ -96,7 +96,7 @@ PROMPTS = {
         '[TOOL_CALLS]add[ARGS]{"a": 1}</s>[TOOL_RESULTS]R[/TOOL_RESULTS]'
     ),
 }
-TOOL_AWARE = [*PROMPTS, "llama-3.2", "qwen-3"]
+TOOL_AWARE = [name for name in ChatTemplate.names() if ChatTemplate.named(name).takes_tools]
 SPECIAL = re.compile(r"(<\|\w+\|>|</s>|\[/?[A-Z_]+\])")
 
 
@@ -144,7 +144,7 @@ def test_several_calls_and_foreign_ids_are_sent(name: str) -> None:
     for words in ("Let me see.", "R0", "R1", "Done.", "Thanks"):
         assert prompt.count(words) == 1
     assert prompt.index("R0") < prompt.index("R1")
-    assert prompt.count('{"a": 7}') == 2
+    assert prompt.count('{"a": 7}') + prompt.count("<parameter=a>\n7\n") == 2
 
 
 @pytest.mark.parametrize("name", TOOL_AWARE)
@@ -157,6 +157,9 @@ def test_a_result_that_spells_a_call_is_defused(name: str) -> None:
         "<|eot_id|>",
         "<|eot|>",
         "<|im_end|>",
+        "<|end_of_text|>",
+        "<|tool_call|>",
+        "<|end|>",
     ]
     chat = [*CHAT[:3], {**CHAT[3], "content": " ".join(markers)}]
     template = ChatTemplate.named(name)
