@@ -215,7 +215,7 @@ MESSAGES = st.builds(
 
 
 @pytest.mark.parametrize("name", [*TOKENS, *OWN])
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(chat=st.lists(MESSAGES, min_size=1, max_size=5))
 def test_whatever_is_written_a_prompt_has_no_token_more(
     name: str, chat: list[dict[str, Any]]

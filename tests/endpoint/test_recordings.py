@@ -53,15 +53,19 @@ MEASURED = {
 OF_THE_ANSWER = {"content-length", "x-generated-tokens"}
 """Headers that follow from what was generated."""
 
+LARGE = "body-2-mb-minus-stream"
+"""A prompt of two megabytes, which takes seconds; the same one not streamed is always compared."""
+
 Reply = tuple[int, list[tuple[str, str]], list[str]]
 """Status, headers with names in lower case, and chunks."""
 
 
 COMPARED = [
-    pytest.param(dialect, path, id=f"{dialect}/{path.stem}")
+    pytest.param(dialect, path, id=f"{dialect}/{path.stem}", marks=marks)
     for folder, dialect in SERVERS.items()
     for path in sorted((RECORDINGS / folder).glob("*.json"))
     if not path.stem.startswith(NOT_REPEATABLE + NOT_EMULATED[dialect])
+    for marks in [pytest.mark.slow if path.stem == LARGE else ()]
 ]
 
 

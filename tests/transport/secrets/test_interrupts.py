@@ -117,7 +117,7 @@ def test_no_interrupted_thread_shows_a_secret(
 
     client = Client(base_url=base_url, api_key=KEY, headers={"X-Token": TOKEN})
     call = (lambda: list(client.stream(prompt))) if streaming else (lambda: client.generate(prompt))
-    timer = threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    timer = threading.Timer(0.2, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
     before = signal.signal(signal.SIGUSR1, interrupt)
     timer.start()
     try:
