@@ -70,7 +70,7 @@ def test_a_client_takes_every_setting_and_its_calls_every_parameter(client: Any)
 
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
-    """Only closing has another name."""
+    """Both clients have the same methods and arguments, except for closing."""
     names = [{*dir(client)} for client in (Client, AsyncClient)]
     public = [{name for name in each if not name.startswith("_")} for each in names]
     assert public[0] - {"close"} == public[1] - {"aclose"}
@@ -99,14 +99,14 @@ def test_a_call_of_an_adapter_takes_every_parameter(call: Any) -> None:
 
 @pytest.mark.parametrize("command", ["generate", "stream", "chat"])
 def test_a_command_takes_every_setting_and_parameter(command: str) -> None:
-    """A new one cannot be forgotten."""
+    """Each command has an option for every setting and parameter."""
     options = {option for each in app.commands[command].params for option in each.opts}
     names = {name.removeprefix("--").replace("-", "_") for name in options}
     assert names >= PARAMETER_NAMES | SETTING_NAMES - {*NOT_OPTIONS, "headers"} | {"header"}
 
 
 def test_every_argument_of_the_emulated_endpoint_is_documented() -> None:
-    """By its name, where `help()` lists arguments."""
+    """help() lists every argument of `EmulatedEndpoint`."""
     shown = f"{getdoc(EmulatedEndpoint)}\n{getdoc(EmulatedEndpoint.__init__)}"
     for name in signature(EmulatedEndpoint).parameters:
         assert re.search(rf"(?m)^ +{name}\b.*:", shown), name
@@ -114,7 +114,7 @@ def test_every_argument_of_the_emulated_endpoint_is_documented() -> None:
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_type_of_every_field_is_checked(adapter: Any) -> None:
-    """By both type checkers, in `typing/`."""
+    """Both type checkers check the type of every field."""
     of_llamaindex = {"messages_to_prompt", "completion_to_prompt"}  # its types have no public name
     for name in {*adapter.model_fields} - of_llamaindex:
         assert re.search(rf"assert_type\(\w+\.{name}, ", TYPING), name

@@ -162,7 +162,7 @@ async def test_what_the_request_is_to_blame_for_is_asked_once(
 
 
 async def test_a_single_endpoint_is_never_left_out(clock: Clock) -> None:
-    """Where there is no other, each request is sent."""
+    """If there is only one endpoint, every request is sent to it."""
     with EmulatedEndpoint(answers="0") as replica:
         endpoints = _connect([replica], clock)
         replica.fail_next(2, status=429)

@@ -106,7 +106,7 @@ async def test_a_run_goes_on(emulated_endpoint: Start, write: Write, tmp_path: P
 
 
 async def test_a_table_can_be_read_into_lines(emulated_endpoint: Start, tmp_path: Path) -> None:
-    """What JSON does not have is written as text."""
+    """Values that JSON does not have are written as text."""
     source, output = tmp_path / "in.parquet", tmp_path / "out.jsonl"
     pq.write_table(pa.table({"inputs": ["one"], "when": [WHEN]}), source)
 
@@ -118,7 +118,7 @@ async def test_a_table_can_be_read_into_lines(emulated_endpoint: Start, tmp_path
 async def test_what_is_no_parquet_is_refused(
     emulated_endpoint: Start, write: Write, tmp_path: Path
 ) -> None:
-    """Before any request."""
+    """A file in another format is refused before any request."""
     endpoint = emulated_endpoint(answers=echo)
     with pytest.raises(ArgumentError, match="is not Parquet"):
         await batch(endpoint, write("in.parquet", "inputs\none\n"), tmp_path / "out.jsonl")

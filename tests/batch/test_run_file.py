@@ -348,7 +348,7 @@ async def test_files_that_cannot_be_used_are_refused(
 async def test_two_runs_do_not_write_one_output(
     emulated_endpoint: Start, write: Write, tmp_path: Path
 ) -> None:
-    """The second is refused while the first runs."""
+    """A second run with the same output is refused while the first one runs."""
     endpoint = emulated_endpoint(answers=echo)
     source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
     refused = []

@@ -28,7 +28,7 @@ def _with_image(url: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", FILES)
 def test_the_media_type_is_by_the_signature(kind: str) -> None:
-    """Whatever a data URL says of its data."""
+    """The media type comes from the data, whatever the data URL says."""
     coded = base64.b64encode(FILES[kind]).decode()
     assert image_data_url(FILES[kind]) == f"data:{kind};base64,{coded}"
     assert (
@@ -93,7 +93,7 @@ def test_an_image_is_sent_and_markdown_in_a_text_is_neutralised(name: str) -> No
 @pytest.mark.parametrize("name", ChatTemplate.names())
 @pytest.mark.parametrize("role", ["system", "user", "assistant", "tool"])
 def test_no_text_of_any_role_is_fetched(name: str, role: str) -> None:
-    """However it is cut into blocks and messages."""
+    """Markdown images in text are neutralised, however the text is split."""
     template = ChatTemplate.named(name)
     contents: list[Any] = ["![](http://e)", ["!", "[](http://e)"], ["![", "](", "http://e)"]]
     for content in contents:

@@ -149,7 +149,7 @@ def test_no_list_of_blocks_is_taken_for_a_text(filter: str) -> None:  # noqa: A0
 
 @pytest.mark.parametrize("kind", ["image", "audio", "file", None])
 def test_a_block_that_is_not_supported_is_refused_by_its_type(kind: str | None) -> None:
-    """No text of the message is shown."""
+    """An unsupported block is refused by type, without text of the message."""
     chat = [{"role": "user", "content": [{"type": "text", "text": "secret"}, {"type": kind}]}]
     for template in (ChatTemplate.named("llama-2"), _own("blocks")):
         with pytest.raises(ArgumentError) as caught:
@@ -176,7 +176,7 @@ def test_a_block_that_is_not_supported_is_refused_by_its_type(kind: str | None) 
     ],
 )
 def test_a_malformed_message_is_named(message: dict[str, Any]) -> None:
-    """Its text is not shown."""
+    """A malformed message is refused by index, without its text."""
     for template in (ChatTemplate.named("llama-2"), _own("tools")):
         with pytest.raises(ArgumentError, match=r"^messages") as caught:
             template.prompt([*_chat("user: Hello"), message], images=True)

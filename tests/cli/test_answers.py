@@ -225,7 +225,7 @@ def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
 
 @not_on_windows
 def test_ctrl_c_stops_waiting(emulated_endpoint: Start, begin: Begin) -> None:
-    """A long answer is interrupted likewise."""
+    """Ctrl-C ends a command while it waits for an answer."""
     asked, left = threading.Event(), threading.Event()
 
     def answer(_: str) -> str:

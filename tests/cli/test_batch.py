@@ -163,7 +163,7 @@ def test_strict_names_bad_rows(emulated_endpoint: Start, run: Run, tmp_path: Pat
 def test_a_refused_option_is_named(
     run: Run, tmp_path: Path, options: list[str], words: str
 ) -> None:
-    """As it is spelled on the command line."""
+    """An error names the option as it is spelled on the command line."""
     source, output = write(tmp_path)
     done = run(
         "batch", source, "--output", str(output), *options, "--base-url", "http://localhost:1"
@@ -190,7 +190,7 @@ def test_an_endpoint_that_refuses_all_has_its_own_exit_code(
 
 
 def test_replicas_are_used_evenly(emulated_endpoint: Start, run: Run, tmp_path: Path) -> None:
-    """Each has its share, with the same key."""
+    """Each replica gets its share of the requests, with the same key."""
     endpoints = [emulated_endpoint(answers="Hello", api_key="k") for _ in range(3)]
     source, output = write(tmp_path, 30)
     first, *others = (endpoint.url for endpoint in endpoints)

@@ -93,7 +93,7 @@ def test_a_stream_that_fails_is_distinguished(emulated_endpoint: Start, run: Run
 
 
 def test_nobody_there(run: Run) -> None:
-    """If nothing listens, no other check passes."""
+    """If nothing listens at the URL, no check passes."""
     done = run("check", "--base-url", "http://127.0.0.1:1", "--max-retries", "0")
 
     assert done.returncode == 4
@@ -205,7 +205,7 @@ def test_marks_without_unicode(emulated_endpoint: Start, run: Run) -> None:
 def test_marks_are_coloured_on_a_terminal(
     emulated_endpoint: Start, run_in_terminal: RunInTerminal
 ) -> None:
-    """Marks are coloured, unless NO_COLOR is set."""
+    """Marks are coloured on a terminal, unless NO_COLOR is set."""
     endpoint = emulated_endpoint(answers="one two three")
     ask = ("check", "--base-url", endpoint.url)
 

@@ -179,13 +179,13 @@ def test_an_unknown_command_is_reported(run: Run) -> None:
     ],
 )
 def test_every_error_has_an_exit_code(error: DataCrunchError, code: int) -> None:
-    """It is one that the help lists."""
+    """Every error exits with a code that the help lists."""
     assert exit_code(error) == code
     assert f"{code}  " in EXIT_CODES
 
 
 def test_every_error_is_in_that_table() -> None:
-    """A new one must be added to the list."""
+    """The table of exit codes has every error."""
     errors = {
         name
         for name in datacrunch_tgi.__all__
@@ -200,7 +200,7 @@ def test_every_error_is_in_that_table() -> None:
 
 
 def test_a_limit_is_named_as_an_option() -> None:
-    """The hint names the option to raise."""
+    """The hint names the option of the time limit to raise."""
     error = RequestTimeoutError("no answer in time")
     error.set_limit("first_token_timeout", 2)
 

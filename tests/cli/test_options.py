@@ -65,7 +65,7 @@ def test_every_parameter_reaches_the_server(
 
 
 def test_parameters_of_newer_servers_reach_them(emulated_endpoint: Start) -> None:
-    """They are sent unchanged."""
+    """Extra parameters are sent unchanged."""
     endpoint = emulated_endpoint(answers="Hello")
     newer = ["--extra-parameters", '{"newer": [1, null]}', "--base-url", endpoint.url]
 

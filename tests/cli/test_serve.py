@@ -75,7 +75,7 @@ def test_it_answers_without_a_word(begin: Begin) -> None:
 
 
 def test_a_model_answers(begin: Begin, tiny_llama: Path) -> None:
-    """A folder with a Llama can be served."""
+    """`serve --model` serves a folder with a Llama."""
     with (
         begin("serve", "--model", str(tiny_llama)) as process,
         Client(base_url=read_url(process)) as client,
@@ -137,5 +137,5 @@ def test_a_missing_extra_is_named(missing: str, arguments: tuple[str, ...]) -> N
     ],
 )
 def test_the_line_is_for_the_shell_at_hand(windows: bool, line: str) -> None:  # noqa: FBT001 -- pytest's
-    """It can be copied as it is."""
+    """The line to copy uses the syntax of the user's shell."""
     assert export_line("http://host:1/a b", windows=windows) == line

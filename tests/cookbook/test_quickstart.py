@@ -32,7 +32,7 @@ ANSWERS = [
 
 
 def test_without_a_key_the_tiny_llama_answers_and_says_so() -> None:
-    """By its command, in a process of its own."""
+    """Without a key, the quickstart uses the tiny Llama and says so."""
     done = subprocess.run(  # noqa: S603 -- our own script
         [sys.executable, str(COOKBOOK / "quickstart.py")],
         check=False,

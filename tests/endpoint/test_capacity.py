@@ -55,7 +55,7 @@ def test_too_many_requests_overload(emulated_endpoint: Start, ask: Ask, events: 
 
 
 def test_best_of_counts_as_several(emulated_endpoint: Start, ask: Ask) -> None:
-    """Each sequence takes its own permit."""
+    """Each sequence of `best_of` takes a permit."""
     endpoint = emulated_endpoint(answers="Hello", max_concurrent_requests=1)
 
     assert ask(endpoint, best_of=2, do_sample=True).status_code == 429

@@ -126,7 +126,7 @@ def test_a_taken_port_is_reported(emulated_endpoint: Start) -> None:
 
 
 def test_waiting_ends_with_the_endpoint(emulated_endpoint: Start) -> None:
-    """A command can serve until it is stopped."""
+    """`wait` returns when the endpoint is stopped."""
     endpoint = emulated_endpoint(answers="Hello")
 
     with ThreadPoolExecutor() as pool:

@@ -64,7 +64,7 @@ def test_faults_leave_other_routes_alone(emulated_endpoint: Start, http: httpx.C
 def test_a_status_says_what_the_server_says(
     emulated_endpoint: Start, ask: Ask, dialect: str, status: int, name: str
 ) -> None:
-    """By default an error is that of a real server."""
+    """By default, the body of an error is that of a real server."""
     folder = {"1.1.1": "fork-1.1.1", "3.3.7": "tgi-3.3.7"}[dialect]
     endpoint = emulated_endpoint(answers="Hello", dialect=dialect)
 
@@ -134,7 +134,7 @@ def test_a_cut_stream_ends_before_its_end(
 
 
 def test_an_answer_is_cut_in_its_middle(emulated_endpoint: Start, ask: Ask) -> None:
-    """The head promises more than comes."""
+    """`cut_after` closes the connection before the promised end of the body."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(cut_after=1)
 
@@ -211,7 +211,7 @@ def test_contradictions_are_refused(emulated_endpoint: Start, arguments: dict[st
 
 
 def test_a_sick_server_says_so(emulated_endpoint: Start, http: httpx.Client) -> None:
-    """`/health` can be set by the test."""
+    """`healthy = False` makes `/health` answer 503."""
     endpoint = emulated_endpoint(answers="Hello")
 
     endpoint.healthy = False

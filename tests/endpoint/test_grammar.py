@@ -115,7 +115,7 @@ def test_what_can_be_nothing_else_is_certain(llama: EmulatedEndpoint, ask: Ask) 
 
 
 def test_a_grammar_does_not_outlast_max_new_tokens(llama: EmulatedEndpoint, ask: Ask) -> None:
-    """The answer is cut where it is, and says so."""
+    """An answer under a grammar is cut at `max_new_tokens`, with finish reason `length`."""
     answer = ask(llama, grammar=regex("[0-9]{20}"), max_new_tokens=5, details=True).json()
 
     assert re.fullmatch("[0-9]{1,19}", answer["generated_text"])
@@ -326,7 +326,7 @@ def test_classes_are_of_ascii(llama: EmulatedEndpoint, ask: Ask) -> None:
 
 
 def test_a_grammar_is_looked_at_last(emulated_endpoint: Start, ask: Ask) -> None:
-    """Of two errors, the server reports the other."""
+    """If several parameters are wrong, the grammar is reported last."""
     endpoint = emulated_endpoint(answers="Hello", max_total_tokens=10)
 
     refused = ask(endpoint, grammar={"type": "json", "value": 5}, max_new_tokens=10)
@@ -347,14 +347,14 @@ def test_a_grammar_is_looked_at_last(emulated_endpoint: Start, ask: Ask) -> None
 def test_a_schema_has_many_spellings(
     llama: EmulatedEndpoint, ask: Ask, grammar: dict[str, Any]
 ) -> None:
-    """All of them mean the same."""
+    """All spellings of a JSON grammar mean the same."""
     answer = ask(llama, prompt=PROMPT, grammar=grammar).json()
 
     assert json.loads(answer["generated_text"]) == {"ok": True}
 
 
 def test_a_script_need_not_obey(emulated_endpoint: Start, ask: Ask) -> None:
-    """Whether a text matches is up to who wrote it."""
+    """Scripted answers are not checked against the grammar."""
     endpoint = emulated_endpoint(answers="Hello")
 
     assert ask(endpoint, grammar=regex("[0-9]")).json() == {"generated_text": "Hello"}

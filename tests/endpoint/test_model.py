@@ -242,6 +242,6 @@ def test_what_is_no_llama_is_named(
 
 
 def test_a_folder_that_is_not_there_is_the_systems_error(tmp_path: Path) -> None:
-    """A missing file is named."""
+    """A missing folder raises `FileNotFoundError` with its path."""
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         EmulatedEndpoint(model=tmp_path)

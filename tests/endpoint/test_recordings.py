@@ -108,7 +108,7 @@ def test_answers_as_the_recorded_server(
 
 
 def test_every_explanation_is_of_a_recording() -> None:
-    """Every explanation has its recording."""
+    """Every documented difference belongs to a recording."""
     names = {parameters.id for parameters in COMPARED}
 
     assert set(EXPLAINED) <= names

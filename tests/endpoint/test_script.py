@@ -16,7 +16,7 @@ Events = Callable[[httpx.Response], list[Any]]
 
 
 def test_a_text_answers_every_prompt(emulated_endpoint: Start, ask: Ask) -> None:
-    """The answer is the exact text."""
+    """A single text is the exact answer to every prompt."""
     text = "  Olá — 日本語です。\n\tIt's 3.5 °C  \U0001f30c\u200d\u2028!"
     endpoint = emulated_endpoint(answers=text)
 
@@ -68,7 +68,7 @@ def test_a_function_answers(emulated_endpoint: Start, ask: Ask) -> None:
 def test_a_function_that_takes_its_time_blocks_nobody(
     emulated_endpoint: Start, http: httpx.Client, ask: Ask
 ) -> None:
-    """While a function works, other routes answer."""
+    """Other routes answer while a function computes its answer."""
     health: list[int] = []
 
     def answer(_: str) -> str:
@@ -148,7 +148,7 @@ def test_a_control_token_can_be_a_stop_string(emulated_endpoint: Start, ask: Ask
 
 
 def test_scripted_tokens_go_wherever_a_text_goes(emulated_endpoint: Start, ask: Ask) -> None:
-    """In turns, by prompt, and from functions."""
+    """Scripted tokens are accepted in sequences, by prompt, and from functions."""
     text = {"generated_text": '[{"name": "add", "arguments": {}}]å'}
     in_turn = emulated_endpoint(answers=["Hello", CALL])
 
@@ -176,7 +176,7 @@ def test_an_answer_can_have_texts_between_its_tokens(emulated_endpoint: Start, a
 
 @pytest.mark.parametrize("wrong", [3, [3], ["Hello", None], [["Hello", 3]], {"Hi": 3}], ids=str)
 def test_what_is_no_answer_is_refused(wrong: Any) -> None:
-    """At once, not when it is sent."""
+    """An invalid script is refused by the constructor."""
     with pytest.raises(ValueError, match="an answer must be a text, or a sequence of texts"):
         EmulatedEndpoint(answers=wrong)
 
@@ -184,7 +184,7 @@ def test_what_is_no_answer_is_refused(wrong: Any) -> None:
 def test_what_a_function_returns_instead_of_an_answer_is_shown(
     emulated_endpoint: Start, ask: Ask
 ) -> None:
-    """The error tells the author of the script."""
+    """If a function returns no answer, the error shows what it returned."""
     wrong: Any = None
     for script in ({"answers": lambda _: wrong}, {"respond": lambda _: wrong}):
         answer = ask(emulated_endpoint(**script))
@@ -194,7 +194,7 @@ def test_what_a_function_returns_instead_of_an_answer_is_shown(
 
 
 def test_no_text_is_no_script() -> None:
-    """A script without answers is refused at once."""
+    """A script without answers is refused by the constructor."""
     with pytest.raises(ValueError, match="at least one text"):
         EmulatedEndpoint(answers=[])
 
@@ -338,7 +338,7 @@ def test_tokenize_reports_byte_offsets(emulated_endpoint: Start, http: httpx.Cli
 def test_a_long_stop_text_is_forgotten(
     emulated_endpoint: Start, ask: Ask, dialect: str, reason: str
 ) -> None:
-    """3.3.7 keeps the last 200 to 300 characters only, and finds no longer text in them."""
+    """TGI 3.3.7 keeps the last 200 to 300 characters, and finds no longer stop string."""
     long = "a long story " * 25
     endpoint = emulated_endpoint(answers=f"{long}. And so on.", dialect=dialect)
 

@@ -65,7 +65,7 @@ def test_any_value_comes_back(value: Any, is_ascii: bool, type_first: bool) -> N
 
 @given(body=st.binary())
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    """Nothing that can be sent is an accident."""
+    """Any request body is either parsed or refused with an error."""
     try:
         request: object = read_request(body, UPSTREAM)
     except RejectedBodyError as rejected:
@@ -149,7 +149,7 @@ def test_what_is_no_json_is_reported_where(body: str | bytes, said: str) -> None
     ],
 )
 def test_json_of_another_shape_is_reported_where(body: str, said: str) -> None:
-    """The field, its value, and what was expected."""
+    """An error names the field, its value, and what was expected."""
     is_json, message = refusal(body)
 
     assert is_json

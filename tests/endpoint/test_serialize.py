@@ -24,7 +24,7 @@ def test_a_number_reads_as_it_was(number: float) -> None:
 
 @given(number=st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_no_digit_is_in_vain(number: float) -> None:
-    """With one digit less it would be another number."""
+    """Numbers are written with the fewest digits that identify them."""
     digits = dump_f32(abs(number)).partition("e")[0].replace(".", "").strip("0")
 
     for fewer in range(1, len(digits)):

@@ -86,7 +86,7 @@ async def test_arguments_under_other_names_are_obeyed(
 async def test_what_would_change_the_answer_is_refused_with_advice(
     model: Any, endpoint: EmulatedEndpoint, call: Call, argument: Any, expected: str
 ) -> None:
-    """No request is sent."""
+    """Unsupported arguments are refused with advice, before any request."""
     for method in ("invoke", "stream"):
         with pytest.raises(ArgumentError, match=f"^{expected}"):
             await call(model, method, "Hi", **argument)
@@ -112,7 +112,7 @@ async def test_a_plain_llm_has_neither_tools_nor_formats(llm: DataCrunchLLM, cal
 async def test_a_wrong_value_is_named_as_it_was_passed(
     model: Any, endpoint: EmulatedEndpoint, call: Call, argument: dict[str, Any]
 ) -> None:
-    """In calls and in copies, before any request."""
+    """An error names the argument as it was passed, in calls and copies."""
     ((name, value),) = argument.items()
     for method in ("invoke", "stream"):
         with pytest.raises(ArgumentError, match=f"^{name}={value!r}: "):

@@ -85,7 +85,7 @@ async def test_a_call_cut_by_the_token_limit_is_never_made(
 def test_arguments_cut_anywhere_are_never_completed(
     arguments: dict[str, Any], sent: float, cut: float
 ) -> None:
-    """Whatever of them a stream has shown before."""
+    """Arguments that were cut are invalid, whatever a stream showed before."""
     text = json.dumps(arguments)
     text = text[: int(cut * len(text))]
     shown = text[: int(sent * len(text))]
@@ -122,7 +122,7 @@ async def test_a_call_that_the_model_only_thinks_of_is_none(
 
 
 async def test_a_grammar_ends_the_reasoning_that_a_prompt_begins(serve: Serve, call: Call) -> None:
-    """It leaves no room for any."""
+    """Under a grammar, the reasoning that the prompt starts is closed."""
     said = '{"tool_calls": [{"name": "sum", "arguments": {"a": 1, "b": "x\\n"}}]}'
     endpoint = serve(answers=said)
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=THINKING, tool_format="qwen")

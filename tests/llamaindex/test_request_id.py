@@ -31,7 +31,7 @@ async def test_the_response_has_it(model: DataCrunch, endpoint: EmulatedEndpoint
 
 
 async def test_an_error_has_it(model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask) -> None:
-    """As an attribute and in its text."""
+    """An error has the request id as an attribute and in its text."""
     endpoint.fail_next(status=422, body={"error": "no"}, headers={"X-Request-Id": "id-1"})
     with pytest.raises(APIError, match="request id id-1") as caught:
         await ask(model)

@@ -135,7 +135,7 @@ def test_a_server_that_is_known_to_be_old_gets_no_grammar(
     dialect: str,
     sent: bool,  # noqa: FBT001 -- pytest passes it by name
 ) -> None:
-    """Its version came with its limits."""
+    """After `fetch_server_limits`, no grammar is sent to a server before TGI 1.4."""
     endpoint = serve(
         answers='{"tool_calls": [{"name": "sum", "arguments": {"a": 1, "b": "x"}}]}',
         dialect=dialect,

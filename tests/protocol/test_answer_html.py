@@ -147,7 +147,7 @@ def test_a_notebook_shows_plain_text_without_tokens() -> None:
 
 
 def test_usage_and_finish_reason_are_shown() -> None:
-    """What the server does not report is left out."""
+    """Usage and finish reason are shown as far as the server reports them."""
     answer = answer_of(Token(id=1, text="Hi", logprob=-1))
     assert "1 completion tokens · finish reason: length" in (answer._repr_html_() or "")
     answer.usage.prompt_tokens = 7

@@ -71,7 +71,7 @@ def test_a_text_in_the_place_of_an_answer_is_no_servers_error() -> None:
 
 @pytest.mark.parametrize("words", ["word " * 20_000, "x" * 100_000])
 def test_an_endless_reason_is_cut_between_words(words: str) -> None:
-    """Half a word might be half a key."""
+    """A long reason is cut between words, so that no part of a key is shown."""
     with pytest.raises(APIError) as caught:
         read_event(json.dumps({"error": words}).encode())
     for error in (caught.value, error_of({"error": words})):
@@ -167,7 +167,7 @@ def test_an_error_in_the_place_of_an_event_may_say_how_long_to_wait() -> None:
 def test_what_is_neither_an_event_nor_an_error_is_named_with_the_rule(
     data: bytes, rule: str
 ) -> None:
-    """And with the place in it, if there is one."""
+    """An invalid event is reported with the rule and the place of the fault."""
     with pytest.raises(MalformedResponseError) as caught:
         read_event(data)
     assert caught.value.message.startswith(f"the event of the stream is not TGI's: {rule}")
@@ -219,7 +219,7 @@ def test_a_wait_is_read_in_every_form(value: str, seconds: float | None) -> None
 
 @pytest.mark.parametrize("date", [None, TOO_FAR])
 def test_a_date_counts_from_this_clock_where_the_server_has_none(date: str | None) -> None:
-    """A clock that cannot be read is none."""
+    """A date in Retry-After counts from the local clock if the server sends no valid Date."""
     headers = {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"} | ({"date": date} if date else {})
     assert error_of("busy", 429, **headers).retry_after == 0.0
 
@@ -246,7 +246,7 @@ def test_an_estimate_of_the_loading_time_is_a_wait(estimate: Any, seconds: float
 
 @pytest.mark.parametrize("status", [502, 503, 504])
 def test_a_server_that_may_be_starting_names_the_setting_that_waits_for_it(status: int) -> None:
-    """The hint names the setting where it is needed."""
+    """Errors of a server that may be starting name `startup_timeout`."""
     assert "set startup_timeout" in str(error_of("Model m is currently loading", status))
 
 
@@ -260,7 +260,7 @@ def test_a_server_that_may_be_starting_names_the_setting_that_waits_for_it(statu
     ],
 )
 def test_a_status_has_the_same_words_on_every_python(status: int, words: str) -> None:
-    """Python renamed its own in 3.13."""
+    """Reason phrases do not depend on the version of Python."""
     assert error_of(None, status).message == words
 
 
@@ -281,7 +281,7 @@ def test_an_error_says_where_the_request_went_and_how_often() -> None:
 
 
 def test_html_is_read_as_a_person_sees_it() -> None:
-    """Without tags, and with its entities resolved."""
+    """HTML error pages are reported without tags, with entities resolved."""
     error = api_error(502, {}, "text/html", b"<h1>can&#39;t &amp; won&#39;t</h1>")
     assert isinstance(error, APIError)
     assert error.server_message == "can't & won't"

@@ -101,7 +101,7 @@ def test_properties_keep_their_order() -> None:
 def test_a_schema_without_a_grammar_is_refused_with_what_to_do(
     schema: dict[str, Any], rule: str
 ) -> None:
-    """A recursive schema would crash the server."""
+    """A schema that no grammar can express is refused, with advice."""
     with pytest.raises(ArgumentError, match=rule) as caught:
         grammar_of(schema, hint="Ask in words.")
     assert caught.value.field == "schema"
@@ -278,7 +278,7 @@ def test_what_a_grammar_does_not_take_is_replaced(schema: Any, sent: dict[str, A
 
 
 def test_what_nothing_matches_is_left_out_where_it_is_optional() -> None:
-    """The server would write a name without a value."""
+    """An optional property that nothing can match is left out of the grammar."""
     nothing: list[Any] = [
         False,
         {"enum": []},
@@ -416,7 +416,7 @@ SCHEMAS = st.recursive(st.booleans() | _schemas(st.booleans()), _schemas, max_le
 def test_whatever_the_schema_the_grammar_is_taken_cheap_and_makes_json(
     properties: dict[str, Any], first: Any, second: Any, data: st.DataObject
 ) -> None:
-    """Or it is refused before any request."""
+    """Any schema gives a cheap grammar of JSON, or is refused before any request."""
     schema = {"properties": properties, "required": ["a"], "$defs": {"A": first, "B": second}}
     try:
         value = value_of(schema)

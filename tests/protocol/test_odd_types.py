@@ -53,7 +53,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 def test_a_number_of_another_library_is_sent_as_pythons_own(
     name: str, value: Any, sent: Any
 ) -> None:
-    """In the type that JSON has for it."""
+    """Numbers of other libraries are sent as JSON numbers."""
     checked = check_parameters({name: value}, streaming=False)[name]
     checked = list(checked) if name == "stop" else checked
     assert (type(checked), checked) == (type(sent), sent)
@@ -86,7 +86,7 @@ def endpoint() -> Iterator[EmulatedEndpoint]:
 def test_a_number_of_another_library_is_the_same_in_client_and_models(
     way: str, endpoint: EmulatedEndpoint
 ) -> None:
-    """As a field and as an argument of a call."""
+    """Clients and models accept the same numbers, as fields and arguments."""
     for name, value, sent in PLAIN:
         WAYS[way](endpoint.url, {name: value})
         parameters = endpoint.requests[-1].json["parameters"]
@@ -98,7 +98,7 @@ def test_a_number_of_another_library_is_the_same_in_client_and_models(
 def test_what_has_no_plain_meaning_is_refused_by_client_and_models(
     way: str, endpoint: EmulatedEndpoint
 ) -> None:
-    """In the same words, before any request."""
+    """Clients and models refuse the same values, in the same words."""
     before = len(endpoint.requests)
     for name, value, words in REFUSED:
         with pytest.raises((ArgumentError, pydantic.ValidationError)) as caught:
@@ -109,14 +109,14 @@ def test_what_has_no_plain_meaning_is_refused_by_client_and_models(
 
 @pytest.mark.parametrize(("name", "value", "words"), REFUSED)
 def test_what_has_no_plain_meaning_is_refused(name: str, value: Any, words: str) -> None:
-    """By an error that names field, value and rule."""
+    """A refused value raises an error with field, value and rule."""
     with pytest.raises(ArgumentError) as caught:
         check_parameters({name: value}, streaming=False)
     assert str(caught.value).startswith(words)
 
 
 def test_settings_take_the_same_numbers() -> None:
-    """Seconds and counts, too."""
+    """Settings accept numbers of other libraries too."""
     client = Client(base_url=URL, deadline=Decimal("3.5"), max_retries=np.int64(3))  # type: ignore[arg-type]
     assert (client.settings.deadline, client.settings.max_retries) == (3.5, 3)
     with pytest.raises(ArgumentError, match="max_retries=True: must be a valid integer"):

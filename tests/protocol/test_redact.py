@@ -83,7 +83,7 @@ def test_words_that_are_no_secret_stay(words: str, prompt: str) -> None:
 
 
 def test_a_short_prompt_is_found_when_all_of_it_is_repeated() -> None:
-    """Of several words, white space folded or not."""
+    """A short prompt of several words is redacted if all of it is repeated."""
     for said in ("hello there you", "hello\\nthere  you"):
         assert redact(f"bad: {said}!", "hello there\nyou") == "bad: **********!"
 
@@ -100,7 +100,7 @@ def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
 
 @pytest.mark.parametrize("spelled", ["\\u{10ffff}", "\\U0010ffff", "%F4%8F%BF%BF"])
 def test_the_last_character_of_unicode_is_found_and_none_comes_after_it(spelled: str) -> None:
-    """A number beyond it is no escape, and no error."""
+    """Escapes up to U+10FFFF are decoded; larger numbers are not escapes."""
     prompt = "one \U0010ffff two \U0010ffff three"
     said = f"bad: one {spelled} two {spelled} three"
     assert redact(said, prompt) == "bad: **********"
@@ -109,7 +109,7 @@ def test_the_last_character_of_unicode_is_found_and_none_comes_after_it(spelled:
 
 
 def test_the_prompt_is_found_in_escaped_bytes_of_latin_1() -> None:
-    """Where they are no UTF-8."""
+    """The prompt is redacted in escaped Latin-1 bytes too."""
     prompt = "Elle a dit «c'était l'été», hier"
     said = f"bad: {quote(prompt, encoding='latin-1')}"
     assert redact(said, prompt) == "bad: **********"

@@ -36,7 +36,7 @@ def test_arguments_stand_over_the_environment(make: Any, monkeypatch: pytest.Mon
 def test_an_engine_whose_extra_is_missing_is_refused_with_what_installs_it(
     make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the client is made, not at its first call."""
+    """A missing extra is reported when the client is created."""
     assert make(base_url=URL, engine="fast").engine == "fast"
     monkeypatch.setitem(sys.modules, "httptools", None)
     with pytest.raises(ArgumentError, match=r'pip install "datacrunch-tgi\[fast\]"'):
@@ -166,7 +166,7 @@ def test_an_address_in_numbers_is_an_address(make: Any, url: str) -> None:
 
 
 def test_a_scheme_in_capitals_is_the_same_scheme(make: Any) -> None:
-    """Certificates are read where it is https."""
+    """`HTTPS://` is read as `https://`."""
     reported = make(base_url="HTTPS://Host/V1/", proxy="HTTPS://proxy")
     assert reported.base_url == "https://Host/V1"
     assert reported.proxy_url.get_secret_value() == "https://proxy"

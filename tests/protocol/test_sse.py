@@ -11,7 +11,7 @@ from datacrunch_tgi._protocol._sse import LARGEST_EVENT, EventDecoder
 
 @pytest.mark.parametrize("ends", list(product([b"\n", b"\r\n", b"\r"], repeat=3)))
 def test_line_ends_may_be_mixed_and_cut(ends: tuple[bytes, ...]) -> None:
-    """Whole, byte by byte, and in two at every place."""
+    """Mixed line ends are read, however the bytes are split."""
     stream = b"data:x%sdata:y%s%sdata:z\n\n" % ends
     expected = EventDecoder().feed(re.sub(rb"\r\n|\r", b"\n", stream))
     pieces = [[stream[i : i + 1] for i in range(len(stream))]]
@@ -64,7 +64,7 @@ def test_the_largest_event_is_taken_again_and_again_and_one_byte_more_is_refused
 
 
 def test_a_line_that_does_not_end_counts_together_with_the_lines_before_it() -> None:
-    """Whatever field it is of."""
+    """The limit on an event's size counts incomplete lines of any field."""
     decoder = EventDecoder()
     assert decoder.feed(b"data:xx\n") == []
     assert decoder.feed(b":" * (LARGEST_EVENT - 66)) == []

@@ -127,13 +127,13 @@ def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str, rule: str) 
     ],
 )
 def test_a_part_of_an_object_that_does_not_match_is_no_answer(text: str) -> None:
-    """Anna's friend is not Anna."""
+    """A part of an object that does not match is not returned instead of it."""
     with pytest.raises(StructuredOutputError):
         read(text, Friend.model_validate_json)
 
 
 def test_an_error_names_each_place_and_rule() -> None:
-    """In one sentence, with the answer."""
+    """An error names each place and rule in one sentence."""
     text = '{"age": "old", "home": {"name": 5}}'
     with pytest.raises(StructuredOutputError) as caught:
         read(text, Person.model_validate_json)
@@ -150,7 +150,7 @@ def test_an_error_names_each_place_and_rule() -> None:
 def test_a_number_beyond_double_precision_is_shown_up_to_30_characters(
     number: str, shown: str
 ) -> None:
-    """A model that loops writes thousands."""
+    """A long number in an error is shortened to 30 characters."""
     with pytest.raises(StructuredOutputError) as caught:
         read(f'{{"age": {number}}}', parse)
     rule = caught.value.message.removeprefix("the answer is not the requested JSON: ")
@@ -164,7 +164,7 @@ def test_an_answer_that_was_cut_says_so() -> None:
 
 
 def test_the_full_schema_is_checked_without_reaching_out() -> None:
-    """Also what a grammar cannot express."""
+    """An answer is checked against the full schema, and nothing is fetched."""
     check = validator(
         {"properties": {"a": {"type": "integer", "multipleOf": 5}}, "required": ["a"]}
     )

@@ -70,7 +70,7 @@ def test_they_read_as_a_list(details: Details, expected: list[Token]) -> None:
 
 
 def test_they_dump_as_a_list(answer: Answer, expected: list[Token]) -> None:
-    """To Python and to JSON, and can be read again."""
+    """Tokens dump as a list, to Python and JSON, and can be validated again."""
     dumped: Any = answer.model_dump()
     assert dumped["details"]["tokens"] == [token.model_dump() for token in expected]
     assert Answer.model_validate_json(answer.model_dump_json()) == answer

@@ -100,7 +100,7 @@ FRAMEWORKS = [
 def test_a_span_has_model_tokens_and_finish_reason(
     spans: Spans, endpoint: EmulatedEndpoint, calls: Any
 ) -> None:
-    """On every path, in OpenInference's attributes."""
+    """Spans of every method have OpenInference's attributes."""
     settings = {"base_url": endpoint.url, "api_key": KEY, "model": "llama-2-7b-chat"}
     for name, call in calls(settings).items():
         before = len(spans())

@@ -108,7 +108,7 @@ def test_an_object_in_llamas_form_is_a_call_only_if_its_name_was_offered() -> No
 
 
 def test_text_around_calls_is_kept() -> None:
-    """Text before, between and after calls is shown."""
+    """Text before, between and after calls is kept."""
     call = f"<tool_call>\n{CALL}\n</tool_call>"
     read = _read("qwen", f"First.\n{call}\nThen.\n{call}\n Last.")
     assert read.text == "First.\nThen.\n Last."
@@ -128,7 +128,7 @@ def test_a_marked_call_of_an_unknown_name_is_a_call(name: str) -> None:
     ("reason", "words"), [("length", "max_new_tokens"), ("stop_sequence", "stop string")]
 )
 def test_a_call_that_is_cut_is_invalid_and_says_why(cut: int, reason: str, words: str) -> None:
-    """A cut call is never repaired into a valid one."""
+    """A call that was cut is never repaired, and says why it is invalid."""
     text = f"<tool_call>\n{CALL}"[:cut]
     read = _read("qwen", text, reason=reason)
     if text.endswith("}}"):
@@ -189,7 +189,7 @@ def test_arguments_that_cannot_be_read_make_an_invalid_call(arguments: str, reas
     ],
 )
 def test_pythonic_arguments_are_literals(arguments: str, expected: object) -> None:
-    """Python's literals become JSON's values."""
+    """Python literals in calls become JSON values."""
     read = _read("llama-4", f"[add({arguments})]")
     assert [call.arguments for call in read.calls] == [expected]
 
@@ -259,7 +259,7 @@ def test_a_stop_string_ends_the_answer_inside_a_call() -> None:
 
 
 def test_no_tools_no_calls() -> None:
-    """Where nothing was offered, an answer is text."""
+    """Without tools, an answer is text."""
     reader = ToolCallReader(ToolFormat.named("qwen"), [])
     reader.read(_tokens(f"<tool_call>{CALL}</tool_call>", ("<|im_end|>",)), "eos_token")
     assert reader.text == f"<tool_call>{CALL}</tool_call>"
@@ -320,7 +320,7 @@ def test_a_call_in_the_models_reasoning_is_text(
 def test_reasoning_that_the_prompt_begins_ends_in_the_answer(
     name: str, end: str | tuple[str]
 ) -> None:
-    """What comes after it may call."""
+    """Calls are read after the reasoning that the prompt starts."""
     thought = [*THOUGHTS[name], end, "\n\n"]
     for cut in (len(thought), 1):
         reader = ToolCallReader(ToolFormat.named(name), TOOLS, reasoning=True)
@@ -333,7 +333,7 @@ def test_reasoning_that_the_prompt_begins_ends_in_the_answer(
 
 
 def test_a_quoted_mark_of_reasoning_hides_no_call() -> None:
-    """Whoever writes of the mark does not think."""
+    """A quoted reasoning tag does not hide a call."""
     read = _read("qwen", f"I do not use `<think>`.\n<tool_call>{CALL}</tool_call>")
     assert (read.text, len(read.calls)) == ("I do not use `<think>`.", 1)
 

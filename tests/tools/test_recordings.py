@@ -75,7 +75,7 @@ def test_a_recorded_call_is_read(recordings: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", CUT)
 def test_a_recorded_call_that_was_cut_is_invalid(recordings: dict[str, Any], name: str) -> None:
-    """It says what to do."""
+    """A recorded call that was cut is invalid and says what to do."""
     reader = read(recordings[f"tgi-3.3.7/{name}"])
     (call,) = reader.invalid_calls
     assert (reader.calls, call.name, reader.text) == ([], CUT[name][0], "")
@@ -90,7 +90,7 @@ def test_what_names_no_tool_is_text(recordings: dict[str, Any], name: str) -> No
 
 
 def test_every_recording_of_tools_is_read(recordings: dict[str, Any]) -> None:
-    """Those that the server refused are no answers."""
+    """These tests read every recording of tools, except for refusals."""
     names = {name.partition("/")[2] for name in recordings if "/tools-" in name}
     assert names == {*CALLS, *CUT, *TEXT, *REFUSED}
     for name in REFUSED:

@@ -110,7 +110,7 @@ def test_a_forced_call_leaves_no_choice_to_answer(choice: str) -> None:
 
 
 def test_a_template_gets_the_tools_that_are_offered_with_parameters() -> None:
-    """Some templates fail for a tool without any."""
+    """Templates get each tool with `parameters`, because some require them."""
     (shown,) = request("now", in_words=False).template_tools or [{}]
     assert shown["function"] == {"name": "now", "parameters": {"type": "object", "properties": {}}}
     assert request("none", in_words=False).template_tools is None
@@ -188,7 +188,7 @@ def test_a_free_answer_has_no_grammar() -> None:
 
 
 def test_a_tool_whose_schema_refers_to_itself_is_forced_in_words_alone() -> None:
-    """Such a grammar would end the server's router."""
+    """A recursive tool is required by prompt only, without a grammar."""
     tree = {"type": "function", "function": {"name": "plant", "parameters": TREE}}
     asked = request("any", [tree, NOW])
     assert asked.grammar is None
@@ -245,7 +245,7 @@ def test_a_forced_call_that_cannot_be_read_is_left_to_the_caller() -> None:
     ],
 )
 def test_a_schema_that_cannot_check_arguments_does_not_harm_a_call(parameters: Any) -> None:
-    """Its errors are the tool's business."""
+    """A schema that cannot be used for checking does not invalidate a call."""
     tool = {"type": "function", "function": {"name": "odd", "parameters": parameters}}
     asked = ToolRequest.of([tool], tool_format=ToolFormat.named("words"), in_words=True)
     reader = read(asked, '{"name": "odd", "arguments": {"x": 1}}')

@@ -68,7 +68,7 @@ async def read_all_async(stream: AsyncStream) -> list[str]:
 
 
 async def test_a_stream_is_closed_beside_the_task_that_reads_it(endless: Endless) -> None:
-    """As for threads."""
+    """A stream can be closed by another task than the one that reads it."""
     async with AsyncClient(base_url=endless.url, max_connections=1) as client:
         stream = client.stream("Hello")
         assert (await anext(stream)).text == "Hi"
@@ -127,7 +127,7 @@ def test_a_closed_client_is_closed_in_every_loop(endless: Endless) -> None:
 
 
 def test_shared_connections_close_with_their_last_owner(http: Any, serve: Any) -> None:
-    """A copy closes itself alone."""
+    """Closing a copy leaves the connections of the others open."""
     server = serve(http.answer())
     client = Client(base_url=server.url)
     copy = client.with_settings(idle_timeout=7)
@@ -148,7 +148,7 @@ def test_shared_connections_close_with_their_last_owner(http: Any, serve: Any) -
 def test_a_copy_with_other_headers_has_connections_of_its_own(
     changed: Any, http: Any, serve: Any
 ) -> None:
-    """And sends them."""
+    """A copy with other headers sends them on its own connections."""
     server = serve(http.answer())
     with Client(base_url=server.url) as client, client.with_settings(**changed) as copy:
         client.generate("Hello")
@@ -160,7 +160,7 @@ def test_a_copy_with_other_headers_has_connections_of_its_own(
 
 
 def test_one_limit_holds_for_a_client_and_its_copies(http: Any, serve: Any) -> None:
-    """Whatever limits of time a call has."""
+    """A client and its copies share `max_connections`."""
     server = serve(http.answer())
     with Client(base_url=server.url, max_connections=2) as client, ThreadPoolExecutor(12) as pool:
         copies = [client.with_settings(deadline=60 + n, idle_timeout=50) for n in range(12)]

@@ -64,7 +64,7 @@ async def test_failures_and_leavers_give_their_turns_back(http: Any, serve: Any)
 
 
 def test_a_hundred_threads_share_eight_connections(http: Any, serve: Any) -> None:
-    """As for tasks."""
+    """A hundred threads share eight connections."""
     server = serve(http.answer())
     with (
         Client(base_url=server.url, max_connections=8, max_retries=0) as client,
@@ -93,7 +93,7 @@ def together(http: Any) -> Any:
 
 
 def test_few_connections_wait_for_the_next_call(serve: Any, together: Any) -> None:
-    """After many at once, for threads."""
+    """Idle connections of threads are limited after many calls at once."""
     server = serve(together(40))
     with Client(base_url=server.url, max_connections=40) as client:
         with ThreadPoolExecutor(40) as threads:
@@ -104,7 +104,7 @@ def test_few_connections_wait_for_the_next_call(serve: Any, together: Any) -> No
 
 
 async def test_few_connections_of_a_loop_wait_for_the_next_call(serve: Any, together: Any) -> None:
-    """After many at once, for tasks."""
+    """Idle connections of a loop are limited after many calls at once."""
     server = serve(together(40))
     async with AsyncClient(base_url=server.url, max_connections=40) as client:
         await asyncio.gather(*(client.generate("Hello") for _ in range(40)))
@@ -116,7 +116,7 @@ async def test_few_connections_of_a_loop_wait_for_the_next_call(serve: Any, toge
 def test_connections_that_waited_too_long_are_closed(
     monkeypatch: pytest.MonkeyPatch, http: Any, serve: Any, together: Any, caller: Any
 ) -> None:
-    """The next call closes them."""
+    """The next call closes connections that were idle for too long."""
     clock = Clock()
     monkeypatch.setattr("datacrunch_tgi._transport._pool.time", clock)
     server = serve(http.answer(), together(3), together(3), together(3), http.answer())

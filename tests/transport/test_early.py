@@ -59,7 +59,7 @@ def test_an_answer_to_half_a_request_is_the_answer(
 
 
 def test_a_server_that_leaves_during_the_request_is_reported(upload: Any, caller: Any) -> None:
-    """Without an answer: the connection broke."""
+    """A connection that breaks while a request is sent raises `DisconnectedError`."""
     server = upload(lambda peer: peer.reset())
     error = caller(server.url, max_retries=0).ask("generate", LONG).error
     assert type(error) is DisconnectedError
@@ -67,7 +67,7 @@ def test_a_server_that_leaves_during_the_request_is_reported(upload: Any, caller
 
 @pytest.mark.parametrize("setting", ["first_token_timeout", "deadline"])
 def test_limits_hold_while_a_slow_server_is_sent_to(setting: str, upload: Any, caller: Any) -> None:
-    """Every byte that it takes is no life."""
+    """A server that reads slowly does not reset a time limit."""
     ended = threading.Event()
 
     def read_slowly(peer: Any) -> None:

@@ -142,7 +142,7 @@ def test_a_line_without_end_is_refused(
 def test_a_body_without_end_is_refused(
     monkeypatch: pytest.MonkeyPatch, http: Any, serve: Any, caller: Any
 ) -> None:
-    """As for a line of a stream."""
+    """A body that exceeds the limit on its size is refused."""
     monkeypatch.setattr("datacrunch_tgi._protocol._call.LARGEST_BODY", MIB)
 
     def flood(peer: Any) -> None:

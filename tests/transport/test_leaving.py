@@ -266,7 +266,7 @@ async def test_a_timeout_around_a_call_leaves(
 async def test_a_task_that_is_cancelled_while_it_waits_for_its_turn_keeps_none(
     token: Watch,
 ) -> None:
-    """Its turn goes to the next."""
+    """A cancelled task passes its free connection on to the next."""
     async with AsyncClient(**token.settings()) as client:
         async with client.stream("Hello") as events:
             await anext(events)
@@ -290,7 +290,7 @@ def test_a_stream_that_was_left_has_no_answer(token: Watch) -> None:
 
 
 def test_a_stream_that_was_never_started_sends_nothing(token: Watch) -> None:
-    """Nor does it take a turn."""
+    """A stream that is not read sends no request and takes no connection."""
     with Client(**token.settings()) as client:
         client.stream("Hello").close()
         unused = client.stream("Hello")

@@ -74,7 +74,7 @@ def test_one_client_in_one_loop_after_another(answering: Any, nothing_left: Any)
 
 
 def test_one_client_in_a_loop_that_leaves_a_stream_open(answering: Any, nothing_left: Any) -> None:
-    """The loop's end closes it."""
+    """The end of an event loop closes the stream that it left open."""
     client = AsyncClient(base_url=answering.url)
     left: list[Any] = []
 
@@ -105,7 +105,7 @@ def test_one_client_in_loops_at_once(answering: Any, nothing_left: Any) -> None:
 
 
 def test_one_client_in_32_threads(answering: Any, nothing_left: Any) -> None:
-    """Both methods; then it is closed."""
+    """One client works in 32 threads with both methods, and can be closed."""
     client = Client(base_url=answering.url)
 
     def run(_: int) -> str:

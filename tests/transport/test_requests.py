@@ -85,7 +85,7 @@ async def test_a_tokenizer_never_blocks_the_event_loop(http: Any, serve: Any) ->
 
 
 def test_an_ipv6_address_is_an_address(caller: Any) -> None:
-    """In brackets, as in every URL."""
+    """IPv6 addresses in brackets are accepted."""
     with EmulatedEndpoint(answers="Hi you", host="::1") as endpoint:
         assert caller(endpoint.url).ask("generate").text == "Hi you"
         assert caller(endpoint.url).ask("stream").text == "Hi you"

@@ -175,7 +175,7 @@ def test_whatever_comes_nothing_is_sent_after_a_token_and_all_is_in_time(
 
 @given(ATTEMPTS, CHANGED)
 def test_a_whole_answer_is_in_time_too(attempts: list[list[Came]], changed: dict[str, Any]) -> None:
-    """The deadline holds until the answer is there."""
+    """Without streaming, `deadline` limits the time until the answer is complete."""
     world = World(attempts)
     world.drive(whole_call(world, **changed))
     assert not world.open
@@ -228,7 +228,7 @@ def test_what_may_succeed_is_tried_again(failed: list[Came]) -> None:
     ],
 )
 def test_what_may_be_generating_or_cannot_succeed_is_not(failed: list[Came]) -> None:
-    """One request, whatever `max_retries` is."""
+    """Requests that may be running or cannot succeed are not retried."""
     world = World([failed, GOOD])
     error = world.drive(stream_call(world, max_retries=9))
     assert error is not None
@@ -287,7 +287,7 @@ def test_a_date_is_taken_by_the_servers_own_clock() -> None:
 
 @pytest.mark.parametrize("make", [stream_call, whole_call])
 def test_no_wait_goes_beyond_the_deadline(make: Callable[..., Call[Any]]) -> None:
-    """Where the wait would, the error comes at once."""
+    """If waiting for a retry would exceed `deadline`, the error is raised at once."""
     world = World([[(1, Head(429, {"retry-after": "30"})), (0, b"")]] * 3)
     error = world.drive(make(world, deadline=20))
     assert isinstance(error, OverloadedError)
@@ -304,7 +304,7 @@ def test_no_wait_goes_beyond_the_deadline(make: Callable[..., Call[Any]]) -> Non
     ],
 )
 def test_each_limit_is_named(failed: list[Came], changed: dict[str, Any], name: str) -> None:
-    """So that a user knows which setting to change."""
+    """An error of a time limit names the setting."""
     world = World([failed])
     error = world.drive(stream_call(world, **changed))
     assert isinstance(error, RequestTimeoutError)

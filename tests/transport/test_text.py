@@ -125,14 +125,14 @@ def test_an_answer_ends_before_the_earliest_stop_string(
 
 @given(TOKENS, st.lists(st.text(CHARACTERS, min_size=1, max_size=3), max_size=3))
 def test_stop_strings_of_any_characters(tokens: list[str], stop: list[str]) -> None:
-    """As above, for all of Unicode."""
+    """Stop strings of any Unicode characters end an answer."""
     events, call = take([body(tokens)], stop)
     expected = before_first("".join(tokens), stop)
     assert "".join(event.text for event in events) == call.text == expected
 
 
 async def test_the_text_of_a_stream_is_that_of_the_events_taken(http: Any, serve: Any) -> None:
-    """Although all of them may have come in one read."""
+    """`text` of a stream has only the events that were read."""
     words = ["one ", "two ", "three "]
     server = serve(*[http.stream(http.events(*words))] * 2)
     with Client(base_url=server.url) as client, client.stream("Hello") as events:

@@ -71,7 +71,7 @@ def test_no_error_holds_a_secret(
 def test_no_error_of_connecting_holds_a_secret(
     *, base_url: str, proxy: str | None, route: str, caller: Any, shown: Any
 ) -> None:
-    """Neither the key nor the proxy's password."""
+    """No connection error contains the key or the proxy's password."""
     error = caller(base_url, api_key=KEY, proxy=proxy, max_retries=0).ask(route, PROMPT).error
     assert not shown.secrets(shown.own(error) + shown.trace(error))
     assert PROMPT not in shown.own(error)

@@ -132,7 +132,7 @@ def test_no_interrupted_thread_shows_a_secret(
 def test_an_interrupt_in_a_callback_shows_no_secret(
     http: Any, serve: Any, caller: Any, shown: Any
 ) -> None:
-    """The user's tokenizer runs during a call."""
+    """An interrupt in the user's tokenizer shows no secret."""
 
     def tokenizer(_: str) -> list[int]:
         raise Interrupt
@@ -202,7 +202,7 @@ def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(  # noqa: PL
 async def test_no_task_that_is_cancelled_at_any_moment_shows_a_secret(
     moment: int, http: Any, serve: Any, shown: Any
 ) -> None:
-    """As for threads: wherever a task may wait."""
+    """A task that is cancelled at any point shows no secret."""
     async with AsyncClient(
         base_url=serve(http.answer()).url, api_key=KEY, max_connections=1
     ) as client:

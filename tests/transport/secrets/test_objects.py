@@ -28,7 +28,7 @@ def test_no_object_shows_a_secret(make: Any, shown: Any) -> None:
 
 
 def test_no_answer_or_event_holds_the_key(http: Any, serve: Any, caller: Any, shown: Any) -> None:
-    """Printed, dumped or pickled."""
+    """Answers and events do not contain the key, printed, dumped or pickled."""
     server = serve(http.answer(), http.stream(http.events("Hi", " you")))
     caller = caller(server.url, api_key=KEY)
     for route in ("generate", "stream"):
@@ -60,7 +60,7 @@ def test_no_answer_or_event_holds_the_key(http: Any, serve: Any, caller: Any, sh
     ],
 )
 def test_no_refused_setting_is_shown(settings: dict[str, Any], shown: Any) -> None:
-    """A secret with a mistake in it is a secret."""
+    """An invalid secret is not shown."""
     with pytest.raises(ArgumentError) as caught:
         Client(**{"base_url": "http://127.0.0.1:1", **settings})
     assert caught.value.__cause__ is None

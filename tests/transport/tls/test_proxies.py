@@ -131,7 +131,7 @@ def test_a_proxy_that_does_not_serve_is_reported(
 
 @ROUTES
 def test_headers_are_sent(route: str, http: Any, serve: Any, ask: Any) -> None:
-    """The client's own, and the user's beside them."""
+    """The client's own headers are sent, and the user's with them."""
     server = serve(reply(http, route))
     ask(route, server.url, api_key="the-secret-key", headers={"X-Team": "blue"})
     headers = server.requests[0].headers
@@ -148,7 +148,7 @@ def test_headers_are_sent(route: str, http: Any, serve: Any, ask: Any) -> None:
     "base_url", ["http://a..b", f"http://{'a' * 64}.invalid", "http://[::1", "http://h:99999"]
 )
 def test_a_host_that_cannot_be_looked_up_is_refused(base_url: str) -> None:
-    """Before any request."""
+    """A host name that DNS cannot have is refused before any request."""
     with pytest.raises(ArgumentError, match="base_url"):
         Client(base_url=base_url)
     with pytest.raises(ArgumentError, match="proxy"):
@@ -157,6 +157,6 @@ def test_a_host_that_cannot_be_looked_up_is_refused(base_url: str) -> None:
 
 @pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "content-length"])
 def test_headers_that_would_break_a_request_are_refused(name: str) -> None:
-    """Before any request."""
+    """Headers with invalid characters are refused before any request."""
     with pytest.raises(ArgumentError, match=r"headers.*client"):
         Client(base_url="http://h.invalid", headers={name: "5"})

@@ -88,7 +88,7 @@ def test_a_socks_proxy_is_used(  # noqa: PLR0917 -- fixtures
 def test_a_socks_proxy_that_refuses_a_login_is_named(
     login: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """Once, without the password."""
+    """A refused login at a SOCKS proxy is reported once, without the password."""
     proxy = SocksProxy(serve, serve(http.answer()), LOGIN)
     client = caller("http://h.invalid", proxy=proxy.url.replace("//", f"//{login}"))
     error = client.ask("generate").error

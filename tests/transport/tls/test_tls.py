@@ -68,7 +68,7 @@ def test_a_server_that_leaves_before_it_is_secure_is_no_matter_of_certificates(
 def test_a_certificate_for_another_host_is_refused(
     route: str, authority: Any, http: Any, serve: Any, caller: Any
 ) -> None:
-    """Although its authority is trusted."""
+    """A trusted certificate for another host is refused."""
     server = serve(reply(http, route), tls=authority.secure("other.invalid"))
     error = caller(server.url, ca_bundle=str(authority.file)).ask(route).error
     assert type(error) is TLSError
