@@ -6,7 +6,7 @@ from typing import IO
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = 2**62
+    _FAR = 2**40
     """Where no byte is: a lock there keeps nobody from reading."""
 
     def lock(file: IO[bytes]) -> bool:
