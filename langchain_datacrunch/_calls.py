@@ -22,28 +22,36 @@ class CompletionCalls(RunPerPrompt):
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[CompletionCall],
-        ) -> str: ...
+        ) -> str:
+            """Generate the answer to an input. Keyword arguments are parameters of this call."""
+            ...
 
         async def ainvoke(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[CompletionCall],
-        ) -> str: ...
+        ) -> str:
+            """Generate the answer to an input: see `invoke`."""
+            ...
 
         def stream(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[CompletionCall],
-        ) -> Iterator[str]: ...
+        ) -> Iterator[str]:
+            """Generate the answer to an input token by token: see `invoke`."""
+            ...
 
         def astream(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[CompletionCall],
-        ) -> AsyncIterator[str]: ...
+        ) -> AsyncIterator[str]:
+            """Generate the answer to an input token by token: see `invoke`."""
+            ...
 
         def batch(  # type: ignore[override]
             self,
@@ -52,7 +60,9 @@ class CompletionCalls(RunPerPrompt):
             *,
             return_exceptions: bool = False,
             **kwargs: Unpack[CompletionCall],
-        ) -> list[str]: ...
+        ) -> list[str]:
+            """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...
 
         async def abatch(  # type: ignore[override]
             self,
@@ -61,7 +71,9 @@ class CompletionCalls(RunPerPrompt):
             *,
             return_exceptions: bool = False,
             **kwargs: Unpack[CompletionCall],
-        ) -> list[str]: ...
+        ) -> list[str]:
+            """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...
 
 
 class ChatCalls(ChatPrompts):
@@ -74,28 +86,36 @@ class ChatCalls(ChatPrompts):
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[ChatCall],
-        ) -> AIMessage: ...
+        ) -> AIMessage:
+            """Generate the answer to an input. Keyword arguments are parameters of this call."""
+            ...
 
         async def ainvoke(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[ChatCall],
-        ) -> AIMessage: ...
+        ) -> AIMessage:
+            """Generate the answer to an input: see `invoke`."""
+            ...
 
         def stream(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[ChatCall],
-        ) -> Iterator[AIMessageChunk]: ...
+        ) -> Iterator[AIMessageChunk]:
+            """Generate the answer to an input token by token: see `invoke`."""
+            ...
 
         def astream(  # type: ignore[override]
             self,
             input: LanguageModelInput,  # noqa: A002 -- LangChain's name
             config: RunnableConfig | None = None,
             **kwargs: Unpack[ChatCall],
-        ) -> AsyncIterator[AIMessageChunk]: ...
+        ) -> AsyncIterator[AIMessageChunk]:
+            """Generate the answer to an input token by token: see `invoke`."""
+            ...
 
         def batch(  # type: ignore[override]
             self,
@@ -104,7 +124,9 @@ class ChatCalls(ChatPrompts):
             *,
             return_exceptions: bool = False,
             **kwargs: Unpack[ChatCall],
-        ) -> list[AIMessage]: ...
+        ) -> list[AIMessage]:
+            """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...
 
         async def abatch(  # type: ignore[override]
             self,
@@ -113,4 +135,6 @@ class ChatCalls(ChatPrompts):
             *,
             return_exceptions: bool = False,
             **kwargs: Unpack[ChatCall],
-        ) -> list[AIMessage]: ...
+        ) -> list[AIMessage]:
+            """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...

@@ -68,7 +68,7 @@ async def execute_all(names: list[str], into: Path) -> None:
     async def run(path: Path) -> None:
         async with gate:
             await execute(path, into, environment)
-            print(path.name)  # noqa: T201 -- it tells what it stored
+            print(path.name)  # noqa: T201 -- it prints what it stored
 
     async with asyncio.TaskGroup() as tasks:
         for path in sorted(COOKBOOK.glob("*.ipynb")):

@@ -299,7 +299,7 @@ async def test_a_server_that_is_known_to_be_old_gets_no_grammar(
     dialect: str,
     sent: bool,  # noqa: FBT001 -- pytest passes it by name
 ) -> None:
-    """It was asked for its model's name, and has told its version; nobody asks for that alone."""
+    """After `/info` was read for the model's name, no grammar is sent to a server before TGI 1.4."""
     said = FAMILIES["llama-2-13b-chat"]
     for model, asked in (("tgi", sent), ("llama-2-13b-chat", True)):
         endpoint = serve(answers=said, dialect=dialect, model_id="llama-2-13b-chat")

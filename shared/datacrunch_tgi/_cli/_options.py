@@ -5,6 +5,7 @@ option here, with its type, description and default.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -49,8 +50,8 @@ _CHAT = {
 class Option(click.Option):
     """An option that belongs to a section of the help."""
 
-    def __init__(self, *names: str, section: str, **about: Any) -> None:
-        super().__init__(names, **about)
+    def __init__(self, *names: str, section: str, **attributes: Any) -> None:
+        super().__init__(names, **attributes)
         self.section = section
 
 
@@ -74,13 +75,13 @@ def listed_option(
     Raises:
         TypeError: Options of that type are not supported.
     """
-    option, about = option_name(name), _by_type(hint)
+    option, attributes = option_name(name), _by_type(hint)
     aliases = [option_name(alias) for alias, of in ALIASES.items() if of == name]
-    if about.get("type") is click.BOOL:
+    if attributes.get("type") is click.BOOL:
         option = f"{option}/--no-{option.removeprefix('--')}"
     if default is not None:
-        about |= {"default": default, "show_default": True}
-    return Option(*aliases, option, name, section=section, help=description, **about)
+        attributes |= {"default": default, "show_default": True}
+    return Option(*aliases, option, name, section=section, help=description, **attributes)
 
 
 def field_options(
@@ -139,9 +140,12 @@ def given(options: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: options[name] for name in names if options[name] is not None}
 
 
-def _described(name: str, about: FieldInfo) -> str:
+def _described(name: str, field: FieldInfo) -> str:
     """Return the help of an option: what its field says, and what only users of a terminal need."""
-    description = " ".join((about.description or "").split())
+    description = " ".join((field.description or "").split())
+    description = re.sub(
+        r" `\w+` is accepted too\.", "", description
+    )  # the option shows both names
     return " ".join(filter(None, (description, _ONLY_HERE.get(name))))
 
 
@@ -180,9 +184,9 @@ def _json(ctx: click.Context, option: click.Parameter, text: str | None) -> obje
 def _by_type(hint: object) -> dict[str, Any]:
     """Return click's arguments for a type; for a union, those of the first supported member."""
     types = {get_origin(member) or member: member for member in _members(hint)}
-    for known, about in _TYPES.items():
+    for known, attributes in _TYPES.items():
         if known in types:
-            return about(types[known])
+            return attributes(types[known])
     raise TypeError(f"options of type {hint} are not supported")
 
 

@@ -187,7 +187,7 @@ async def answer_all(
 ) -> AsyncGenerator[Result]:
     """Yield what a function returns for each item, as soon as it does.
 
-    Once one raises StoppedError, no others are begun, and those that are running are waited for.
+    Once one raises StoppedError, no others are started, and those that are running are waited for.
 
     Args:
         items: What to call the function with.
