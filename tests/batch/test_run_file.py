@@ -1,6 +1,8 @@
 """Files: formats, going on where a run stopped, and what is refused."""
 
 import asyncio
+import os
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import ArgumentError, AsyncClient
-from datacrunch_tgi.batch import Summary, run_file
+from datacrunch_tgi.batch import Summary, _file_run, run_file
 from datacrunch_tgi.testing import EmulatedEndpoint
 from tests.batch.conftest import Write, read
 
@@ -369,3 +371,66 @@ async def test_two_runs_do_not_write_one_output(
         await run_file(source, output, client, concurrency=1, on_progress=begin_another)
         await asyncio.gather(*tasks)
     assert "is being written by another run" in str(refused[0])
+
+
+async def test_a_cancel_while_the_disk_is_written_through_loses_nothing(
+    emulated_endpoint: Start, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second Ctrl-C may come then: the output is closed at once, and the run can be resumed."""
+    endpoint = emulated_endpoint(answers=echo)
+    source, output = write("in.jsonl", PROMPTS), tmp_path / "out.jsonl"
+    is_syncing, may_sync = threading.Event(), threading.Event()
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            is_syncing.set()
+            assert may_sync.wait(30)
+        fsync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", slow)
+        patch.setattr(_file_run, "SYNC_EVERY", 0.0)
+        task = asyncio.create_task(batch(endpoint, source, output, concurrency=1))
+        assert await asyncio.to_thread(is_syncing.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        before = len(read(output))
+        may_sync.set()
+    summary = await batch(endpoint, source, output)
+
+    assert summary.done_before == before >= 1
+    assert sorted(row["id"] for row in read(output)) == [row["id"] for row in PROMPTS]
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "in.csv"])
+async def test_a_row_of_10_mib_stops_no_other(
+    emulated_endpoint: Start, write: Write, tmp_path: Path, name: str
+) -> None:
+    """A prompt of that size is refused by the server, which fails its row; a column of it is copied."""
+    endpoint = emulated_endpoint(answers=echo)
+    long = "long text " * 2**20
+    rows = [
+        {"id": 1, "inputs": "one", "note": ""},
+        {"id": 2, "inputs": long, "note": ""},
+        {"id": 3, "inputs": "three", "note": long},
+        {"id": 4, "inputs": "four", "note": ""},
+    ]
+    output = tmp_path / f"out{Path(name).suffix}"
+
+    summary = await batch(endpoint, write(name, rows), output)
+
+    found = {int(row["id"]): row for row in read(output)}
+    assert (summary.answered, summary.failed, summary.failures) == (
+        3,
+        1,
+        {"InvalidRequestError": 1},
+    )
+    assert {key: row["text"] or None for key, row in found.items()} == {
+        1: "answer to one",
+        2: None,
+        3: "answer to three",
+        4: "answer to four",
+    }
+    assert found[2]["inputs"] == found[3]["note"] == long
