@@ -8,8 +8,15 @@ from typing import Any
 
 import pytest
 
+from datacrunch_tgi import AsyncClient
+from datacrunch_tgi.batch import Summary, run_file
+from datacrunch_tgi.testing import EmulatedEndpoint
+
 Rows = list[dict[str, Any]]
 Write = Callable[..., Path]
+Start = Callable[..., EmulatedEndpoint]
+
+PROMPTS = [{"id": f"row {number}", "inputs": f"prompt {number}"} for number in range(10)]
 
 
 @pytest.fixture
@@ -43,3 +50,13 @@ def read(path: Path) -> Rows:
     text = path.read_text(encoding="utf-8")
     assert text.endswith("\n") or not text
     return [json.loads(line) for line in text.splitlines()]
+
+
+def echo(prompt: str) -> str:
+    return f"answer to {prompt}"
+
+
+async def batch(endpoint: EmulatedEndpoint, source: Path, output: Path, **options: Any) -> Summary:
+    settings = options.pop("settings", {})
+    async with AsyncClient(base_url=endpoint.url, **settings) as client:
+        return await run_file(source, output, client, **options)

@@ -257,6 +257,7 @@ async def test_the_users_client_stays_open(emulated_endpoint: Start) -> None:
         ({"patience": -1.0}, "patience=-1.0: must be"),
         ({"parameters": {"top_p": 2}}, "top_p=2: must be"),
         ({"prompt": "{"}, "prompt: must have a column name"),
+        ({"prompt": ""}, "prompt: cannot be empty"),
         ({"columns": {"input": "a"}}, "did you mean 'inputs'"),
         ({"concurrent": 5}, "did you mean 'concurrency'"),
         ({"chat_template": "no such template"}, "chat_template"),

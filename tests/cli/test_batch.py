@@ -148,6 +148,50 @@ def test_strict_names_bad_rows(emulated_endpoint: Start, run: Run, tmp_path: Pat
     assert not endpoint.requests
 
 
+@pytest.mark.parametrize("text", ["", "id,inputs\n"])
+def test_a_file_without_rows_is_no_error(
+    emulated_endpoint: Start, run: Run, tmp_path: Path, text: str
+) -> None:
+    """The output is there, and the command says why it has no rows."""
+    endpoint = emulated_endpoint(answers="Hello")
+    source, output = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(text, encoding="utf-8")
+
+    done = run("batch", str(source), "--output", str(output), "--base-url", endpoint.url)
+
+    assert done.returncode == 0
+    assert b"in.csv has no rows.\n" in done.stderr
+    assert output.exists()
+
+
+@not_on_windows
+def test_a_full_disk_is_reported_and_the_command_goes_on(
+    emulated_endpoint: Start, run: Run, tmp_path: Path
+) -> None:
+    """What fits is kept; when there is room again, the same command asks for the rest."""
+    endpoint = emulated_endpoint(answers="Hello")
+    source, output = write(tmp_path, 40)
+    command = ("batch", source, "--output", str(output), "--base-url", endpoint.url)
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
+    limited += "; from datacrunch_tgi.__main__ import main; main()"
+
+    done = subprocess.run(  # noqa: S603 -- our own command
+        [sys.executable, "-c", limited, *command, "--concurrency", "1"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == f"error: File too large: {output}"
+    assert b"Traceback" not in done.stderr
+    asked = len(endpoint.requests)
+    assert 2 <= asked < 40
+    assert run(*command).returncode == 0
+    assert sorted(row["id"] for row in read(output)) == list(range(40))
+    assert len(endpoint.requests) <= 40 + 1
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

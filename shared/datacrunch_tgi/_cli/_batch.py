@@ -108,6 +108,8 @@ def batch(
             raise click.ClickException(f"{error.strerror}: {error.filename or output}") from None
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
+    if not summary.rows and not quiet:
+        note(f"{source} has no rows.")
     if summary.interrupted:
         raise KeyboardInterrupt
     if summary.failed:

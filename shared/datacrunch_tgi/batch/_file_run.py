@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,15 +21,16 @@ from typing import Any, Unpack
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi.batch import _parquet
 from datacrunch_tgi.batch._answering import Answering, Keyed, LocalAnswering
-from datacrunch_tgi.batch._columns import Columns, Row, dump
-from datacrunch_tgi.batch._files import Source, SourceRow, file_format
+from datacrunch_tgi.batch._columns import Row
+from datacrunch_tgi.batch._files import Source, file_format
 from datacrunch_tgi.batch._journal import Journal, Kind
-from datacrunch_tgi.batch._keys import Fingerprint, keyed
+from datacrunch_tgi.batch._keys import keyed
 from datacrunch_tgi.batch._options import BatchOptions, Checked
 from datacrunch_tgi.batch._outputs import csv_line, csv_row, json_line, write_lines
 from datacrunch_tgi.batch._rows import check_row
 from datacrunch_tgi.batch._run import Answers, Clients, Server, serve
 from datacrunch_tgi.batch._summary import Summary
+from datacrunch_tgi.batch._survey import Survey
 
 SYNC_EVERY = 1.0
 """Seconds between two times that the output is written through to the disk."""
@@ -106,23 +106,6 @@ def run_file_sync(
     )
 
 
-@dataclass
-class Survey:
-    """What a first reading of the source finds."""
-
-    rows: int = 0
-    columns: dict[str, None] = field(default_factory=dict[str, None])
-    fingerprint: Fingerprint = field(default_factory=Fingerprint)
-    details: bool = False
-
-    def add(self, key: int, row: SourceRow, columns: Columns) -> None:
-        """Count a row."""
-        self.rows += 1
-        self.details |= "details" in dump(columns.value(row.columns, "parameters"))
-        self.columns.update(dict.fromkeys(row.columns))
-        self.fingerprint.add(key, row)
-
-
 class FileRun:
     """A run over a file.
 
@@ -171,6 +154,7 @@ class FileRun:
     ) -> Summary:
         """Do what is left to do: see `run_file`."""
         survey = await asyncio.to_thread(self._take_survey)
+        survey.check_prompt(self._options.rows.prompt)
         if strict:
             await self._refuse_bad_rows()
         journal = self._open(survey)

@@ -1,7 +1,7 @@
 r"""The output of a run, and its journal, by which another run resumes it.
 
     answers.jsonl           lines, appended one after the other: the log
-    answers.jsonl.journal   {"input": …}\n, then for each line a record: key, end, checksum, kind
+    answers.jsonl.journal   {"generation": …}\n, then for each line a record: key, end, checksum, kind
 
 A line is written first, its record second. So a process that is killed leaves at most one line without
 a record, or half a record: both are cut off by the next run. A record SYNCED says that everything
@@ -19,7 +19,7 @@ from enum import IntEnum
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, NamedTuple, Self
 from zlib import crc32
 
 from datacrunch_tgi._errors import ArgumentError
@@ -28,6 +28,9 @@ from datacrunch_tgi.batch._locks import lock
 
 _RECORD = Struct("<QQIB")
 _RECORDS_AT_A_TIME = 4096
+_BEGIN = b'{"generation": '
+"""How a journal begins."""
+_FOREIGN = "exists, or its journal, but not from a batch: choose another file"
 
 
 class Kind(IntEnum):
@@ -163,15 +166,19 @@ class Journal:
         if header.endswith(b"\n"):
             self._check(header)
             return
-        if self._log_path.exists() and self._log_path.stat().st_size:
-            raise self._refused("exists, but not from a batch: delete it, or choose another file")
+        is_ours = header.startswith(_BEGIN) or _BEGIN.startswith(header)
+        if not is_ours or (self._log_path.exists() and self._log_path.stat().st_size):
+            raise self._refused(_FOREIGN)
         self._journal.truncate(0)
         _write(self._journal, _header(self._facts, 0))
 
     def _check(self, header: bytes) -> None:
         """Compare with what the run that wrote the files went by."""
-        facts = json.loads(header)
-        self._generation = facts.pop("generation")
+        try:
+            facts = dict[str, Any](json.loads(header))
+            self._generation = facts.pop("generation")
+        except (ValueError, TypeError, KeyError):
+            raise self._refused(_FOREIGN) from None
         changed = [
             name for name in {**facts, **self._facts} if facts.get(name) != self._facts.get(name)
         ]
@@ -234,7 +241,7 @@ class Journal:
 
 
 def _header(facts: Mapping[str, str], generation: int) -> bytes:
-    return json.dumps({**facts, "generation": generation}).encode() + b"\n"
+    return json.dumps({"generation": generation, **facts}).encode() + b"\n"
 
 
 def _beside(path: Path, generation: int) -> Path:

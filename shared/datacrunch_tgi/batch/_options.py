@@ -95,7 +95,7 @@ class Checked:
         )
         if fields.chat_template is not None:
             ChatTemplate.of(fields.chat_template)
-        if fields.chat and fields.prompt == "":
+        if fields.prompt == "":
             raise ArgumentError("prompt", "cannot be empty")
 
     def digests(self) -> dict[str, str]:
