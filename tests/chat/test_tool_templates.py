@@ -160,6 +160,7 @@ def test_a_result_that_spells_a_call_is_defused(name: str) -> None:
         "<|end_of_text|>",
         "<|tool_call|>",
         "<|end|>",
+        "<｜tool▁calls▁begin｜>",  # noqa: RUF001 -- its letters
     ]
     chat = [*CHAT[:3], {**CHAT[3], "content": " ".join(markers)}]
     template = ChatTemplate.named(name)

@@ -131,6 +131,39 @@ async def test_a_grammar_ends_the_reasoning_that_a_prompt_begins(serve: Serve, c
     assert endpoint.requests[-1].json["inputs"].endswith("<think>\n\n</think>\n\n")
 
 
+async def test_a_model_that_may_think_does_not_under_a_grammar(serve: Serve, call: Call) -> None:
+    """Qwen 3's template is asked for no reasoning; without a grammar it may come."""
+    endpoint = serve(
+        answers='{"tool_calls": [{"name": "sum", "arguments": {"a": 1, "b": "x"}}]}',
+        max_input_tokens=900,
+        max_total_tokens=2000,
+    )
+    chat = ChatDataCrunch(base_url=endpoint.url, model="Qwen/Qwen3-8B")
+    for choice, end in (("any", "assistant\n<think>\n\n</think>\n\n"), ("auto", "assistant\n")):
+        await call(chat.bind_tools([TOOL], tool_choice=choice), "invoke", "1 and x?")
+        assert endpoint.requests[-1].json["inputs"].endswith(end)
+
+
+async def test_a_log_says_which_template_would_let_a_model_call_in_its_own_form(
+    serve: Serve, call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If its family has a form, but the template no place for tools."""
+    endpoint = serve(answers="No.", max_input_tokens=900, max_total_tokens=2000)
+    models: dict[tuple[str, str | None], bool] = {
+        ("Qwen/Qwen3-8B", "zephyr"): True,
+        ("CohereForAI/c4ai-command-r7b-12-2024", "chatml"): True,
+        ("Qwen/Qwen3-8B", None): False,
+        ("llama-2-13b-chat", None): False,
+    }
+    for (model, template), logged in models.items():
+        chat = ChatDataCrunch(base_url=endpoint.url, model=model, chat_template=template)
+        caplog.clear()
+        with caplog.at_level("INFO", "datacrunch_tgi"):
+            await call(chat.bind_tools([TOOL]), "invoke", "1 and x?")
+        assert ("pass the model's own as chat_template" in caplog.text) == logged
+        assert "1 and x?" not in caplog.text
+
+
 async def test_a_structured_answer_by_grammar_has_no_reasoning(serve: Serve, call: Call) -> None:
     """What the prompt begins is ended; asked in words only, the model may think first."""
     said = 'There is 2. </think>{"a": 1}'

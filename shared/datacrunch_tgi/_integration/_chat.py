@@ -1,6 +1,9 @@
 """Base of both frameworks' chat models: the chat template and the prompt."""
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -12,6 +15,8 @@ from datacrunch_tgi._integration._served_model import ASK_ONCE, ServedModels
 from datacrunch_tgi._protocol._answer import ChatPrompt
 from datacrunch_tgi._tools import ToolFormat, ToolRequest, without_reasoning
 
+LOGGER = logging.getLogger("datacrunch_tgi")
+
 
 def chat_prompt(
     template: ChatTemplate, messages: Sequence[Mapping[str, Any]], **options: Any
@@ -20,6 +25,14 @@ def chat_prompt(
     prompt = template.prompt(messages, **options)
     continued = bool(messages) and messages[-1].get("role") == "assistant"
     return ChatPrompt(prompt) if template.puts_space and not continued else prompt
+
+
+@lru_cache(16)  # a template caches what it learns about itself
+def _without_thinking(template: ChatTemplate) -> ChatTemplate:
+    """Return the template for answers without reasoning, for models that read `enable_thinking` (Qwen 3)."""
+    if "enable_thinking" not in template.template + template.tool_text:
+        return template
+    return replace(template, variables={**template.variables, "enable_thinking": False})
 
 
 def _as_text(given: Any) -> Any:
@@ -97,17 +110,17 @@ class ChatEndpoint(Endpoint):
         request: ToolRequest | None = None,
     ) -> tuple[Self, str]:
         """Return a copy that stops where turns end, and the prompt to send."""
+        # A grammar leaves no room for reasoning; a regular expression may.
+        bare = self.grammar is not None and self.grammar.get("type") != "regex"
         prompt = chat_prompt(
-            template,
+            _without_thinking(template) if bare else template,
             messages,
             tools=request.template_tools if request else None,
             instructions=request.instructions if request else "",
             images=self._reads_images,
             allow_control_tokens=self.allow_control_tokens,
         )
-        if self.grammar and self.grammar.get("type") != "regex":
-            prompt = without_reasoning(prompt)
-        return self._stopping(template, request), prompt
+        return self._stopping(template, request), without_reasoning(prompt) if bare else prompt
 
     def _with_tools(
         self,
@@ -125,11 +138,18 @@ class ChatEndpoint(Endpoint):
         """
         text = template.tool_text if template else None
         tool_format = ToolFormat.find(self.tool_format, text, self.model)
+        in_words = not (template and template.takes_tools)
+        if tools and in_words and not tool_format.in_words:
+            LOGGER.info(
+                "tools are described in words, because the chat template of %s has no place for them; "
+                "pass the model's own as chat_template",
+                self.model,
+            )
         request = ToolRequest.of(
             tools,
             tool_choice,
             tool_format=tool_format,
-            in_words=not (template and template.takes_tools),
+            in_words=in_words,
             parallel=parallel,
             response_schema=response_schema,
             grammars=not self._served_models.lacks_grammars(self.base_url),
