@@ -1,6 +1,7 @@
 """A notebook shows an answer's text shaded by its probabilities, whatever is in it, never as markup."""
 
 import math
+import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -152,3 +153,48 @@ def test_usage_and_finish_reason_are_shown() -> None:
     assert "1 completion tokens · finish reason: length" in (answer._repr_html_() or "")
     answer.usage.prompt_tokens = 7
     assert "7 prompt tokens · 1 completion tokens" in (answer._repr_html_() or "")
+
+
+def rows(*tokens: Token, **more: Any) -> list[list[str]]:
+    """The cells of the table of doubtful tokens."""
+    html = answer_of(*tokens, **more)._repr_html_() or ""
+    found = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", html, re.DOTALL)
+    return [list(cells) for cells in found]
+
+
+def sure(text: str) -> Token:
+    return Token(id=1, text=text, logprob=0.0)
+
+
+def test_doubtful_tokens_are_listed_the_least_sure_first_with_what_else_was_likely() -> None:
+    """At most three of them; others that round to 0% are left out."""
+    shares = (0.9, 0.2, 0.96, 0.5, 0.7)
+    made = [Token(id=n, text=f" t{n}", logprob=math.log(share)) for n, share in enumerate(shares)]
+    others = [
+        [
+            made[n],
+            Token(id=10, text="\n", logprob=math.log(0.1)),
+            Token(id=11, text=" ", logprob=math.log(0.05)),
+            Token(id=12, text="", logprob=math.log(0.01)),
+            Token(id=13, text="x", logprob=math.log(0.004)),
+        ]
+        for n in range(5)
+    ]
+    either = "or ↵ 10% · ␣ 5% · #12 1%"
+    assert rows(*made, top_tokens=others) == [
+        [" t0<b> t1</b>", "20%", either],
+        [" t0 t1 t2<b> t3</b>", "50%", either],
+        [" t0 t1 t2 t3<b> t4</b>", "70%", either],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"),
+    [("", ""), ("a\nb", "a b"), ("x" * 24, "x" * 24), ("ab" + "x" * 23, "…b" + "x" * 23)],
+)
+def test_a_doubtful_token_is_listed_with_up_to_24_characters_before_it(
+    before: str, shown: str
+) -> None:
+    """On one line; more of them are cut off."""
+    doubtful = Token(id=2, text="y", logprob=-1.0)
+    assert rows(*([sure(before)] if before else []), doubtful) == [[f"{shown}<b>y</b>", "37%", ""]]
