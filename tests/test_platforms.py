@@ -63,7 +63,7 @@ def test_calls_work_without_fork() -> None:
 
 
 def test_files_are_read_as_utf8_whatever_the_locale(tiny_llama: Path) -> None:
-    """On Windows it is cp1252, in which a tokenizer's or a template's signs would be others."""
+    """Files are read as UTF-8, whatever the locale is."""
     printed = run(
         "from datacrunch_tgi import ChatTemplate, Client\n"
         "from datacrunch_tgi.testing import EmulatedEndpoint\n"

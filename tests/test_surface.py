@@ -84,7 +84,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_an_adapter_takes_every_setting_and_parameter(adapter: Any) -> None:
-    """As fields, in `help()` and for type checkers, under the same names."""
+    """Fields, help() and argument types of a model have every setting and parameter."""
     listed = {*get_type_hints(ADAPTERS[adapter])}
     assert listed == {*adapter.model_fields, "max_tokens", "timeout"} == keywords(adapter)
     assert listed >= SETTING_NAMES | PARAMETER_NAMES | {"extra_parameters"}
@@ -92,7 +92,7 @@ def test_an_adapter_takes_every_setting_and_parameter(adapter: Any) -> None:
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_call_of_an_adapter_takes_every_parameter(call: Any) -> None:
-    """And of the settings those that are neither secret nor shown to tracers."""
+    """A call accepts every parameter and no secret setting."""
     assert {*get_type_hints(call)} >= PARAMETER_NAMES | {"extra_parameters", "timeout"}
     assert not {*get_type_hints(call)} & {"api_key", "headers", "proxy", "client_certificate"}
 

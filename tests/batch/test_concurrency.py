@@ -48,7 +48,7 @@ def test_the_limit_is_never_exceeded() -> None:
 
 
 def test_it_finds_what_is_left_and_comes_back() -> None:
-    """Where others take most permits it falls to what is left; when they leave, it grows again."""
+    """The window shrinks to the permits that others leave, and grows when they are free."""
     window = Window(1000)
     drive(window, PERMITS, 30)
 
@@ -86,7 +86,7 @@ def test_a_server_that_takes_nothing_is_asked_more_and_more_rarely() -> None:
 
 
 def test_jitter_shortens_a_pause_by_a_quarter_at_most() -> None:
-    """So that many runs do not come back at the same moment."""
+    """Jitter shortens a pause by up to a quarter, so that runs do not retry in step."""
     draw = random.Random(5).random
     for _ in range(20):
         window = Window(1, jitter=draw)

@@ -66,7 +66,7 @@ async def _answers(endpoints: Endpoints, number: int) -> list[str]:
 async def test_requests_at_a_time_are_shared_evenly(
     endpoints: Endpoints,
 ) -> None:
-    """Of 30 requests at a time each of three endpoints gets 10."""
+    """Three endpoints get ten of 30 concurrent requests each."""
     assert await _answers(endpoints, 30) == ["0"] * 10 + ["1"] * 10 + ["2"] * 10
 
 
@@ -113,7 +113,7 @@ async def test_an_endpoint_that_fails_is_left_out(
 async def test_an_endpoint_that_was_left_out_comes_back(
     endpoints: Endpoints, replicas: list[EmulatedEndpoint], clock: Clock
 ) -> None:
-    """It gets one request when its rest is over, and its full share once that has an answer."""
+    """After its pause an endpoint gets one request, and after its answer its full share."""
     replicas[0].fail_next(1, status=503)
     assert await _answers(endpoints, 1) != ["0"]
     assert set(await _answers(endpoints, 6)) == {"1", "2"}
@@ -188,7 +188,7 @@ async def test_a_server_that_starts_is_waited_for_only_without_another(
 async def test_the_last_endpoint_is_waited_for(
     replicas: list[EmulatedEndpoint], clock: Clock
 ) -> None:
-    """Where all are starting, startup_timeout holds: the row has an answer, no error."""
+    """If all endpoints are starting, `startup_timeout` applies and the row is answered."""
     endpoints = _connect(replicas, clock, startup_timeout=3600)
     for replica in replicas:
         replica.fail_next(1, status=503)

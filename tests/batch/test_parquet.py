@@ -82,7 +82,7 @@ async def test_a_table_is_made_of_rows_that_differ(
 
 
 async def test_a_run_goes_on(emulated_endpoint: Start, write: Write, tmp_path: Path) -> None:
-    """Until it is complete a journal stands alone; then the table is there, and nothing is asked."""
+    """A stopped run leaves a journal; the next one completes the table and repeats no request."""
     endpoint = emulated_endpoint(answers=echo)
     source, output = (
         write("in.jsonl", [{"inputs": f"{n}"} for n in range(9)]),

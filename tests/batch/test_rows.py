@@ -57,7 +57,7 @@ async def test_details_are_kept_on_request(
     emulated_endpoint: Start,
     details: bool | None,  # noqa: FBT001 -- parametrized
 ) -> None:
-    """They are always asked for, for usage and seed, and come out if the user asks for them."""
+    """An output row has `details` only if they were requested."""
     row = await answer(
         emulated_endpoint(answers="one"), {"inputs": "Hi"}, parameters={"details": details}
     )
@@ -116,7 +116,7 @@ async def test_a_prompt_can_be_a_users_message(emulated_endpoint: Start) -> None
 
 @pytest.mark.parametrize("model", ["tgi", "llama-2-13b-chat"])
 async def test_the_template_is_found_by_name(emulated_endpoint: Start, model: str) -> None:
-    """By the model's name, or else by the name that the server reports."""
+    """The template is found by the model's name, or by the name that the server reports."""
     endpoint = emulated_endpoint(answers="Hello", model_id="llama-2-7b-chat")
     async with AsyncClient(base_url=endpoint.url, model=model) as client:
         assert await find_template(client) == ChatTemplate.named("llama-2")
@@ -192,7 +192,7 @@ async def test_what_the_server_refuses_is_a_failed_row(emulated_endpoint: Start)
 
 
 def test_columns_can_be_mapped() -> None:
-    """In both directions; an input column never loses its values to an output column."""
+    """Columns of input and output can be renamed, and no input value is overwritten."""
     columns = Columns({"inputs": "question", "text": "answer"})
 
     row = {"question": "Hi", "answer": "mine", "input_answer": "too", "text": "mine too"}

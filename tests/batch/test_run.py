@@ -46,7 +46,7 @@ async def test_every_row_has_its_own_answer(emulated_endpoint: Start) -> None:
 
 
 def test_the_sync_twin_answers_the_same(emulated_endpoint: Start) -> None:
-    """It needs no event loop, and closes what it opened where it is left early."""
+    """`run_sync` gives the same rows, and closes its connections if it is left early."""
     endpoint = emulated_endpoint(answers=echo)
     client = AsyncClient(base_url=endpoint.url)
 
@@ -58,7 +58,7 @@ def test_the_sync_twin_answers_the_same(emulated_endpoint: Start) -> None:
 
 
 async def test_the_sync_twin_works_within_a_loop(emulated_endpoint: Start) -> None:
-    """As in a notebook, where an event loop is running already."""
+    """`run_sync` works in a notebook, where an event loop is running."""
     endpoint = emulated_endpoint(answers=echo)
     assert len(list(run_sync(prompts(3), AsyncClient(base_url=endpoint.url)))) == 3
 
@@ -101,7 +101,7 @@ def test_a_loop_that_raised_may_be_collected_in_the_runs_own_thread(
 
 
 async def test_rows_are_read_as_they_are_needed(emulated_endpoint: Start) -> None:
-    """However many rows come, no more than a few times `concurrency` are in memory."""
+    """At most a few times `concurrency` rows are in memory."""
     endpoint = emulated_endpoint(answers="Hello")
     taken = returned = most = 0
 
@@ -182,7 +182,7 @@ async def test_patience_ends(emulated_endpoint: Start) -> None:
 
 
 async def test_a_wrong_key_ends_the_run(emulated_endpoint: Start) -> None:
-    """It is no error of a row: all the others would fail like it."""
+    """A refused key ends the run, because every other row would fail too."""
     endpoint = emulated_endpoint(answers="Hello", api_key="right")
 
     with pytest.raises(AuthenticationError):
@@ -213,7 +213,7 @@ async def test_a_server_that_goes_is_waited_for(emulated_endpoint: Start) -> Non
 async def test_other_failures_are_tried_again_and_then_fail_the_row(
     emulated_endpoint: Start,
 ) -> None:
-    """As often as the client's `max_retries` says; the others go on."""
+    """A row fails after `max_retries` retries; the others are answered."""
     endpoint = emulated_endpoint(answers="Hello")
     endpoint.fail_next(2, status=500)
     async with AsyncClient(base_url=endpoint.url, max_retries=1) as client:
@@ -242,7 +242,7 @@ async def test_no_more_requests_are_open_than_allowed(emulated_endpoint: Start) 
 
 
 async def test_the_users_client_stays_open(emulated_endpoint: Start) -> None:
-    """Also where its limit of connections had to be raised for the run."""
+    """A run does not close the user's client."""
     endpoint = emulated_endpoint(answers="Hello")
     async with AsyncClient(base_url=endpoint.url, max_connections=1) as client:
         async for row in run(prompts(5), client, concurrency=5):

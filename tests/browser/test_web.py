@@ -211,7 +211,7 @@ def test_an_app_that_is_gone_is_reported(
 def test_the_log_has_the_hint_and_neither_key_nor_question(
     chromium: Browser, start_app: Start, settings: dict[str, str], endpoint: EmulatedEndpoint
 ) -> None:
-    """Nor does leaving count as a failure there."""
+    """The app logs an error's hint, but neither the key nor the question."""
     with start_app(**settings) as app, chromium.new_page() as page:
         page.goto(app.url)
         endpoint.fail_next(status=401, body={"error": f"no such key: {KEY}", "error_type": "auth"})
@@ -257,7 +257,7 @@ def test_the_page_asks_its_own_server_alone(page: Page, url: str) -> None:
 def test_everyone_can_read_and_use_it(
     page: Page, endpoint: EmulatedEndpoint, scheme: Literal["light", "dark"]
 ) -> None:
-    """By the rules that axe knows: names, roles, contrast; while it writes and when it failed."""
+    """The page has no accessibility fault that axe finds, during an answer and after an error."""
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     endpoint.fail_next(stall=600, stall_after=2)
     ask(page)

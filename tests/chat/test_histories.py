@@ -150,7 +150,7 @@ def test_results_come_in_the_order_of_their_calls() -> None:
 
 @pytest.mark.parametrize("name", ChatTemplate.names())
 def test_a_call_that_is_last_is_complete(name: str) -> None:
-    """Its turn is ended, whether the template writes the call or words do; only a text is continued."""
+    """A last message with a tool call is not continued: its turn is ended."""
     call = {"role": "assistant", "content": "", "tool_calls": [CALL]}
     prompt = _template(name).prompt([{"role": "user", "content": "U"}, call])
     assert "add" in prompt

@@ -264,7 +264,7 @@ def test_a_bundled_template_is_the_models_own(model: str, options: str, tiny_lla
 
 @pytest.mark.parametrize("model", OWN)
 def test_the_format_of_calls_is_that_of_the_model(model: str) -> None:
-    """By its name, by its own template, and by the bundled one; Hermes 4 writes as Qwen does."""
+    """The name, the model's own template and the bundled one give the same call format."""
     template = ChatTemplate.for_model(model)
     assert template
     by_name = ToolFormat.for_model(model)

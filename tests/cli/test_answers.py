@@ -208,7 +208,7 @@ def test_tokens_are_printed_as_they_come(emulated_endpoint: Start, begin: Begin)
 
 @not_on_windows
 def test_ctrl_c_stops_a_stream(emulated_endpoint: Start, begin: Begin) -> None:
-    """It exits with 130 and without a message, and the server stops generating."""
+    """Ctrl-C exits with 130, without a message, and the server stops generating."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(stall=3600, stall_after=1)
 

@@ -91,7 +91,7 @@ def test_messages_take_the_models_template(
 def test_some_failed_rows_have_an_exit_code(
     emulated_endpoint: Start, run: Run, tmp_path: Path
 ) -> None:
-    """It stays until they are answered; the summary counts failures by kind."""
+    """The exit code is 8 until every row is answered; the summary counts failures by kind."""
     endpoint = emulated_endpoint(answers="Hello")
     source, output = write(tmp_path)
     command = ("batch", source, "--output", str(output), "--base-url", endpoint.url)
@@ -293,7 +293,7 @@ def test_ctrl_c_waits_for_open_requests(
 def test_a_second_ctrl_c_stops_at_once(
     emulated_endpoint: Start, begin: Begin, tmp_path: Path
 ) -> None:
-    """Without waiting for an answer that may take long."""
+    """A second Ctrl-C stops without waiting for open requests."""
     gate = Gate()
     endpoint = emulated_endpoint(answers=gate)
     source, output = write(tmp_path, 10)

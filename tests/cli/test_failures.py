@@ -149,7 +149,7 @@ def test_what_datacrunch_requires_is_said(run: Run) -> None:
 
 
 def test_an_unknown_command_is_reported(run: Run) -> None:
-    """It is reported like other errors, with where to look."""
+    """An unknown command is reported with a reference to `--help`."""
     done = run("genrate", "Hi")
 
     assert done.returncode == 2
@@ -212,7 +212,7 @@ def test_a_limit_is_named_as_an_option() -> None:
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
 def test_a_missing_extra_is_named(missing: str) -> None:
-    """Without the extra the command is one line: the pip command that installs it."""
+    """Without the extra, the command prints one line: the pip command that installs it."""
     program = (
         f"import runpy, sys; sys.modules[{missing!r}] = None; "
         "runpy.run_module('datacrunch_tgi', run_name='__main__')"

@@ -32,7 +32,7 @@ def read_url(process: subprocess.Popen[bytes]) -> str:
 
 @not_on_windows
 def test_it_serves_until_ctrl_c(begin: Begin) -> None:
-    """It answers in turn at the URL that it prints; Ctrl-C ends it without an error."""
+    """`serve` answers at the URL that it prints, until Ctrl-C ends it without an error."""
     options = ["--answer", "first", "--answer", "second", "--base-path", "/v1/completions"]
     with begin("serve", *options, "--api-key", "sesame", "--dialect", "1.1.1") as process:
         url = read_url(process)
@@ -69,7 +69,7 @@ def test_it_prints_each_request(begin: Begin) -> None:
 
 
 def test_it_answers_without_a_word(begin: Begin) -> None:
-    """Without options the endpoint has a default answer."""
+    """Without options, `serve` has a default answer."""
     with begin("serve") as process, Client(base_url=read_url(process)) as client:
         assert client.generate("Hi").text == "Hello! How can I help you today?"
 

@@ -54,7 +54,7 @@ def test_recipes_print_what_is_stored_without_key_or_network(tmp_path: Path) -> 
 def test_recipes_run_on_the_endpoint_that_the_environment_names(
     model: str, recipes: set[str], tmp_path: Path, tiny_llama: Path
 ) -> None:
-    """With the same model only the first line differs."""
+    """The notebooks run on the endpoint of the environment, and give the same answers."""
     with EmulatedEndpoint(model=tiny_llama, base_path="/v1/completions", api_key=KEY) as endpoint:
         executed = execute(
             tmp_path,

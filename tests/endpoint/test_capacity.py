@@ -135,7 +135,7 @@ def test_limits_are_the_endpoints(
 
 
 def test_the_window_is_filled_unless_limited(emulated_endpoint: Start, ask: Ask) -> None:
-    """Without `max_new_tokens` an answer ends with the window."""
+    """Without `max_new_tokens`, an answer ends at the end of the context window."""
     endpoint = emulated_endpoint(answers="word " * 20, max_total_tokens=6)
 
     details = ask(endpoint, details=True).json()["details"]
@@ -190,7 +190,7 @@ def test_waiting_for_idleness_ends(emulated_endpoint: Start, ask: Ask) -> None:
 def test_64_streams_of_a_model_at_once(
     emulated_endpoint: Start, events: Events, tiny_llama: Path
 ) -> None:
-    """They take turns: all are open together, and each has the answer it would have had alone."""
+    """64 concurrent streams each have the answer that they would have alone."""
     endpoint = emulated_endpoint(model=tiny_llama)
     body = {"inputs": "[INST] Hello [/INST]", "parameters": {"max_new_tokens": 30}}
 

@@ -117,7 +117,7 @@ def test_hanging_up_gives_no_byte(emulated_endpoint: Start, ask: Ask, route: str
 def test_a_cut_stream_ends_before_its_end(
     emulated_endpoint: Start, http: httpx.Client, cut_after: int, expected: int
 ) -> None:
-    """That number of events arrives, or all, and never the end of the body."""
+    """`cut_after` closes a stream after that number of events, before its end."""
     endpoint = emulated_endpoint(answers="one two")
     endpoint.fail_next(cut_after=cut_after)
     received: list[bytes] = []

@@ -157,7 +157,7 @@ def test_json_of_another_shape_is_reported_where(body: str, said: str) -> None:
 
 
 def test_stream_is_a_field_of_the_root_route() -> None:
-    """Elsewhere it is as unknown as any other, and may be anything."""
+    """`stream` is checked on the root route only."""
     body = b'{"inputs": "Hi", "stream": "yes"}'
 
     assert not read_request(body, UPSTREAM).stream

@@ -87,7 +87,7 @@ async def test_a_mistake_of_the_model_is_answered_with_an_error_and_it_goes_on(
 @pytest.mark.parametrize("tools", [[], [weather]])
 @pytest.mark.parametrize("form", [City, ProviderStrategy(City), ToolStrategy(City)])
 def test_an_agent_ends_with_a_structured_response(serve: Serve, form: Any, tools: Any) -> None:
-    """By the bare schema, by the provider's own way, and as one more tool."""
+    """`create_agent` returns a structured response, with every strategy."""
     call = MODELS["llama-2-13b-chat"]
     if isinstance(form, ToolStrategy):
         said = [call("City", name="Helsinki", capital=True)]

@@ -65,7 +65,7 @@ def test_every_parameter_is_tried() -> None:
 async def test_what_does_not_change_an_answer_is_no_part_of_the_key(
     endpoint: EmulatedEndpoint, cache: InMemoryCache, call: Call, name: str, kind: Any
 ) -> None:
-    """Else every process, whose functions have other addresses, would ask for all answers again."""
+    """Time limits, functions and connections are not part of the cache key."""
     for value in WITHOUT_EFFECT[name]:
         model = kind(base_url=endpoint.url, model="llama-2-13b-chat", cache=cache, **{name: value})
         await call(model, "invoke", "How are you")

@@ -44,7 +44,7 @@ def _clients_made_by(action: Callable[[], Any]) -> int:
 def test_a_model_makes_one_client(
     settings: dict[str, Any], proxy: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is read from the environment or becomes another type."""
+    """A model creates its clients once, whatever its settings."""
     if proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
 

@@ -213,7 +213,7 @@ async def test_a_server_that_reports_no_model_is_asked_once(serve: Serve, call: 
 async def test_the_space_before_an_answer_is_the_templates(
     serve: Serve, call: Call, method: str
 ) -> None:
-    """It is dropped where the template puts one, and nowhere else; the next prompt is the same."""
+    """Only the space that the template puts before an answer is removed."""
     endpoint = serve(answers=" Paris is.")
 
     async def text(model: Any, given: Any) -> str:

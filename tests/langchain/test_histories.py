@@ -46,7 +46,7 @@ def test_every_order_of_messages_is_sent(endpoint: EmulatedEndpoint) -> None:
 async def test_the_prompt_is_the_templates(
     endpoint: EmulatedEndpoint, call: Call, method: str, template: str
 ) -> None:
-    """Of conversations that were cut; a last message of the assistant is continued."""
+    """Histories that were cut are sent in the template; a last assistant message is continued."""
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template, max_tokens=2)
     for roles in (("assistant", "user"), ("tool", "user", "system", "assistant")):
         given, expected = history(*roles)

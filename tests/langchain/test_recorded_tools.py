@@ -42,7 +42,7 @@ def bound() -> Any:
 @replayed
 @_each(*CALLED)
 async def test_a_recorded_call_is_read(bound: Any, call: Call, name: str, method: str) -> None:
-    """Its white space, as a grammar makes it, is no text."""
+    """A recorded call is read, and white space around it is not text."""
     made = await call(bound, method, "What is the weather in Helsinki tomorrow?")
     message = reduce(add, made) if method == "stream" else made
     (tool_call,) = message.tool_calls
@@ -56,7 +56,7 @@ async def test_a_recorded_call_is_read(bound: Any, call: Call, name: str, method
 async def test_a_recorded_answer_that_was_cut_says_what_to_raise(
     bound: Any, call: Call, name: str, method: str
 ) -> None:
-    """It was cut before the name of a tool: nothing was called."""
+    """If an answer was cut before the tool's name, the error says which limit to raise."""
     with pytest.raises(StructuredOutputError, match="Raise max_new_tokens") as caught:
         await call(bound, method, "What is the weather in Helsinki tomorrow?")
     assert caught.value.text == '{ "name"', name

@@ -67,7 +67,7 @@ def calls(message: AIMessage) -> list[tuple[str, dict[str, Any]]]:
 async def test_a_call_is_read_in_the_form_of_each_family(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str, name: str, said: str
 ) -> None:
-    """Also from DataCrunch's fork: nothing of it needs a newer server."""
+    """Calls are read in the format of each family, from old and new servers."""
     dialect = "1.1.1" if method == "stream" else "3.3.7"
     chat = answering(f"Let me see.\n{said}" if "Qwen" in name else said, name, dialect=dialect)
     message = await ask(call, chat.bind_tools(TOOLS), method)

@@ -47,7 +47,7 @@ async def test_what_changes_no_answer_is_dropped(
 async def test_arguments_in_llm_kwargs_are_arguments(
     model: DataCrunch, endpoint: EmulatedEndpoint, ask: Ask
 ) -> None:
-    """They are sent; an argument beside them takes precedence."""
+    """Arguments in `llm_kwargs` are sent; direct arguments take precedence."""
     await ask(model, llm_kwargs={"max_tokens": 3, "seed": 1, "n": 1}, seed=2)
     parameters = endpoint.requests[-1].json["parameters"]
     assert (parameters["max_new_tokens"], parameters["seed"]) == (3, 2)
@@ -113,7 +113,7 @@ async def test_no_event_records_headers(model: DataCrunch, ask: Ask) -> None:
 
 
 def test_cores_context_extractor_works(endpoint: EmulatedEndpoint) -> None:
-    """It sends `extra_headers` to every LLM, and leaves out what fails."""
+    """LlamaIndex's document context extractor works."""
     document = Document(text="Chapter 1. It contains important information.")
     source = {NodeRelationship.SOURCE: document.as_related_node_info()}
     node = TextNode(text="It contains", relationships=source)

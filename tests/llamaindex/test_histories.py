@@ -63,7 +63,7 @@ def chat(request: pytest.FixtureRequest) -> Callable[..., Awaitable[Any]]:
 async def test_the_prompt_is_the_templates(
     endpoint: EmulatedEndpoint, chat: Callable[..., Awaitable[Any]], template: str
 ) -> None:
-    """Of conversations that were cut; a last message of the assistant is continued."""
+    """Histories that were cut are sent in the template; a last assistant message is continued."""
     llm = DataCrunch(base_url=endpoint.url, chat_template=template, max_tokens=2)
     for roles in (("assistant", "user"), ("tool", "user", "system", "assistant")):
         given, expected = history(*roles)

@@ -97,7 +97,7 @@ async def test_a_memory_with_blocks_extracts_facts(
 async def test_a_buffer_counts_and_cuts_in_the_middle(
     serve: Serve, options: dict[str, Any]
 ) -> None:
-    """Whatever slice a buffer keeps, the model is asked with it."""
+    """The model accepts any slice of a history that a memory buffer keeps."""
     endpoint = serve(answers="Yes.")
     llm = DataCrunch(base_url=endpoint.url, **options)
     llm.set_global_tokenizer()

@@ -64,7 +64,7 @@ async def last_of(llm: DataCrunch, way: str) -> ChatResponse:
 @replayed
 @_each(*CALLED)
 async def test_a_recorded_call_is_read(llm: DataCrunch, name: str, way: str) -> None:
-    """Its white space, as a grammar makes it, is no text."""
+    """A recorded call is read, and white space around it is not text."""
     response = await last_of(llm, way)
     (call,) = llm.get_tool_calls_from_response(response)
     assert (call.tool_name, call.tool_kwargs) == CALLED[name]
@@ -76,7 +76,7 @@ async def test_a_recorded_call_is_read(llm: DataCrunch, name: str, way: str) -> 
 async def test_a_recorded_answer_that_was_cut_says_what_to_raise(
     llm: DataCrunch, name: str, way: str
 ) -> None:
-    """It was cut before the name of a tool: nothing was called."""
+    """If an answer was cut before the tool's name, the error says which limit to raise."""
     with pytest.raises(StructuredOutputError, match="Raise max_new_tokens") as caught:
         await last_of(llm, way)
     assert caught.value.text == '{ "name"', name

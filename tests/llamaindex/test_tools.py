@@ -219,7 +219,7 @@ async def test_parameters_of_the_call_are_sent(serve: Serve, chat: Chat) -> None
 async def test_a_call_that_was_cut_is_no_call(
     serve: Serve, family: tuple[dict[str, Any], Callable[..., str]], chat: Chat
 ) -> None:
-    """It is shown in `raw` with the reason, and asking for calls raises: an agent must not go on."""
+    """A call that was cut is in `raw` with the reason, and reading the calls raises an error."""
     options, write = family
     llm = DataCrunch(base_url=serve(answers=write(ADD)).url, **options, max_tokens=17)
     response = (await chat(llm))[-1]

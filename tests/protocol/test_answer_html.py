@@ -133,7 +133,7 @@ def test_control_tokens_and_missing_probabilities_are_no_doubt() -> None:
     ids=["whole", "chat", "stop string", "prompt", "prompt in a chat", "nothing"],
 )
 def test_it_shows_the_answers_text_and_no_more(text: str, unshaded: str, shaded: list[str]) -> None:
-    """Not what follows a stop string, nor a chat template's space; a prompt in front is not shaded."""
+    """The HTML shows the answer's text only, and does not shade the prompt."""
     made = [Token(id=n, text=token, logprob=-1) for n, token in enumerate((" Hello", " you"))]
     reader = read(*made, text=text)
     assert [token for token, _, _ in reader.tokens] == shaded

@@ -35,7 +35,7 @@ def starting(retry_after: float | None = None) -> APIError:
 
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 def test_a_delay_doubles_up_to_8_seconds_less_a_random_part_of_a_quarter(jitter: float) -> None:
-    """From half a second on."""
+    """Delays double from 0.5 to 8 seconds, less up to a quarter."""
     expected = [seconds * (1 - jitter / 4) for seconds in (0.5, 1, 2, 4, 8, 8, 8)]
     assert delays(*[ConnectError("")] * 7, jitter=jitter) == expected
 
@@ -79,7 +79,7 @@ def test_retries_are_not_counted_while_the_server_starts_and_end_with_its_time()
 
 
 def test_retries_are_counted_where_no_time_to_start_is_left() -> None:
-    """As without `startup_timeout`."""
+    """Retries are limited by `max_retries` after `startup_timeout`."""
     assert delays(starting(), starting(), max_retries=2) == [0.5, 1.0]
     with pytest.raises(APIError):
         delays(starting(), starting(), max_retries=1)

@@ -76,7 +76,7 @@ def test_merging_changes_nothing_that_is_read(name: str) -> None:
 
 
 def test_the_chunks_of_one_read_become_one() -> None:
-    """Also where the read before ended inside the head, a chunk, or what stands between two."""
+    """The chunks of one read are merged, wherever the read before ended."""
     response = HEAD + 9 * EVENTS
     for place in range(1, len(HEAD + EVENTS)):
         merger = ChunkMerger()

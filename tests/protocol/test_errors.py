@@ -62,7 +62,7 @@ def test_the_reason_is_found_wherever_a_gateway_puts_it(said: Any, words: str) -
 
 
 def test_a_text_in_the_place_of_an_answer_is_no_servers_error() -> None:
-    """With a success status only an object is an error."""
+    """A text with status 200 is a malformed response, not an error of the server."""
     with pytest.raises(MalformedResponseError):
         read_response(Head(200, JSON), b'"a text"')
     with pytest.raises(MalformedResponseError):
@@ -105,7 +105,7 @@ def test_another_success_is_no_answer_and_not_tried_again(status: int) -> None:
     ],
 )
 def test_the_status_decides_the_class(status: int, expected: type[APIError]) -> None:
-    """Where the server names no type, or one that is not TGI's."""
+    """The status selects the class if `error_type` is missing or unknown."""
     for said in ({"error": "no"}, {"error": "no", "error_type": "gateway.v2:no-key"}):
         error = error_of(said, status)
         assert type(error) is expected
@@ -150,7 +150,7 @@ def test_an_error_in_the_place_of_an_event_has_the_status_of_its_type(
 
 
 def test_an_error_in_the_place_of_an_event_may_say_how_long_to_wait() -> None:
-    """As Hugging Face's gateway does while it loads a model."""
+    """`estimated_time` in a stream's error is `retry_after`."""
     with pytest.raises(ServerError) as caught:
         read_event(b'{"error": "loading", "estimated_time": 20.5}')
     assert caught.value.retry_after == 20.5
@@ -238,7 +238,7 @@ def test_a_date_counts_from_this_clock_where_the_server_has_none(date: str | Non
     ],
 )
 def test_an_estimate_of_the_loading_time_is_a_wait(estimate: Any, seconds: float | None) -> None:
-    """As Hugging Face's gateway sends it; a Retry-After takes precedence."""
+    """`estimated_time` is `retry_after`, unless the header Retry-After is set."""
     said = {"error": "Model m is currently loading", "estimated_time": estimate}
     assert error_of(said, 503).retry_after == seconds
     assert error_of(said, 503, **{"retry-after": "3"}).retry_after == 3.0

@@ -128,7 +128,7 @@ def test_a_reference_may_be_used_many_times_but_not_multiply_endlessly() -> None
 
 
 def test_a_part_that_refers_to_several_has_what_all_of_them_ask_for() -> None:
-    """Also where both are references, and where a member of a union is."""
+    """A property with several references has the constraints of all of them."""
     schema = {
         "$defs": {"A": {"type": "string"}, "B": {"maxLength": 3}, "C": {"minLength": 2}},
         "properties": {
@@ -487,7 +487,7 @@ ELSEWHERE = {"$id": "http://host.invalid/b", "properties": {"b": {"$ref": "#/$de
 def test_a_reference_to_what_is_not_there_is_refused_before_an_answer_is_checked(
     schema: dict[str, Any], reference: str
 ) -> None:
-    """Wherever it is, and in which part of which document its target would be."""
+    """A reference without a target is refused, wherever it is."""
     with pytest.raises(ArgumentError) as caught:
         check_schema(schema)
     assert str(caught.value) == f"schema={reference}: must contain the target of each reference"

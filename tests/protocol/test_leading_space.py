@@ -15,7 +15,7 @@ from datacrunch_tgi._protocol._schema import GenerateResponse, StreamEvent
 def test_one_space_is_dropped_streamed_or_not(
     texts: list[str], stop: list[str], *, full: bool, strip: bool
 ) -> None:
-    """However it is cut into tokens; the prompt in front and further spaces stay."""
+    """One leading space is removed, streamed or not; further spaces and the prompt stay."""
     context = RequestContext(
         inputs=" p", stop=stop, return_full_text=full, strip_leading_space=strip
     )

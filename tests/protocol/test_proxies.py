@@ -41,7 +41,7 @@ PROXY = "http://proxy:3128"
 def test_no_proxy_excludes_names_addresses_networks_and_ports(
     host: str, port: int, no_proxy: str, *, excluded: bool
 ) -> None:
-    """So that no prompt or key goes through a proxy that a user has excluded."""
+    """NO_PROXY excludes names, addresses, networks and ports."""
     assert is_excluded(host, port, no_proxy) is excluded
 
 

@@ -150,7 +150,7 @@ def test_no_message_makes_the_search_of_a_long_prompt_expensive(kind: str) -> No
 
 @pytest.mark.parametrize("kind", REPETITIVE)
 def test_excerpts_of_a_prompt_that_repeats_itself_are_found(kind: str) -> None:
-    """And no more than some characters around them."""
+    """Excerpts of a repetitive prompt are redacted, with few characters around them."""
     prompt = REPETITIVE[kind](random.Random(1))
     for at in range(1000, 1100, 7):
         excerpt = prompt[at : at + 40]

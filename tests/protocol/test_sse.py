@@ -29,7 +29,7 @@ def test_a_line_end_ends_the_event_as_soon_as_it_is_there() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_a_byte_order_mark_at_the_start_costs_no_event(size: int) -> None:
-    """However it is cut; anywhere else its bytes are data."""
+    """A byte order mark at the start is skipped; anywhere else it is data."""
     stream = b"\xef\xbb\xbfdata:x\n\ndata:\xef\xbb\xbfy\n\n"
     decoder = EventDecoder()
     chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
@@ -38,7 +38,7 @@ def test_a_byte_order_mark_at_the_start_costs_no_event(size: int) -> None:
 
 @pytest.mark.parametrize("blank", [b"data:", b"data", b"data: ", b"data:\ndata:"])
 def test_data_with_nothing_in_it_is_no_event(blank: bytes) -> None:
-    """As some gateways send to keep a connection open."""
+    """Empty data, which some gateways send as a keep-alive, is not an event."""
     assert EventDecoder().feed(blank + b"\n\ndata:x\n\n") == [b"x"]
 
 
@@ -54,7 +54,7 @@ def test_lines_without_a_value_count_against_the_largest_event() -> None:
 
 
 def test_the_largest_event_is_taken_again_and_again_and_one_byte_more_is_refused() -> None:
-    """Its value, and 64 bytes for each of its lines; what came before it does not count."""
+    """Events up to the limit are accepted; one byte more is refused."""
     decoder = EventDecoder()
     value = b"x" * (LARGEST_EVENT - 64)
     for _ in range(2):

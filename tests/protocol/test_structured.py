@@ -38,7 +38,7 @@ PERSON = Person(age=40, home=Street(name="Mannerheimintie"))
 
 
 def test_the_instructions_hold_the_schema() -> None:
-    """As JSON that a model reads easily: nothing is escaped that need not be."""
+    """The instructions contain the schema as readable JSON."""
     assert instructions({"properties": {"ä": {"type": "string"}}}) == (
         "Answer with one JSON object and nothing else, no words before or after it. "
         'It has to match this JSON schema:\n{"properties": {"ä": {"type": "string"}}}'

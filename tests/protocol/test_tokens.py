@@ -53,7 +53,7 @@ def expected() -> list[Token]:
 
 
 def test_they_read_as_a_list(details: Details, expected: list[Token]) -> None:
-    """By index, slice, iteration, length, comparison and representation."""
+    """Tokens behave as a list: index, slice, iteration, length, comparison."""
     tokens = details.tokens
     assert tokens == expected
     assert expected == tokens

@@ -149,7 +149,7 @@ def test_rows_are_ordered_and_retried_as_without_ray(address: str, tmp_path: Pat
 
 
 def test_ctrl_c_waits_for_what_is_in_flight(tmp_path: Path, gate: Gate) -> None:
-    """On a Ray that the command has started: its processes outlive the signal until they are done."""
+    """Ctrl-C waits for open requests before Ray is stopped."""
     output = tmp_path / "out.jsonl"
     with EmulatedEndpoint(answers=gate.answer, api_key=KEY) as endpoint:
         command = _command(_source(tmp_path), output, endpoint.url, "--ray")

@@ -57,7 +57,7 @@ def test_files_come_out_with_answers(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_folder")
 def test_all_actors_together_stay_within_the_concurrency(gate: Gate) -> None:
-    """Of 7 requests at a time two actors have 3 each, and never more."""
+    """All actors together stay within `concurrency`."""
     with EmulatedEndpoint(answers=gate.answer) as endpoint:
         client = AsyncClient(base_url=endpoint.url)
         run = Background(with_answers(_prompts(100), client, actors=2, concurrency=7))
@@ -133,7 +133,7 @@ def test_failed_rows_are_data() -> None:
 
 @pytest.mark.usefixtures("ray_folder")
 def test_a_dead_endpoint_costs_no_row() -> None:
-    """Of two endpoints one is dead: the other answers every row."""
+    """If one of two endpoints is down, the other answers every row."""
     with EmulatedEndpoint(answers=str.upper) as dead:
         url = dead.url
     with EmulatedEndpoint(answers=str.upper) as alive:
@@ -145,7 +145,7 @@ def test_a_dead_endpoint_costs_no_row() -> None:
 
 @pytest.mark.usefixtures("ray_folder")
 def test_generate_is_a_class_for_map_batches(tmp_path: Path) -> None:
-    """It works in a pipeline of one's own, with chats, a template and what Ray passes by default."""
+    """`Generate` works in `map_batches`, with chats and a template."""
     chats = [{"messages": [{"role": "user", "content": f"prompt {i}"}]} for i in range(4)]
     (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
     with EmulatedEndpoint(answers=str.upper) as endpoint:

@@ -249,7 +249,7 @@ CALLS = st.lists(
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_calls_are_read_whole_and_character_by_character(family: str) -> None:
-    """Both ways, an answer with two calls has those calls and no text."""
+    """Calls are read the same from an answer and character by character."""
     name, write = FAMILIES[family]
     for places in (lambda _: (), _every_character):
         read = _read(name, _tokens(write(SIMPLE), places))

@@ -199,7 +199,7 @@ def test_pythonic_arguments_are_literals(arguments: str, expected: object) -> No
     ["1", "a=b", "a=open('x')", "**{'a': 1}", "a=1e999", "a=b'x'", "a={1: 2}", "a=f'{x}'", "a=1j"],
 )
 def test_what_is_no_literal_is_never_evaluated(arguments: str) -> None:
-    """Such a call is invalid, and the next one is still read."""
+    """An argument that is not a literal makes its call invalid; the next one is read."""
     read = _read("llama-4", f"[add({arguments}), now()]")
     assert [call.name for call in read.invalid_calls] == ["add"]
     assert [call.name for call in read.calls] == ["now"]
@@ -307,7 +307,7 @@ def _shown(parts: Sequence[str | tuple[str]]) -> str:
 def test_a_call_in_the_models_reasoning_is_text(
     name: str, begin: str | tuple[str], end: str | tuple[str]
 ) -> None:
-    """It is shown to the last character, in the beginning of an answer, later, and where it is cut."""
+    """A call inside the model's reasoning is text."""
     thought = [begin, *THOUGHTS[name], end]
     for parts in ([*thought, " No."], ["Hm. ", *thought, " No."], thought[:-1]):
         read = _read(name, *parts)

@@ -302,7 +302,7 @@ NO_GRAMMARS = "Use a server with grammars (TGI 1.4.1 or newer), or a model train
 def test_a_forced_call_that_does_not_come_is_an_error(
     choice: str, text: str, reason: str, wanted: str, hint: str
 ) -> None:
-    """It shows what came, a call of another tool too, and says what to do."""
+    """A missing required call raises an error with the answer and advice."""
     asked = request(choice)
     with pytest.raises(StructuredOutputError) as caught:
         asked.check(read(asked, text, reason))
@@ -312,7 +312,7 @@ def test_a_forced_call_that_does_not_come_is_an_error(
 
 
 def test_a_forced_call_that_cannot_be_read_is_left_to_the_caller() -> None:
-    """It came: whoever asked gets it as an invalid call, with its reason."""
+    """A required call that cannot be parsed is an invalid call, not an error."""
     asked = request("any")
     reader = read(asked, '{"tool_calls": [{"name": "add", "arguments": {"a": 1,,}}]}')
     asked.check(reader)

@@ -50,7 +50,7 @@ def read_all(stream: Stream) -> list[str]:
 
 
 def test_a_stream_is_closed_from_another_thread(endless: Endless) -> None:
-    """As by a Stop button: the reader gets the end, the server stops, what was shown is there."""
+    """Closing a stream from another thread ends the iteration and keeps its text."""
     with Client(base_url=endless.url, max_connections=1) as client, ThreadPoolExecutor(1) as pool:
         stream = client.stream("Hello")
         reader = pool.submit(read_all, stream)

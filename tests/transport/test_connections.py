@@ -148,7 +148,7 @@ def test_connections_that_waited_too_long_are_closed(
 def test_a_connection_that_the_server_closed_is_not_used(
     http: Any, serve: Any, caller: Any
 ) -> None:
-    """Also when nothing said so: the next call opens another, and nothing fails."""
+    """A connection that the server closed is replaced without an error."""
 
     def answer_and_close(peer: Any) -> None:
         peer.send(http.answer())

@@ -248,7 +248,7 @@ def test_no_connection_is_reported_with_its_reason(route: str, caller: Any) -> N
 
 @pytest.mark.usefixtures("without_waits")
 def test_a_misspelled_host_is_no_starting_server(caller: Any) -> None:
-    """Its name does not exist: `startup_timeout` does not wait for it."""
+    """`startup_timeout` does not wait for a host whose name does not exist."""
     client = caller("http://nowhere.invalid", max_retries=1, startup_timeout=600)
     error = client.ask("generate").error
     assert type(error) is ConnectError
@@ -258,7 +258,7 @@ def test_a_misspelled_host_is_no_starting_server(caller: Any) -> None:
 
 @pytest.mark.usefixtures("without_waits")
 def test_health_is_of_this_moment(http: Any, serve: Any) -> None:
-    """It does not wait for a server that is starting: there is none, or it says so."""
+    """`health` does not wait for a server that is starting."""
     limits: Any = {"startup_timeout": 600, "max_retries": 1}
     with Client(base_url=f"http://127.0.0.1:{free_port()}", **limits) as client:
         with pytest.raises(ConnectError) as caught:
@@ -295,7 +295,7 @@ def test_no_secure_connection_is_reported(route: str, caller: Any) -> None:
 def test_a_redirect_is_never_followed(
     route: str, where: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """Not to another host, which would get the key, and not to the same one."""
+    """A redirect is not followed, to the same host or another."""
     other = serve(http.answer())
     server = serve()
     location = f"{server.url if where == 'same' else other.url}/generate"

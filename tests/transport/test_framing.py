@@ -85,7 +85,7 @@ EVERY = [("stream", name) for name in STREAMS] + [("generate", name) for name in
 def test_an_answer_is_read_however_it_is_framed(
     route: str, name: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """And the connection serves the next call, where the framing lets it."""
+    """An answer is read in every valid framing, and the connection is used again."""
     framed = (STREAMS if route == "stream" else WHOLE)[name](http)
     server = serve(framed)
     caller = caller(server.url, max_retries=0)

@@ -126,7 +126,7 @@ def leave_by_collection(client: Client) -> None:
     ],
 )
 def test_a_thread_leaves(leave: Callable[[Client], None], token: Watch) -> None:
-    """However it does; and the answer that was left is none."""
+    """Leaving a call in a thread closes its connection, and the next call works."""
     with Client(**token.settings()) as client:
         leave(client)
         assert token.left_soon_after(time.monotonic())
@@ -202,7 +202,7 @@ async def async_leave_by_timeout_in_consumer(client: AsyncClient) -> None:
     ],
 )
 async def test_a_task_leaves(leave: Callable[[AsyncClient], Any], token: Watch) -> None:
-    """However it does; and the answer that was left is none."""
+    """Leaving a call in a task closes its connection, and the next call works."""
     async with AsyncClient(**token.settings()) as client:
         await leave(client)
         moment = time.monotonic()
@@ -221,7 +221,7 @@ async def consume(client: AsyncClient, *, streaming: bool) -> None:
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("times", [1, 2, 20])
 async def test_a_cancelled_task_leaves(watch: Watch, times: int, *, streaming: bool) -> None:
-    """Also when it is cancelled again and again while it leaves, and whatever it waits for."""
+    """A task that is cancelled, even repeatedly, closes its connection."""
     async with AsyncClient(**watch.settings()) as client:
         task = asyncio.create_task(consume(client, streaming=streaming))
         await asyncio.to_thread(watch.started.wait)

@@ -167,7 +167,7 @@ class Reentrant:
 def test_a_stream_may_be_collected_at_any_moment_of_another_call(
     answering: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its turn comes back even while this thread is about to take one: no lock is in the way."""
+    """Garbage collection of a stream during another call frees its connection."""
     monkeypatch.setattr("datacrunch_tgi._transport._limiter._RECHECK", 0.02)
     for moment in range(1, 40):
         with Client(base_url=answering.url, max_connections=1) as client:

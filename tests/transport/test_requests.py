@@ -22,7 +22,7 @@ def test_a_header_of_the_users_stands_in_the_place_of_our_own(http: Any, serve: 
 
 
 def test_a_tokenizer_that_fails_costs_no_request(http: Any, serve: Any) -> None:
-    """And no answer: it is asked before, not in the midst of a stream."""
+    """If the tokenizer fails, no request is sent."""
     server = serve(http.answer())
 
     def broken(_: str) -> list[int]:
@@ -71,7 +71,7 @@ def test_a_client_with_other_settings_shares_connections_unless_they_lead_elsewh
 
 
 async def test_a_tokenizer_never_blocks_the_event_loop(http: Any, serve: Any) -> None:
-    """It runs in another thread, however long it takes."""
+    """An async client runs the tokenizer in another thread."""
     used: list[int] = []
 
     def tokenizer(_: str) -> list[int]:

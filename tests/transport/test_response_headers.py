@@ -58,7 +58,7 @@ def test_an_answer_has_every_header_that_a_real_server_sent(
 def test_a_request_id_is_read_and_survives_copies(
     *, route: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """It is neither dumped nor compared: the same answer comes with another id each time."""
+    """`request_id` is copied, but neither dumped nor compared."""
     ids: tuple[dict[str, str], ...] = ({"X-Request-Id": "id-1"}, {"X-Request-Id": "id-2"}, {})
     caller = caller(serve(*(respond(http, route, **each) for each in ids)).url)
     first, second, third = (ask(caller, route) for _ in range(3))
@@ -100,7 +100,7 @@ FAULTS: dict[str, Any] = {
 def test_an_error_has_the_headers_of_its_response(
     *, fault: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """Whatever went wrong after they came; its text shows the request's id."""
+    """An error has the headers of its response, and its text has the request id."""
     server = serve(FAULTS[fault](http))
     error = caller(server.url, idle_timeout=0.2, max_retries=0).ask("stream", PROMPT).error
     assert isinstance(error, DataCrunchError)
@@ -114,7 +114,7 @@ def test_an_error_has_the_headers_of_its_response(
 def test_an_error_has_the_id_of_the_last_request_only(
     *, route: str, http: Any, serve: Any, caller: Any
 ) -> None:
-    """Not that of a response before it; `on_retry` gets each."""
+    """An error has the request id of its own attempt only."""
     server = serve(http.response(503, x_request_id="id-1"), lambda peer: peer.close())
     reported: list[DataCrunchError] = []
     caller = caller(server.url, max_retries=1)
@@ -169,7 +169,7 @@ def test_no_header_of_an_error_shows_the_prompt(http: Any, serve: Any, caller: A
 def test_a_header_of_an_error_that_is_too_long_is_hidden(
     http: Any, serve: Any, caller: Any
 ) -> None:
-    """It is not searched for the prompt; the headers around it are there."""
+    """A header that is too long to be searched for the prompt is redacted."""
     sent = {"X-Long": f"{'o' * 4096}{PROMPT}", "X-Echo": PROMPT, "X-Node": "gpu-node-17"}
     error = caller(serve(http.response(422, "no", **sent)).url).ask("generate", PROMPT).error
     shown = [error.headers[name] for name in sent]

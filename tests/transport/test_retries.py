@@ -336,7 +336,7 @@ STARTING: dict[str, list[Came]] = {
 @pytest.mark.parametrize("make", [stream_call, whole_call])
 @pytest.mark.parametrize("name", STARTING)
 def test_a_starting_server_is_waited_for(name: str, make: Callable[..., Call[Any]]) -> None:
-    """It is asked at intervals of at most some seconds, or when it says, without counting retries."""
+    """`startup_timeout` waits for a starting server without counting retries."""
     good: list[Came] = (
         GOOD if make is stream_call else [(0, STREAM), (0, b'{"generated_text":"x"}'), (0, b"")]
     )
@@ -350,7 +350,7 @@ def test_a_starting_server_is_waited_for(name: str, make: Callable[..., Call[Any
 
 @pytest.mark.parametrize("name", STARTING)
 def test_a_server_that_does_not_start_is_given_up_in_time(name: str) -> None:
-    """It is asked once more at the end; the error says how long it was waited for, and the setting."""
+    """After `startup_timeout` the error says how long it waited, and names the setting."""
     world = World([STARTING[name]] * 1000)
     error = world.drive(stream_call(world, startup_timeout=90, deadline=20))
     assert error is not None

@@ -71,7 +71,7 @@ def test_a_response_that_trickles_ends_in_time(
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_the_shortest_limits_are_limits_too(route: str, serve: Any, caller: Any) -> None:
-    """Wherever the time runs out, also before there is anything to wait for."""
+    """Even the shortest time limit raises `RequestTimeoutError`."""
 
     def silent(peer: Any) -> None:
         assert peer.wait_until_left()

@@ -49,7 +49,7 @@ ECHOES: dict[str, Callable[[Any], Any]] = {
 def test_no_error_holds_a_secret(
     *, fault: str, route: str, http: Any, serve: Any, caller: Any, shown: Any
 ) -> None:
-    """Not its own attributes, not its traceback; pickled and copied it says the same."""
+    """No error contains a secret, in attributes, traceback, pickle or copy."""
     server = serve({**FAULTS, **ECHOES}[fault](http))
     settings = {"api_key": KEY, "headers": {"X-Token": TOKEN}, "max_retries": 1}
     limit = 0.5 if fault == "silence" else 30
@@ -81,7 +81,7 @@ def test_no_error_of_connecting_holds_a_secret(
 def test_no_redirect_shows_a_secret(
     *, route: str, http: Any, serve: Any, caller: Any, shown: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Also where the server puts the key into the address."""
+    """An error of a redirect does not show a secret in its address."""
     caplog.set_level(logging.INFO, "httpcore")  # which logs the headers of every response at DEBUG
     server = serve(http.response(302, location=f"http://user:{KEY}@h.invalid/?key={KEY}"))
     error = caller(server.url, api_key=KEY).ask(route, PROMPT).error

@@ -109,7 +109,7 @@ async def test_no_interrupted_task_shows_a_secret(
 def test_no_interrupted_thread_shows_a_secret(
     stalled: tuple[str, str], shown: Any, *, streaming: bool
 ) -> None:
-    """As by Ctrl-C, which comes out of wherever the thread waits."""
+    """An interrupt of a waiting thread shows no secret."""
     base_url, prompt = stalled
 
     def interrupt(*_: object) -> None:
@@ -180,7 +180,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(  # noqa: PLR0917 -- fixtures
     moment: int, again: int, http: Any, serve: Any, shown: Any, engine: str
 ) -> None:
-    """Also while the headers are made and sent, and a second time; and the next call works."""
+    """An interrupt at any point shows no secret, and the next call works."""
     with Client(base_url=serve(http.answer()).url, api_key=KEY, max_connections=1) as client:
         strike = Strike(MODULES[engine], moment, again)
         interrupt: BaseException | None = None
@@ -229,7 +229,7 @@ def test_what_led_to_an_interrupt_is_not_shown_either() -> None:
 
 
 def test_a_mistake_below_keeps_its_place_without_its_variables() -> None:
-    """So that a bug in a library can be found, and its frames show no secret."""
+    """The traceback of a bug keeps its frames, without their variables."""
 
     def broken(request: str) -> None:
         raise KeyError(len(request))

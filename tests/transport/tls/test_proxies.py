@@ -65,7 +65,7 @@ def test_a_proxy_is_used(
     secure: bool,
     secure_proxy: bool,
 ) -> None:
-    """It finds the host, gets its own password, and sees the key only where nothing is secure."""
+    """A proxy gets its own password, and never sees the key of a secure connection."""
     context = authority.secure("h.invalid") if secure else None
     server = serve(reply(http, route), tls=context)
     proxy = Proxy(serve, server, authority.secure() if secure_proxy else None)
@@ -104,7 +104,7 @@ def test_a_proxy_is_used(
 def test_the_standard_variables_name_a_proxy(
     *, variable: str, excepted: str, scheme: str, used: bool, http: Any, serve: Any, ask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """As for other programs; with and without a scheme."""
+    """The standard proxy variables are used, with and without a scheme."""
     server = serve(http.answer())
     proxy = Proxy(serve, server)
     monkeypatch.setenv(variable, f"{scheme}{proxy.server.host}")
@@ -118,7 +118,7 @@ def test_the_standard_variables_name_a_proxy(
 def test_a_proxy_that_does_not_serve_is_reported(
     route: str, base_url: str, http: Any, serve: Any, ask: Any
 ) -> None:
-    """Not there, or refusing: a typed error that names what stands in the way."""
+    """A proxy that is down or refuses raises a typed error that names it."""
     gone = ask(route, base_url, proxy="http://127.0.0.1:1").error
     assert type(gone) is ConnectError
     assert "refused" in str(gone).lower()

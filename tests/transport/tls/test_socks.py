@@ -70,7 +70,7 @@ def forward(peer: Any, server: Any) -> None:
 def test_a_socks_proxy_is_used(  # noqa: PLR0917 -- fixtures
     login: Any, secure: Any, authority: Any, http: Any, serve: Any, caller: Any
 ) -> None:
-    """It gets the host's name, and looks it up; the connection serves the next call."""
+    """A SOCKS proxy resolves the host's name, and its connection is used again."""
     server = serve(http.answer(), tls=authority.secure("h.invalid") if secure else None)
     proxy = SocksProxy(serve, server, login)
     client = caller(
@@ -99,7 +99,7 @@ def test_a_socks_proxy_that_refuses_a_login_is_named(
 
 
 def test_a_socks_proxy_that_refuses_the_host_is_told(http: Any, serve: Any, caller: Any) -> None:
-    """As a connection that cannot be opened, with the proxy's reason."""
+    """A SOCKS proxy that refuses the host raises `ConnectError` with its reason."""
     proxy = SocksProxy(serve, serve(http.answer()))
     proxy.refuses = True
     error = caller("http://h.invalid", proxy=proxy.url, max_retries=0).ask("generate").error
@@ -130,7 +130,7 @@ def test_connecting_by_a_silent_proxy_ends_in_time(
 def test_limits_hold_behind_a_proxy(  # noqa: PLR0917 -- fixtures
     kind: str, setting: str, authority: Any, http: Any, serve: Any, caller: Any
 ) -> None:
-    """On a connection that is secure through the proxy."""
+    """Time limits apply to connections through a proxy."""
 
     def silent(peer: Any) -> None:
         if setting == "idle_timeout":

@@ -29,7 +29,7 @@ def test_a_private_authority_is_trusted_where_it_is_named(
     caller: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By `ca_bundle`, or by the standard variable; else nothing is sent, the key least of all."""
+    """A private authority is trusted only if it is set; otherwise nothing is sent."""
     server = serve(reply(http, route), tls=authority.secure())
     unknown = caller(server.url, api_key="the-secret-key").ask(route).error
     assert type(unknown) is TLSError
@@ -47,7 +47,7 @@ def test_a_private_authority_is_trusted_where_it_is_named(
 def test_a_server_that_leaves_before_it_is_secure_is_no_matter_of_certificates(
     route: str, caller: Any
 ) -> None:
-    """As one that is restarted: no connection, and tried again."""
+    """A server that leaves during the handshake raises `ConnectError`, which is retried."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -93,7 +93,7 @@ def test_a_broken_secure_connection_is_no_matter_of_certificates(
 def test_a_client_certificate_is_shown_to_a_server_that_asks(
     *, route: str, version: ssl.TLSVersion, authority: Any, http: Any, serve: Any, caller: Any
 ) -> None:
-    """As one file, as two, and as two with a password; without it the refusal is typed."""
+    """A client certificate is sent as one file, as two, and with a password."""
     context = authority.context()
     context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, version
     context.load_verify_locations(authority.file)
@@ -134,7 +134,7 @@ def test_a_variable_may_name_the_authorities(  # noqa: PLR0917 -- fixtures
 
 
 def test_a_variable_may_list_folders(caller: Any, tmp_path: Path, monkeypatch: Any) -> None:
-    """As OpenSSL takes them: what fails is the connection, not the list."""
+    """SSL_CERT_DIR may list several folders."""
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
@@ -172,7 +172,7 @@ def test_a_certificate_of_another_name_is_reported_with_the_way_out(
 def test_the_systems_authorities_are_found_where_systems_keep_them(
     *, authority: Any, http: Any, serve: Any, caller: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    """Also by a Python whose OpenSSL was built to look elsewhere; certifi's are the last resort."""
+    """The system's authorities are found in the usual places; certifi's are the last resort."""
     (tmp_path / "README").touch()
     paths = ssl.DefaultVerifyPaths("", str(tmp_path), "", "", "", "")
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
