@@ -58,7 +58,7 @@ async def test_a_run_goes_on_where_it_stopped(
 async def test_rows_with_ids_may_change_their_order(
     emulated_endpoint: Start, write: Write, tmp_path: Path
 ) -> None:
-    """They are recognised by them; another column can be named for it."""
+    """A resumed run recognises rows by their id, in the column that is named."""
     endpoint = emulated_endpoint(answers=echo)
     rows = [{"key": row["id"], "inputs": row["inputs"]} for row in PROMPTS]
     source, output = write("in.jsonl", rows), tmp_path / "out.jsonl"

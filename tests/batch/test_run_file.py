@@ -57,7 +57,7 @@ async def test_text_of_every_kind_survives(
 async def test_a_bad_line_is_a_failed_row(
     emulated_endpoint: Start, write: Write, tmp_path: Path
 ) -> None:
-    """Its error names file, line and what is wrong; the others are answered."""
+    """An invalid line is a failed row whose error names file, line and fault."""
     lines = [
         '{"inputs": "one"}',
         '{"inputs": "sesame',
