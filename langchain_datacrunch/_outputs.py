@@ -2,7 +2,7 @@
 
     Answer ───────▶ to_generation ────────────┐
                                               ├─▶ to_result ─▶ merge_results ─▶ LLMResult of all prompts
-    StreamEvent ──▶ to_chunk ─▶ merge_chunks ─┘
+    StreamEvent ──▶ Chunks ───▶ merge_chunks ─┘
 
 `generation_info` has the same keys whether the answer was streamed or not; what the server does not
 report is left out:
@@ -46,20 +46,34 @@ def to_generation(answer: Answer, model: str) -> Generation:
     return Generation(text=answer.text, generation_info=info)
 
 
-def to_chunk(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Return the chunk for one event; `answer` is the complete answer if this is the last event.
+class Chunks:
+    """Converts the events of one stream. In each method, `answer` is None except for the last event."""
 
-    LangChain adds each chunk to the sum of those before it, which is slow if the sum is large.
-    """
-    info = to_generation(answer, model).generation_info if answer else None
-    return GenerationChunk(text=event.text, generation_info=info)
+    def __init__(self) -> None:
+        self._tokens: list[dict[str, Any]] = []
 
+    def to_chunk(self, event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
+        """Return the chunk for one event.
 
-def for_callbacks(event: StreamEvent, answer: Answer | None, model: str) -> GenerationChunk:
-    """Return the chunk for one event that callbacks get, with its token: see `to_chunk`."""
-    info: dict[str, Any] = response_metadata(answer, model) if answer else {}
-    info["tokens"] = [_token(event.token, event.top_tokens)]
-    return GenerationChunk(text=event.text, generation_info=info)
+        LangChain adds each chunk to the sum of those before it, which is slow if the sum is large.
+        """
+        self._tokens.append(_token(event.token, event.top_tokens))
+        info = None
+        if answer:
+            info = response_metadata(answer, model)
+            if answer.details:
+                info["tokens"] = (
+                    self._tokens
+                )  # to read them from the answer again would take longer
+        return GenerationChunk(text=event.text, generation_info=info)
+
+    def for_callbacks(
+        self, event: StreamEvent, answer: Answer | None, model: str
+    ) -> GenerationChunk:
+        """Return the chunk for one event that callbacks get, with its token."""
+        info: dict[str, Any] = response_metadata(answer, model) if answer else {}
+        info["tokens"] = [_token(event.token, event.top_tokens)]
+        return GenerationChunk(text=event.text, generation_info=info)
 
 
 def merge_chunks(chunks: Sequence[GenerationChunk]) -> Generation:

@@ -26,10 +26,9 @@ from langchain_datacrunch._arguments import CompletionCall, DataCrunchLLMArgumen
 from langchain_datacrunch._calls import CompletionCalls
 from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._outputs import (
-    for_callbacks,
+    Chunks,
     merge_chunks,
     merge_results,
-    to_chunk,
     to_generation,
     to_result,
 )
@@ -151,9 +150,8 @@ class DataCrunchLLM(CompletionCalls):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[GenerationChunk]:
-        return self._with_overrides(kwargs, stop)._chunks(
-            prompt, run_manager, to_chunk, for_callbacks
-        )
+        model, chunks = self._with_overrides(kwargs, stop), Chunks()
+        return model._chunks(prompt, run_manager, chunks.to_chunk, chunks.for_callbacks)
 
     def _astream(
         self,
@@ -162,6 +160,5 @@ class DataCrunchLLM(CompletionCalls):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[GenerationChunk]:
-        return self._with_overrides(kwargs, stop)._achunks(
-            prompt, run_manager, to_chunk, for_callbacks
-        )
+        model, chunks = self._with_overrides(kwargs, stop), Chunks()
+        return model._achunks(prompt, run_manager, chunks.to_chunk, chunks.for_callbacks)

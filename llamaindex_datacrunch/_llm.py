@@ -8,7 +8,7 @@ Each method reports one start and one end event. So the eight are decorated and 
 which would count every token twice.
 """
 
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, TypeVar, Unpack, cast
 
 from llama_index.core.base.llms.types import (
@@ -23,7 +23,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms import CustomLLM
 from pydantic import model_validator
 
-from datacrunch_tgi import Answer, StreamEvent
+from datacrunch_tgi import Answer
 from datacrunch_tgi._integration import (
     OnRetry,
     ParameterFields,
@@ -36,15 +36,15 @@ from datacrunch_tgi._tools import ToolRequest
 from llamaindex_datacrunch._arguments import ChatCall, CompletionCall, DataCrunchArguments
 from llamaindex_datacrunch._events import chat_events, completion_events
 from llamaindex_datacrunch._metadata import Metadata
-from llamaindex_datacrunch._responses import chat, chat_chunk, chunk, completion
+from llamaindex_datacrunch._responses import Chat, Completion, Responses
 from llamaindex_datacrunch._structured import Structured
 from llamaindex_datacrunch._tool_responses import ToolResponses
 
+Response = TypeVar("Response", CompletionResponse, ChatResponse)
 _DEFAULTS = {
     name: None if field.is_required() or field.default_factory else field.default
     for name, field in Metadata.model_fields.items()
 } | {"pydantic_program_mode": "default"}
-Response = TypeVar("Response", CompletionResponse, ChatResponse)
 
 
 @with_documented_fields(DataCrunchArguments, SettingsFields, ParameterFields, Metadata, Structured)
@@ -126,7 +126,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: The call failed.
         """
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return completion(model._complete_prompt(text))
+        return Completion().answer(model._complete_prompt(text))
 
     @completion_events
     def stream_complete(  # type: ignore[override]  # likewise
@@ -140,7 +140,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
         An error after some tokens is raised after their responses.
         """
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return model._stream(text, chunk, completion)
+        return model._stream(text, Completion())
 
     @completion_events
     async def acomplete(  # type: ignore[override]  # likewise
@@ -151,7 +151,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> CompletionResponse:
         """Generate the answer to a prompt: see `complete`."""
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return completion(await model._acomplete_prompt(text))
+        return Completion().answer(await model._acomplete_prompt(text))
 
     @completion_events
     async def astream_complete(  # type: ignore[override]  # likewise
@@ -162,7 +162,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> CompletionResponseAsyncGen:
         """Generate the answer to a prompt token by token: see `stream_complete`."""
         model, text = self._for_completion(prompt, kwargs, formatted=formatted)
-        return model._astream(text, chunk, completion)
+        return model._astream(text, Completion())
 
     @chat_events
     def chat(  # type: ignore[override]  # likewise
@@ -180,8 +180,8 @@ class DataCrunch(Metadata, Structured, CustomLLM):
             datacrunch_tgi.DataCrunchError: The call failed.
         """
         model, text, request = self._for_chat(messages, kwargs)
-        _, of_answer = model._responses(request, text, kwargs)
-        return of_answer(model._complete_prompt(text), None)
+        responses = model._responses(request, text, kwargs)
+        return responses.answer(model._complete_prompt(text))
 
     @chat_events
     def stream_chat(  # type: ignore[override]  # likewise
@@ -189,7 +189,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponseGen:
         """Generate the next message token by token: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        return model._stream(text, *model._responses(request, text, kwargs))
+        return model._stream(text, model._responses(request, text, kwargs))
 
     @chat_events
     async def achat(  # type: ignore[override]  # likewise
@@ -197,8 +197,8 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponse:
         """Generate the next message: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        _, of_answer = model._responses(request, text, kwargs)
-        return of_answer(await model._acomplete_prompt(text), None)
+        responses = model._responses(request, text, kwargs)
+        return responses.answer(await model._acomplete_prompt(text))
 
     @chat_events
     async def astream_chat(  # type: ignore[override]  # likewise
@@ -206,7 +206,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
     ) -> ChatResponseAsyncGen:
         """Generate the next message token by token: see `chat`."""
         model, text, request = self._for_chat(messages, kwargs)
-        return model._astream(text, *model._responses(request, text, kwargs))
+        return model._astream(text, model._responses(request, text, kwargs))
 
     def close(self) -> None:
         """Close the client for threads; later calls raise ClientClosedError."""
@@ -228,39 +228,34 @@ class DataCrunch(Metadata, Structured, CustomLLM):
 
     def _responses(
         self, request: ToolRequest | None, prompt: str, call: Mapping[str, Any]
-    ) -> tuple[
-        Callable[[StreamEvent, str], ChatResponse], Callable[[Answer, str | None], ChatResponse]
-    ]:
-        """Return the functions that convert an event, and the answer, to a response."""
+    ) -> Chat | ToolResponses:
+        """Return what converts events, and the answer, to responses."""
         if request is None:
-            return chat_chunk, chat
-        responses = ToolResponses(request, prompt, self.stop or (), call.get("tool_names"))
-        return responses.chunk, responses.answer
+            return Chat()
+        return ToolResponses(request, prompt, self.stop or (), call.get("tool_names"))
 
     def _stream(
         self,
         prompt: str,
-        of_event: Callable[[StreamEvent, str], Response],
-        of_answer: Callable[[Answer, str], Response],
+        responses: Responses[Response],
     ) -> Generator[Response, None, None]:
         text = ""
         with self._events(prompt) as events:
             for event in events:
                 text += event.text
-                yield of_event(event, text)
+                yield responses.chunk(event, text)
             warn_without_usage(events.answer, self.base_url)
-            yield of_answer(events.answer, "")
+            yield responses.answer(events.answer, "")
 
     async def _astream(
         self,
         prompt: str,
-        of_event: Callable[[StreamEvent, str], Response],
-        of_answer: Callable[[Answer, str], Response],
+        responses: Responses[Response],
     ) -> AsyncGenerator[Response, None]:
         text = ""
         async with self._aevents(prompt) as events:
             async for event in events:
                 text += event.text
-                yield of_event(event, text)
+                yield responses.chunk(event, text)
             warn_without_usage(events.answer, self.base_url)
-            yield of_answer(events.answer, "")
+            yield responses.answer(events.answer, "")

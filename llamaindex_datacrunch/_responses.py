@@ -1,9 +1,7 @@
 """From answers and events of the transport to LlamaIndex's responses. Pure.
 
-    Answer ──────┬─▶ completion ─▶ CompletionResponse
-                 └─▶ chat       ─▶ ChatResponse
-    StreamEvent ─┬─▶ chunk      ─▶ CompletionResponse
-                 └─▶ chat_chunk ─▶ ChatResponse
+    Answer, StreamEvent ─┬─▶ Completion ─▶ CompletionResponse
+                         └─▶ Chat ───────▶ ChatResponse
 
 `additional_kwargs` stays empty, because LlamaIndex prints it into the next prompt. `raw` has everything
 known about an answer, with usage where LlamaIndex's `TokenCountingHandler` looks for it.
@@ -12,7 +10,7 @@ known about an answer, with usage where LlamaIndex's `TokenCountingHandler` look
 import math
 from collections.abc import Sequence
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -29,55 +27,91 @@ _NOT_DUMPED: dict[str, Any] = {"text": True, "usage": True}
 _NOT_IN_STREAMS: dict[str, Any] = {**_NOT_DUMPED, "details": {"tokens", "top_tokens"}}
 
 
-def completion(answer: Answer, delta: str | None = None) -> CompletionResponse:
-    """Return the response for an answer, or with a `delta` the last response of a stream.
-
-    Its `raw` is the server's body in plain JSON types, with `usage`, `finish_reason` (`stop`, `length`),
-    TGI's own `tgi_finish_reason`, and `request_id` where the server has sent `x-request-id`. In a stream it is without the tokens, which earlier responses hold.
-    """
-    raw = answer.model_dump(mode="json", exclude=_NOT_DUMPED if delta is None else _NOT_IN_STREAMS)
-    raw |= {"usage": answer.usage.model_dump(exclude_none=True), **finish_reasons(answer)}
-    if answer.request_id:
-        raw["request_id"] = answer.request_id
-    details = answer.details
-    return CompletionResponse(
-        text=answer.text,
-        delta=delta,
-        raw=raw,
-        logprobs=_logprobs(details.tokens, details.top_tokens)
-        if details and details.tokens
-        else None,
-    )
+Scores = Sequence[tuple[str, float | None]]
+Response_co = TypeVar("Response_co", covariant=True)
 
 
-def chunk(event: StreamEvent, text: str) -> CompletionResponse:
-    """Return the response for an event; `text` is the text so far, including the event's.
+class Responses(Protocol[Response_co]):
+    """Converts one answer, streamed or not, to responses of LlamaIndex."""
 
-    Its `raw` is the event as the server sent it.
-    """
-    token = event.token
-    if event.details or event.top_tokens or event.__pydantic_extra__ or token.__pydantic_extra__:
-        raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
-    else:  # The fields of most events; copying them takes a fifth of the time of a dump.
-        raw = {
-            "index": event.index,
-            "token": vars(token).copy(),
-            "generated_text": event.generated_text,
-            "details": None,
-        }
-        if event.index is None:
-            del raw["index"]
-    return CompletionResponse(text=text, delta=event.text, raw=raw)
+    def answer(self, answer: Answer, delta: str | None = None) -> Response_co:
+        """Return the response for an answer, or with a `delta` the last response of a stream."""
+        ...
+
+    def chunk(self, event: StreamEvent, text: str, /) -> Response_co:
+        """Return the response for an event; `text` is the text so far, including the event's."""
+        ...
 
 
-def chat(answer: Answer, delta: str | None = None) -> ChatResponse:
-    """Return the result of `completion` as an assistant message."""
-    return _message(completion(answer, delta))
+class Completion:
+    """Responses of LlamaIndex for one answer, streamed or not."""
+
+    def __init__(self) -> None:
+        self._scores: list[
+            Scores
+        ] = []  # of the tokens; tuples, which cost the garbage collector little
+
+    def answer(self, answer: Answer, delta: str | None = None) -> CompletionResponse:
+        """Return the response for an answer, or with a `delta` the last response of a stream.
+
+        Its `raw` is the server's body in plain JSON types, with `usage`, `finish_reason` (`stop`,
+        `length`), TGI's own `tgi_finish_reason`, and `request_id` where the server has sent
+        `x-request-id`. In a stream it is without the tokens, which earlier responses hold.
+        """
+        details, not_dumped = answer.details, _NOT_DUMPED if delta is None else _NOT_IN_STREAMS
+        raw = answer.model_dump(mode="json", exclude=not_dumped)
+        raw |= {"usage": answer.usage.model_dump(exclude_none=True), **finish_reasons(answer)}
+        if answer.request_id:
+            raw["request_id"] = answer.request_id
+        scores = self._scores  # to read them from the answer again would take longer
+        if details and delta is None:
+            scores = [*map(_scores, details.tokens, chain(details.top_tokens, repeat(())))]
+        return CompletionResponse(
+            text=answer.text,
+            delta=delta,
+            raw=raw,
+            logprobs=[*map(_logprobs, scores)] if details and scores else None,
+        )
+
+    def chunk(self, event: StreamEvent, text: str) -> CompletionResponse:
+        """Return the response for an event; `text` is the text so far, including the event's.
+
+        Its `raw` is the event as the server sent it.
+        """
+        token = event.token
+        self._scores.append(_scores(token, event.top_tokens))
+        if (
+            event.details
+            or event.top_tokens
+            or event.__pydantic_extra__
+            or token.__pydantic_extra__
+        ):
+            raw = event.model_dump(mode="json", exclude={"text"}, exclude_unset=True)
+        else:  # The fields of most events; copying them takes a fifth of the time of a dump.
+            raw = {
+                "index": event.index,
+                "token": vars(token).copy(),
+                "generated_text": event.generated_text,
+                "details": None,
+            }
+            if event.index is None:
+                del raw["index"]
+        return CompletionResponse(text=text, delta=event.text, raw=raw)
 
 
-def chat_chunk(event: StreamEvent, text: str) -> ChatResponse:
-    """Return the result of `chunk` as an assistant message."""
-    return _message(chunk(event, text))
+class Chat:
+    """The same responses as assistant messages."""
+
+    def __init__(self) -> None:
+        self._completion = Completion()
+
+    def answer(self, answer: Answer, delta: str | None = None) -> ChatResponse:
+        """Return the response for an answer: see `Completion`."""
+        return _message(self._completion.answer(answer, delta))
+
+    def chunk(self, event: StreamEvent, text: str) -> ChatResponse:
+        """Return the response for an event: see `Completion`."""
+        return _message(self._completion.chunk(event, text))
 
 
 def _message(response: CompletionResponse) -> ChatResponse:
@@ -89,18 +123,20 @@ def _message(response: CompletionResponse) -> ChatResponse:
     )
 
 
-def _logprobs(
-    tokens: Sequence[Token], alternatives: Sequence[Sequence[Token]]
-) -> list[list[LogProb]]:
-    """Return for each token its log probability, followed by those of the alternatives."""
+def _scores(token: Token, alternatives: Sequence[Token]) -> Scores:
+    """Return the text and log probability of a token, followed by those of the alternatives."""
+    score = (token.text, token.logprob)
     if not alternatives:
-        return [[_logprob(token)] for token in tokens]
+        return (score,)
+    return (score, *[(each.text, each.logprob) for each in alternatives if each.id != token.id])
+
+
+def _logprobs(scores: Scores) -> list[LogProb]:
     return [
-        [_logprob(token), *(_logprob(other) for other in others if other.id != token.id)]
-        for token, others in zip(tokens, chain(alternatives, repeat(())), strict=False)
+        LogProb(
+            token=text,
+            logprob=math.nan if logprob is None else logprob,  # LlamaIndex requires a number
+            bytes=list(text.encode()),
+        )
+        for text, logprob in scores
     ]
-
-
-def _logprob(token: Token) -> LogProb:
-    logprob = math.nan if token.logprob is None else token.logprob  # LlamaIndex requires a number
-    return LogProb(token=token.text, logprob=logprob, bytes=list(token.text.encode()))

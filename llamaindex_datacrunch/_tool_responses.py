@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import ChatResponse, TextBlock, ToolCallBl
 from datacrunch_tgi import Answer, StreamEvent
 from datacrunch_tgi._integration import ChatPrompt, checking, finish_reasons
 from datacrunch_tgi._tools import InvalidToolCall, ToolCall, ToolRequest
-from llamaindex_datacrunch._responses import chat, chat_chunk
+from llamaindex_datacrunch._responses import Chat
 
 
 class ToolResponses:
@@ -37,6 +37,7 @@ class ToolResponses:
             stop: Stop strings of the request.
             names: Original names of tools that were renamed for the model.
         """
+        self._chat = Chat()
         self._request = request
         self._reader = request.reader(stop, prompt)
         self._names = names or {}
@@ -46,7 +47,7 @@ class ToolResponses:
         """Return the response for an event, with all text and all complete calls so far."""
         before = len(self._text)
         self._reader.push(event.token)
-        response = chat_chunk(event, self._text)
+        response = self._chat.chunk(event, self._text)
         response.delta = self._text[before:]
         return self._with_calls(response)
 
@@ -70,7 +71,7 @@ class ToolResponses:
             delta = self._text[before:]
         with checking(answer):
             self._request.check(self._reader)
-        response = chat(answer, delta)
+        response = self._chat.answer(answer, delta)
         response.message.blocks = [TextBlock(text=self._text)]
         raw = cast("dict[str, Any]", response.raw)
         raw |= finish_reasons(answer, called=bool(self._reader.calls))
