@@ -81,11 +81,14 @@ class SyncDriver(_Driver[Result]):
             StopIteration: The call has ended.
             DataCrunchError: The call failed, or its client was closed.
         """
-        while not self.events:
-            if self._is_finished:
+        while True:
+            try:
+                return self.events.popleft()
+            except IndexError:  # without a check before it: another thread may close the stream
+                is_finished = self._is_finished
+            if is_finished:
                 raise self._stop_error or StopIteration
             self._run()
-        return self.events.popleft()
 
     def result(self) -> Result:
         """Perform the call to its end; return its result."""
