@@ -178,7 +178,7 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
         retries = Retries(run_manager)
         with map_errors(), self._events(prompt, retries.notify) as events:
             for event in events:
-                answer = self._answer_of(events)
+                answer = self._answer_of(events) if events.finished else None
                 chunk = to_chunk(event, answer, self.model)
                 if run_manager and run_manager.handlers:
                     shown = for_callbacks(event, answer, self.model) if for_callbacks else chunk
@@ -199,16 +199,14 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
             ):
                 async for event in events:
                     await retries.notify()
-                    answer = self._answer_of(events)
+                    answer = self._answer_of(events) if events.finished else None
                     chunk = to_chunk(event, answer, self.model)
                     if run_manager and run_manager.handlers:
                         shown = for_callbacks(event, answer, self.model) if for_callbacks else chunk
                         await run_manager.on_llm_new_token(shown.text, chunk=shown)
                     yield chunk
 
-    def _answer_of(self, events: Stream | AsyncStream) -> Answer | None:
+    def _answer_of(self, events: Stream | AsyncStream) -> Answer:
         """Return the complete answer after the last event."""
-        if not events.finished:
-            return None
         warn_without_usage(events.answer, self.base_url)
         return events.answer

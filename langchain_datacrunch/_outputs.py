@@ -147,13 +147,8 @@ def response_metadata(answer: Answer, model: str, *, called: bool = False) -> di
 
 
 def _token(token: Token, alternatives: Sequence[Token]) -> dict[str, Any]:
-    # Not all fields: LangChain would merge tokens that have the same "index".
-    made: dict[str, Any] = {
-        "id": token.id,
-        "text": token.text,
-        "logprob": token.logprob,
-        "special": token.special,
-    }
+    # Without other fields of the server: LangChain would merge tokens that have the same "index".
+    made = vars(token).copy()
     if alternatives:
         made["top_tokens"] = [_token(other, ()) for other in alternatives]
     return made

@@ -199,7 +199,7 @@ class Endpoint(SettingsFields, ParameterFields):
     def _with_overrides(
         self, call: Mapping[str, Any], stop: Sequence[str] | str | None = None
     ) -> Self:
-        """Copy this model with the arguments of one call.
+        """Return this model with the arguments of one call: a copy, if there are any.
 
         They take precedence over the model's; stop strings and extra parameters are added. The copy
         shares connections, unless an argument affects where requests are sent.
@@ -207,6 +207,8 @@ class Endpoint(SettingsFields, ParameterFields):
         Raises:
             ArgumentError: An argument is unknown, a secret, or invalid.
         """
+        if not call and stop is None:
+            return self
         with spelled_as_given(call):
             given = resolve_aliases(self._check_kwargs(call))
             parameters = {name: given[name] for name in PARAMETERS if name in given}

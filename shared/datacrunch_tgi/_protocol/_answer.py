@@ -118,9 +118,10 @@ class AnswerAccumulator:
         text = "" if token.special else token.text
         if text and self._leading:
             text, self._leading = text.removeprefix(self._leading), ""
-        text = self._stop.push(text)
-        if token.special and event.generated_text is None and token.text in self._context.stop:
-            text = self._stop.end()
+        if stops := self._context.stop:
+            text = self._stop.push(text)
+            if token.special and event.generated_text is None and token.text in stops:
+                text = self._stop.end()
         if event.generated_text is not None:
             self._last, self.received_last = event, True
             text += self._stop.flush()
