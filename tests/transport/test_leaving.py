@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import queue
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any
@@ -13,9 +11,7 @@ import anyio
 import pytest
 
 from datacrunch_tgi import AsyncClient, AsyncStream, Client, StreamNotEndedError
-
-SOON = 0.9
-"""Seconds within which the server sees it: less than the client waits for the end of a body."""
+from tests.transport.conftest import PATIENCE
 
 
 class Endless(BaseException):
@@ -27,21 +23,28 @@ class Watch:
 
     def __init__(self, serve: Any, http: Any, begin: bytes) -> None:
         self.started = threading.Event()
-        self._left: queue.SimpleQueue[float] = queue.SimpleQueue()
+        self._left = threading.Event()
 
         def endless(peer: Any) -> None:
             peer.send(begin)
             self.started.set()
             assert peer.wait_until_left()
-            self._left.put(time.monotonic())
+            self._left.set()
 
         self.server = serve(endless, http.stream(http.events("Hi", " you")))
 
     def settings(self) -> dict[str, Any]:
         return {"base_url": self.server.url, "max_connections": 1, "max_retries": 0}
 
-    def left_soon_after(self, moment: float) -> bool:
-        return self._left.get(timeout=5) - moment < SOON
+    def is_left(self) -> bool:
+        """Whether the reader leaves, long before it would have waited for the end of the body."""
+        return self._left.wait(PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for the end of the body instead of leaving is noticed, also where all is slow."""
+    monkeypatch.setattr("datacrunch_tgi._protocol._call.END_OF_BODY_TIMEOUT", 6 * PATIENCE)
 
 
 @pytest.fixture(params=["head", "comment", "token", "half a token"])
@@ -70,7 +73,7 @@ def whole(client: Client) -> bool:
 
 
 async def async_whole(client: AsyncClient) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         events = client.stream("Hello")
         return "".join([event.text async for event in events]) == "Hi you"
 
@@ -129,7 +132,7 @@ def test_a_thread_leaves(leave: Callable[[Client], None], token: Watch) -> None:
     """Leaving a call in a thread closes its connection, and the next call works."""
     with Client(**token.settings()) as client:
         leave(client)
-        assert token.left_soon_after(time.monotonic())
+        assert token.is_left()
         assert whole(client)
 
 
@@ -205,8 +208,7 @@ async def test_a_task_leaves(leave: Callable[[AsyncClient], Any], token: Watch) 
     """Leaving a call in a task closes its connection, and the next call works."""
     async with AsyncClient(**token.settings()) as client:
         await leave(client)
-        moment = time.monotonic()
-        assert await asyncio.to_thread(token.left_soon_after, moment)
+        assert await asyncio.to_thread(token.is_left)
         assert await async_whole(client)
 
 
@@ -226,13 +228,12 @@ async def test_a_cancelled_task_leaves(watch: Watch, times: int, *, streaming: b
         task = asyncio.create_task(consume(client, streaming=streaming))
         await asyncio.to_thread(watch.started.wait)
         await asyncio.sleep(0.01)
-        moment = time.monotonic()
         for _ in range(times):
             task.cancel()
             await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await asyncio.to_thread(watch.left_soon_after, moment)
+        assert await asyncio.to_thread(watch.is_left)
         assert await async_whole(client)
 
 
@@ -259,7 +260,7 @@ async def test_a_timeout_around_a_call_leaves(
     async with AsyncClient(**watch.settings()) as client:
         with pytest.raises(TimeoutError):
             await limit(consume(client, streaming=streaming), watch.started)
-        assert await asyncio.to_thread(watch.left_soon_after, time.monotonic())
+        assert await asyncio.to_thread(watch.is_left)
         assert await async_whole(client)
 
 
