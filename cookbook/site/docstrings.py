@@ -11,9 +11,7 @@ class RuntimeDocstrings(Extension):
     """Use the run-time docstrings of classes that list their arguments there (`_signatures`)."""
 
     def on_class(self, *, cls: Class, **_: Any) -> None:
-        """Replace the docstring that was read from the source, and leave out private bases."""
+        """Replace the docstring that was read from the source."""
         if cls.docstring and "\n    **" in cls.docstring.value:
             documented = getattr(importlib.import_module(cls.module.path), cls.name)
             cls.docstring.value = inspect.cleandoc(documented.__doc__)
-            hidden = {base.__name__ for base in documented.__bases__ if "._" in base.__module__}
-            cls.bases = [base for base in cls.bases if str(base) not in hidden]

@@ -45,11 +45,11 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Hide the bases of a class if one of them is private."""
+    """Show the bases of errors only; those of other classes are not public."""
     bases = r'<p class="doc doc-class-bases">(?:(?!</p>).)*?</p>'
     return re.sub(
         bases,
-        lambda found: "" if re.search(r">_\w", found[0]) else found[0],
+        lambda found: found[0] if re.search(r"(Error|Exception|Warning)<", found[0]) else "",
         html,
         flags=re.DOTALL,
     )
