@@ -1,11 +1,14 @@
 """Closing is final and reaches everything that runs; one limit holds for a client and its copies."""
 
 import asyncio
+import itertools
 import json
 import random
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from datacrunch_tgi import (
     RequestTimeoutError,
     Stream,
 )
+from datacrunch_tgi._transport import _driver
 
 
 class Endless:
@@ -61,6 +65,44 @@ def test_a_stream_is_closed_from_another_thread(endless: Endless) -> None:
         assert reader.result(5) == ["Hi"]
         assert endless.wait_until_left()
         assert stream.text == "Hi"
+
+
+class CloseAtLine:
+    """A trace function that closes a stream, in another thread, before a line of its driver runs."""
+
+    def __init__(self, stream: Stream, line: int) -> None:
+        self._stream, self.lines_left = stream, line
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename != _driver.__file__:
+            return None
+        if event == "line":
+            self.lines_left -= 1
+            if self.lines_left == 0:
+                closing = threading.Thread(target=self._stream.close)
+                closing.start()
+                closing.join()
+        return self
+
+
+def test_a_stream_can_be_closed_from_another_thread_at_any_line(http: Any, serve: Any) -> None:
+    """Wherever a thread is in reading a stream, its iteration just ends when another closes it."""
+    server = serve(http.stream(http.events("Hi", " you")))
+    with Client(base_url=server.url, max_connections=1) as client:
+        for line in itertools.count(1):
+            stream = client.stream("Hello")
+            close = CloseAtLine(stream, line)
+            before = sys.gettrace()  # of coverage
+            sys.settrace(close)
+            try:
+                texts = read_all(stream)
+            finally:
+                sys.settrace(before)
+            assert "Hi you".startswith("".join(texts))
+            if close.lines_left > 0:
+                break
+        assert line > 20
+        assert "".join(read_all(client.stream("Hello"))) == "Hi you"
 
 
 async def read_all_async(stream: AsyncStream) -> list[str]:
