@@ -2,6 +2,7 @@
 
 import json
 import re
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ DEEPSEEK = """{%- for message in messages %}{% if message.tool_calls %}{% for ca
 
 def test_arguments_are_text_for_a_template_that_joins_them() -> None:
     """DeepSeek's template adds arguments to a text, which only a text can be."""
-    chat = [{**message, "content": message["content"] or None} for message in CHAT]
+    chat = [{**message, "content": message["content"] or None} for message in deepcopy(CHAT)]
     del chat[2]["tool_calls"][0]["type"]
     prompt = ChatTemplate(DEEPSEEK).prompt(chat)
     assert 'function<｜tool▁sep｜>add\n{"a": 1}<｜tool▁call▁end｜>' in prompt  # noqa: RUF001

@@ -101,7 +101,7 @@ def test_a_token_shows_what_it_was_chosen_from_itself_first_and_once() -> None:
     """A token's alternatives follow the token itself."""
     chosen, other = Token(id=1, text=" no", logprob=-1.0), Token(id=2, text="yes", logprob=-0.5)
     ((_, _, choices),) = read(chosen, top_tokens=[[other, chosen]]).tokens
-    assert [line.split()[:2] for line in choices.split("\n")] == [["no", "37%"], ["yes", "61%"]]
+    assert choices == "no   37% ███████\nyes  61% ████████████"
 
 
 def test_a_character_of_several_tokens_is_one_box_with_their_probabilities_multiplied() -> None:

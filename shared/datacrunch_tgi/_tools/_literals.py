@@ -69,7 +69,7 @@ def _read_arguments(source: Source) -> Steps[list[str] | None]:
         elif character in "'\"":
             quote = character
         elif character == ")" and not depth:
-            return arguments if arguments != [""] or arguments[0].strip() else []
+            return arguments
         elif character in "([{":
             depth += 1
         elif character in ")]}":
