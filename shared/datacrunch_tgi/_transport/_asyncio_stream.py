@@ -86,6 +86,7 @@ class AsyncioStream(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._size = 0
         self._is_paused = self._is_congested = self._is_ended = False
+        self._is_new = True
         self._failure: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._end = 0.0
@@ -111,7 +112,7 @@ class AsyncioStream(asyncio.Protocol):
             raise
         if secure is None:
             raise ConnectionAbortedError("the connection ended in the handshake")
-        self._transport, self._is_paused = secure, False
+        self._transport, self._is_paused, self._is_new = secure, False, True
 
     async def read(self, end: float) -> bytes:
         """Return the bytes that have arrived, at least one; b"" at the end of the connection.
@@ -139,9 +140,13 @@ class AsyncioStream(asyncio.Protocol):
         Raises:
             OSError: The connection broke; TimeoutError if not in time.
         """
+        self._resume()
+        if self._is_new:
+            # A failed write would discard what the other side said before it left, such as a TLS alert.
+            self._is_new = False
+            await self._process_news()
         if self._is_ended:
             raise self._failure or ConnectionResetError("the connection was closed")
-        self._resume()
         self._transport.write(data)
         while self._is_congested and not self._chunks:
             if self._is_ended:
@@ -158,10 +163,14 @@ class AsyncioStream(asyncio.Protocol):
 
     async def is_usable(self) -> bool:
         """Return whether an idle connection is still open and silent."""
-        if self.has_news:
-            for _ in range(2):  # let the loop process it; with TLS it may not be data
-                await asyncio.sleep(0)
+        await self._process_news()
         return not (self._chunks or self._is_ended or self._transport.is_closing())
+
+    async def _process_news(self) -> None:
+        """Let the loop process what has arrived; with TLS it may not be data."""
+        if self.has_news:
+            for _ in range(2):
+                await asyncio.sleep(0)
 
     def abort(self) -> None:
         """Close the connection at once, for whoever is waiting for it."""

@@ -2,8 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
 
 _SIZE = 64 * 1024
 
@@ -15,21 +14,40 @@ class NestedTLS:
         self.outer = outer
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._unsent = b""
+        self._accepted = 0  # bytes of the caller's that are encrypted, but not sent yet
         self._tls = context.wrap_bio(self._received, self._to_send, server_hostname=hostname)
 
     def do_handshake(self) -> None:
         """Continue the handshake."""
-        self._run(self._tls.do_handshake)
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._receive()
+            else:
+                self._flush()
+                return
 
     def recv(self, size: int) -> bytes:
         """Return bytes."""
-        data: bytes = self._run(self._tls.read, size)
-        return data
+        while True:
+            try:
+                return self._tls.read(size)
+            except ssl.SSLWantReadError:
+                with suppress(
+                    OSError
+                ):  # what cannot be sent does not keep an answer from being read
+                    self._flush()
+                self._receive()
 
     def send(self, data: memoryview | bytes) -> int:
-        """Send bytes; return how many."""
+        """Send bytes; return how many. As for a TLS socket, a call that could not be completed is repeated."""
+        if not self._accepted:
+            self._flush()
+            self._accepted = self._tls.write(data[:_SIZE])
         self._flush()
-        sent: int = self._run(self._tls.write, data[:_SIZE], must_flush=False)
+        sent, self._accepted = self._accepted, 0
         return sent
 
     def fileno(self) -> int:
@@ -40,21 +58,11 @@ class NestedTLS:
         """Close the socket."""
         self.outer.close()
 
-    def _run(self, function: Callable[..., Any], *args: Any, must_flush: bool = True) -> Any:
-        while True:
-            try:
-                result = function(*args)
-            except ssl.SSLWantReadError:
-                self._flush()
-                data = self.outer.recv(_SIZE)
-                if data:
-                    self._received.write(data)
-                else:
-                    self._received.write_eof()
-            else:
-                if must_flush:
-                    self._flush()
-                return result
+    def _receive(self) -> None:
+        if data := self.outer.recv(_SIZE):
+            self._received.write(data)
+        else:
+            self._received.write_eof()
 
     def _flush(self) -> None:
         while self._unsent or self._to_send.pending:

@@ -216,6 +216,7 @@ class SocketStream:
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         except ssl.SSLError as alert:  # an answer too: it is raised by the next read
+            alert.__context__ = None  # that the request could not be sent at once
             self._alert = alert
         return True
 

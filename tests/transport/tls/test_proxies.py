@@ -1,12 +1,20 @@
 """Proxies and headers are given in plain terms, and obeyed: on a real proxy, with and without TLS."""
 
 import socket
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from datacrunch_tgi import ArgumentError, AuthenticationError, Client, ConnectError, __version__
+from datacrunch_tgi import (
+    ArgumentError,
+    AuthenticationError,
+    Client,
+    ConnectError,
+    InvalidRequestError,
+    __version__,
+)
 from tests.transport.tls.relay import relay
 
 ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
@@ -86,6 +94,30 @@ def test_a_proxy_is_used(
     else:
         assert seen.target == f"http://h.invalid/generate{'_stream' * (route == 'stream')}"
     assert server.requests[0].headers["authorization"] == "Bearer the-secret-key"
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_an_answer_to_half_a_request_comes_through_two_layers_of_tls(
+    authority: Any, http: Any, serve: Any, caller: Any, *, closes: bool
+) -> None:
+    """From a secure server behind a secure proxy, also when the server has gone then."""
+    ended = threading.Event()
+
+    def refuse(peer: Any) -> bool:
+        peer.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if peer.sock.recv(1000):
+            peer.send(http.response(413, "too long", content_type="text/plain", connection="close"))
+            assert closes or ended.wait(10)
+        return False
+
+    server = serve(tls=authority.secure("h.invalid"))
+    server.receive = refuse
+    proxy = Proxy(serve, server, authority.secure())
+    settings = {"proxy": proxy.url, "ca_bundle": authority.file, "max_retries": 0}
+    error = caller("https://h.invalid", **settings).ask("generate", "x" * 6_000_000).error
+    ended.set()
+    assert type(error) is InvalidRequestError
+    assert error.status == 413
 
 
 @pytest.mark.parametrize(
