@@ -146,7 +146,7 @@ def test_limits_hold_behind_a_proxy(  # noqa: PLR0917 -- fixtures
     client = caller("https://h.invalid", proxy=proxy.url, ca_bundle=authority.file, **limits)
     error = client.ask("stream").error
     client.close()
-    assert type(error) is RequestTimeoutError
+    assert isinstance(error, RequestTimeoutError)  # while connecting, on a busy machine
     assert (error.setting, error.seconds, error.requests) == (setting, 0.2, 1)
 
 
