@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
-from tests.langchain.tools import NOW, add_numbers, weather
+from tests.langchain.tools import FAMILIES, MADE, NOW, add_numbers, weather
 
 Call = Callable[..., Awaitable[Any]]
 METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
@@ -62,6 +62,7 @@ def test_what_is_bound_is_plain_data() -> None:
         ({"tools": [], "response_format": {"type": "json_schema"}}, "response_format"),
         ({"tools": [], "response_format": 7}, "response_format"),
         ({"tools": [7]}, r"tools\[0\]"),
+        ({"tools": TOOLS, "parallel_tool_calls": "no"}, "parallel_tool_calls='no': must be True"),
     ],
 )
 @METHODS
@@ -98,3 +99,22 @@ def test_the_tools_part_of_a_prompt_is_counted() -> None:
     messages = [SystemMessage("Be brief."), HumanMessage(QUESTION)]
     counts = [chat.get_num_tokens_from_messages(messages, tools=tools) for tools in ([], TOOLS)]
     assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize(("dialect", "sent"), [("1.1.1", False), ("3.3.7", True)])
+async def test_a_server_that_is_known_to_be_old_gets_no_grammar(
+    serve: Callable[..., EmulatedEndpoint],
+    call: Call,
+    dialect: str,
+    sent: bool,  # noqa: FBT001 -- pytest passes it by name
+) -> None:
+    """After `/info` was read for the model's name, no grammar is sent to a server before TGI 1.4."""
+    said = FAMILIES["llama-2-13b-chat"]
+    for model, asked in (("tgi", sent), ("llama-2-13b-chat", True)):
+        endpoint = serve(answers=said, dialect=dialect, model_id="llama-2-13b-chat")
+        chat = ChatDataCrunch(base_url=endpoint.url, model=model)
+        message = await call(chat.bind_tools(TOOLS, tool_choice="any"), "invoke", QUESTION)
+        assert [each["args"] for each in message.tool_calls] == [MADE]
+        request = endpoint.requests[-1].json
+        assert ("grammar" in request["parameters"]) is asked
+        assert "Call one or more tools" in request["inputs"]

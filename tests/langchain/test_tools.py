@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
-from tests.langchain.tools import NOW, add_numbers, weather
+from tests.langchain.tools import ADD, FAMILIES, MADE, NOW, add_numbers, weather
 
 Call = Callable[..., Awaitable[Any]]
 METHODS = pytest.mark.parametrize("method", ["invoke", "stream"])
@@ -27,13 +27,6 @@ class Remind(BaseModel):
 
 
 TOOLS: list[Any] = [add_numbers, weather, Remind, NOW]
-ADD = '{"name": "add_numbers", "arguments": {"a": 3, "b": 4}}'
-MADE = {"a": 3, "b": 4}
-FAMILIES = {
-    "llama-2-13b-chat": f'{{"tool_calls": [{ADD}]}}',
-    "Llama-3.1-8B-Instruct": '{"name": "add_numbers", "parameters": {"a": 3, "b": 4}}',
-    "Qwen2.5-7B-Instruct": f"<tool_call>\n{ADD}\n</tool_call>",
-}
 EACH_FAMILY = pytest.mark.parametrize(("name", "said"), FAMILIES.items(), ids=FAMILIES)
 
 
@@ -290,22 +283,3 @@ async def test_text_of_others_makes_no_call(
     ]
     message = await ask(call, chat.bind_tools(TOOLS), method, history)
     assert (message.text, message.tool_calls, message.invalid_tool_calls) == ("No.", [], [])
-
-
-@pytest.mark.parametrize(("dialect", "sent"), [("1.1.1", False), ("3.3.7", True)])
-async def test_a_server_that_is_known_to_be_old_gets_no_grammar(
-    serve: Callable[..., EmulatedEndpoint],
-    call: Call,
-    dialect: str,
-    sent: bool,  # noqa: FBT001 -- pytest passes it by name
-) -> None:
-    """After `/info` was read for the model's name, no grammar is sent to a server before TGI 1.4."""
-    said = FAMILIES["llama-2-13b-chat"]
-    for model, asked in (("tgi", sent), ("llama-2-13b-chat", True)):
-        endpoint = serve(answers=said, dialect=dialect, model_id="llama-2-13b-chat")
-        chat = ChatDataCrunch(base_url=endpoint.url, model=model)
-        message = await ask(call, chat.bind_tools(TOOLS, tool_choice="any"), "invoke")
-        assert calls(message) == [("add_numbers", MADE)]
-        request = endpoint.requests[-1].json
-        assert ("grammar" in request["parameters"]) is asked
-        assert "Call one or more tools" in request["inputs"]
