@@ -89,13 +89,17 @@ class ChatPrompts(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: i
         history = to_messages(messages, images=self._reads_images)
         schema = response_schema(asked.get("response_format"))
         tools, choice = asked.get("tools"), asked.get("tool_choice")
+        parallel = asked.get("parallel_tool_calls")
+        if parallel not in (None, True, False):
+            rule = "must be True, False or None"
+            raise ArgumentError("parallel_tool_calls", rule, value=repr(parallel))
         if not tools and choice is None and schema is None:
             return *self._for_messages(template, history), None
         model, request = self._with_tools(
             template,
             bound_arguments(tools or (), None, None, None)["tools"],
             choice,
-            parallel=asked.get("parallel_tool_calls") is not False,
+            parallel=parallel is None or bool(parallel),
             response_schema=schema,
         )
         model, prompt = model._for_messages(template, history, request)
