@@ -1,39 +1,20 @@
-"""`batch`: a file of rows, progress, exit codes, interrupts."""
+"""`batch`: a file of rows, progress, exit codes."""
 
 import csv
 import json
-import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from datacrunch_tgi.batch import BatchFields, BatchOptions
 from datacrunch_tgi.testing import EmulatedEndpoint
+from tests.cli.batch_files import read, write
 
 Start = Callable[..., EmulatedEndpoint]
 Run = Callable[..., subprocess.CompletedProcess[bytes]]
-Begin = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
 RunInTerminal = Callable[..., tuple[int, str]]
-
-not_on_windows = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-
-
-def write(folder: Path, count: int = 5) -> tuple[str, Path]:
-    """Write rows; return their file, and the path of an output."""
-    source = folder / "in.jsonl"
-    rows = [{"id": number, "inputs": f"prompt {number}"} for number in range(count)]
-    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
-    return str(source), folder / "out.jsonl"
-
-
-def read(output: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_csv_is_labelled_with_one_command(
@@ -164,34 +145,6 @@ def test_a_file_without_rows_is_no_error(
     assert output.exists()
 
 
-@not_on_windows
-def test_a_full_disk_is_reported_and_the_command_goes_on(
-    emulated_endpoint: Start, run: Run, tmp_path: Path
-) -> None:
-    """What fits is kept; when there is room again, the same command asks for the rest."""
-    endpoint = emulated_endpoint(answers="Hello")
-    source, output = write(tmp_path, 40)
-    command = ("batch", source, "--output", str(output), "--base-url", endpoint.url)
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-    limited += "; from datacrunch_tgi.__main__ import main; main()"
-
-    done = subprocess.run(  # noqa: S603 -- our own command
-        [sys.executable, "-c", limited, *command, "--concurrency", "1"],
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-
-    assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1] == f"error: File too large: {output}"
-    assert b"Traceback" not in done.stderr
-    asked = len(endpoint.requests)
-    assert 2 <= asked < 40
-    assert run(*command).returncode == 0
-    assert sorted(row["id"] for row in read(output)) == list(range(40))
-    assert len(endpoint.requests) <= 40 + 1
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -247,69 +200,6 @@ def test_replicas_are_used_evenly(emulated_endpoint: Start, run: Run, tmp_path: 
 
     assert done.returncode == 0
     assert all(5 <= len(endpoint.requests) <= 15 for endpoint in endpoints)
-
-
-class Gate:
-    """Answers that wait until the test lets them go."""
-
-    def __init__(self) -> None:
-        self.waiting = threading.Semaphore(0)
-        self.open = threading.Event()
-
-    def __call__(self, _: str) -> str:
-        self.waiting.release()
-        self.open.wait(timeout=30)
-        return "Hello"
-
-
-@not_on_windows
-def test_ctrl_c_waits_for_open_requests(
-    emulated_endpoint: Start, begin: Begin, run: Run, tmp_path: Path
-) -> None:
-    """What is in flight is answered and kept, nothing else is asked, and the command goes on later."""
-    gate = Gate()
-    endpoint = emulated_endpoint(answers=gate)
-    source, output = write(tmp_path, 10)
-    command = ("batch", source, "--output", str(output), "--base-url", endpoint.url)
-
-    with begin(*command, "--concurrency", "2") as process:
-        assert process.stderr
-        for _ in range(2):
-            assert gate.waiting.acquire(timeout=30)
-        process.send_signal(signal.SIGINT)
-        for line in process.stderr:
-            if b"Waiting for open requests" in line:
-                break
-        gate.open.set()
-        assert process.wait(timeout=30) == 130
-
-    assert len(read(output)) == len(endpoint.requests) == 2
-    assert run(*command).returncode == 0
-    assert sorted(row["id"] for row in read(output)) == list(range(10))
-    assert len(endpoint.requests) == 10
-
-
-@not_on_windows
-def test_a_second_ctrl_c_stops_at_once(
-    emulated_endpoint: Start, begin: Begin, tmp_path: Path
-) -> None:
-    """A second Ctrl-C stops without waiting for open requests."""
-    gate = Gate()
-    endpoint = emulated_endpoint(answers=gate)
-    source, output = write(tmp_path, 10)
-
-    with begin("batch", source, "--output", str(output), "--base-url", endpoint.url) as process:
-        assert process.stderr
-        assert gate.waiting.acquire(timeout=30)
-        process.send_signal(signal.SIGINT)
-        for line in process.stderr:
-            if b"Waiting for open requests" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
-    gate.open.set()
-
-    assert read(output) == []
 
 
 def test_every_option_of_a_run_is_listed_once() -> None:
