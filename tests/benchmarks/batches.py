@@ -16,15 +16,16 @@ from typing import Any, Self
 import psutil
 import ray.data
 
-from datacrunch_tgi import AsyncClient
-from datacrunch_tgi.batch import run
+from datacrunch_tgi import AsyncClient, Parameters
+from datacrunch_tgi.batch import BatchOptions, run
 from datacrunch_tgi.ray import with_answers
 from tests.benchmarks.processes import emulated, server
 
 FILE = Path(__file__).with_name("batches.md")
 SERVERS = {"a server that costs next to nothing": server, "the emulated endpoint": emulated}
-ROWS, WARM, CONCURRENCY = 6000, 1000, 64
+ROWS, WARM, CONCURRENCY = 4000, 1000, 64
 ACTORS = (1, 2, 3, 4)
+PARAMETERS: Parameters = {"max_tokens": 20}
 PERMITS, LIMITED_ROWS = 128, 10_000
 PACE = ("--max-concurrent-requests", str(PERMITS), "--tokens-per-second", "12")
 """An answer takes a second, so that the permits are the limit, not the cores."""
@@ -34,7 +35,7 @@ TEXT = """\
 
 Made by `make bench-ray` on {day}: {cores} cores, {system}, load {load:.1f} at the start and {end:.1f} at the end. Python {python}, Ray {ray}.
 
-{rows:,} rows, {concurrency} requests at a time, answered at once. Server, clients and Ray share the cores.
+{rows:,} rows, {concurrency} requests at a time, answered at once with at most 20 tokens. Server, clients and Ray share the cores.
 CPU is that of all processes but the server's. What starting takes is left out.
 
 |  | rows a second | CPU a row, ms |
@@ -90,7 +91,8 @@ def in_one_process(client: AsyncClient) -> tuple[float, float]:
     meter = Meter()
 
     async def answer() -> None:
-        async with aclosing(run(_prompts(), client, concurrency=CONCURRENCY)) as rows:
+        options: BatchOptions = {"concurrency": CONCURRENCY, "parameters": PARAMETERS}
+        async with aclosing(run(_prompts(), client, **options)) as rows:
             async for _ in rows:
                 meter.count(1)
 
@@ -102,7 +104,9 @@ def on_ray(client: AsyncClient, actors: int) -> tuple[float, float]:
     """Measure `datacrunch_tgi.ray`."""
     meter = Meter()
     prompts = ray.data.from_items(_prompts(), override_num_blocks=8)
-    answers = with_answers(prompts, client, actors=actors, concurrency=CONCURRENCY)
+    answers = with_answers(
+        prompts, client, actors=actors, concurrency=CONCURRENCY, parameters=PARAMETERS
+    )
     for batch in answers.iter_batches(batch_size=None, batch_format="pyarrow"):
         meter.count(len(batch))
     return meter.read()
