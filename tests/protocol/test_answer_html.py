@@ -116,7 +116,8 @@ def test_a_character_of_several_tokens_is_one_box_with_their_probabilities_multi
 def test_control_tokens_and_missing_probabilities_are_no_doubt() -> None:
     """Control tokens and missing probabilities are not shaded."""
     end = Token(id=2, text="</s>", logprob=-3.0, special=True)
-    reader = read(Token(id=1, text="a"), end)
+    start = Token(id=1, text="<s>", logprob=-3.0, special=True)
+    reader = read(start, Token(id=1, text="a"), end)
     assert [(text, shade) for text, shade, _ in reader.tokens] == [("a", 0)]
 
 

@@ -89,6 +89,11 @@ def test_properties_keep_their_order() -> None:
             "schema=#/properties/a: must not refer to itself",
         ),
         ({"properties": {"a": {"$ref": "#/$defs/A"}}}, "must contain the target of each reference"),
+        ({"properties": {"a": {"$ref": "city"}}}, "must contain the target of each reference"),
+        (
+            {"properties": {"a": {"$ref": "#/parts/1"}}, "parts": [{}]},
+            "must contain the target of each reference",
+        ),
         (
             {"properties": {"a": {"$ref": "http://[::1]/a"}}},
             "must contain the target of each reference",
@@ -140,6 +145,32 @@ def test_a_part_that_refers_to_several_has_what_all_of_them_ask_for() -> None:
     assert value_of(schema)["properties"] == {
         "a": short,
         "b": {"anyOf": [short, {"type": "string", "minLength": 2}]},
+    }
+
+
+def test_a_reference_may_name_a_part_in_any_spelling() -> None:
+    """As a JSON pointer: escaped, percent-encoded, or by its number in a list."""
+    kinds = [{"type": kind} for kind in ("null", "boolean", "string", "number")]
+    names = ("a~1b", "a~0b", "a%20b")
+    references = [*(f"#/$defs/{name}" for name in names), "#/parts/1"]
+    schema = {
+        "$defs": dict(zip(("a/b", "a~b", "a b"), kinds, strict=False)),
+        "parts": [{}, kinds[3]],
+        "properties": {str(n): {"$ref": target} for n, target in enumerate(references)},
+    }
+    assert list(value_of(schema)["properties"].values()) == kinds
+
+
+def test_what_several_parts_require_is_required() -> None:
+    """And what is not a property is any value."""
+    schema = {
+        "properties": {"b": {"type": "null"}, "c": {"type": "null"}},
+        "required": ["b"],
+        "allOf": [{"required": ["c"]}, {"properties": {"d": {"type": "null"}}}],
+    }
+    assert value_of(schema) == {
+        "properties": {name: {"type": "null"} for name in "bcd"},
+        "required": ["b", "c"],
     }
 
 

@@ -71,6 +71,7 @@ def test_what_is_no_literal_is_an_invalid_call_that_says_so(written: str, reason
     (invalid,) = reader.invalid_calls
     assert (invalid.name, invalid.text) == ("add", f"[add({written})")
     assert invalid.reason == f"{reason}; {ADVICE}"
+    assert invalid.id
     assert [call.name for call in reader.calls] == ["now"]
 
 
