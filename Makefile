@@ -1,5 +1,5 @@
 # make quickstart   see a LangChain chain and a LlamaIndex pipeline answer
-# make test         run the tests, except those that take minutes
+# make test         run the tests, except the slow ones
 # make slow         run those
 # make successor    run the transport's tests and the cassettes on httpx2, httpx's successor
 # make lowest       run the tests with the lowest versions that pyproject.toml allows

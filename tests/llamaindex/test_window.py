@@ -190,7 +190,7 @@ def templates(request: pytest.FixtureRequest) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=[1024, 2048, 4096])
+@pytest.fixture(params=[1024, pytest.param(2048, marks=pytest.mark.slow), 4096])
 def small_window(
     request: pytest.FixtureRequest, one_word_memory: Path
 ) -> Iterator[EmulatedEndpoint]:
