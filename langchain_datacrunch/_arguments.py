@@ -47,13 +47,18 @@ class CompletionCall(CallArguments, total=False):
     streaming: bool
 
 
-class ChatCall(CallArguments, ChatArguments, total=False):
-    """Keyword arguments of `ChatDataCrunch.invoke` and similar methods."""
+class ChatOptions(CallArguments, ChatArguments, total=False):
+    """Keyword arguments of `ChatDataCrunch.bind_tools`, in addition to those that concern tools."""
 
     n: Literal[1] | None
     stream: bool
     logprobs: bool
     top_logprobs: int | None
+
+
+class ChatCall(ChatOptions, total=False):
+    """Keyword arguments of `ChatDataCrunch.invoke` and similar methods."""
+
     tools: Sequence[Mapping[str, Any]] | None
     tool_choice: str | bool | Mapping[str, Any] | None
     parallel_tool_calls: bool | None

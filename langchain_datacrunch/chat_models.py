@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from functools import partial
-from typing import Any, Unpack, cast
+from typing import Any, Never, Unpack, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
@@ -27,7 +27,7 @@ from datacrunch_tgi._integration import (
     with_arguments,
     with_documented_fields,
 )
-from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments
+from langchain_datacrunch._arguments import ChatCall, ChatDataCrunchArguments, ChatOptions
 from langchain_datacrunch._calls import ChatCalls
 from langchain_datacrunch._endpoint import without_habits
 from langchain_datacrunch._errors import map_errors
@@ -86,7 +86,7 @@ class ChatDataCrunch(ChatCalls):
     def _llm_type(self) -> str:
         return "datacrunch-chat"
 
-    def bind_tools(
+    def bind_tools(  # type: ignore[override]  # its arguments are typed, unlike LangChain's
         self,
         tools: Sequence[Tool],
         *,
@@ -94,7 +94,7 @@ class ChatDataCrunch(ChatCalls):
         strict: bool | None = None,
         parallel_tool_calls: bool | None = None,
         response_format: dict[str, Any] | type | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ChatOptions],
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools that the model may call.
 
@@ -130,7 +130,7 @@ class ChatDataCrunch(ChatCalls):
         method: Method = "json_schema",
         include_raw: bool = False,
         strict: bool | None = None,
-        **kwargs: Any,
+        **kwargs: Never,
     ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
         """Return answers that match a JSON schema.
 

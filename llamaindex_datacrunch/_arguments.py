@@ -32,6 +32,12 @@ class CompletionCall(CallArguments, ChatArguments, total=False):
     """Keyword arguments of `complete` and its streaming and async versions."""
 
 
+class ToolCall(CompletionCall, total=False):
+    """Keyword arguments of `chat_with_tools` and its streaming and async versions."""
+
+    tool_choice: str | Mapping[str, Any] | None
+
+
 class ChatCall(CompletionCall, total=False):
     """Keyword arguments of `chat` and its streaming and async versions."""
 

@@ -17,13 +17,13 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.chat_engine.types import AgentChatResponse
-from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool
 from pydantic import ConfigDict
 
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi._integration import LONGEST_MESSAGE, truncate
+from llamaindex_datacrunch._calls import ToolCalls
 
 _FORCE = "Pass tool_required=True to require a call, or use a model trained for tools."
 TOOL_ARGUMENTS = frozenset(
@@ -32,7 +32,7 @@ TOOL_ARGUMENTS = frozenset(
 """Arguments of a chat with tools."""
 
 
-class Tools(FunctionCallingLLM):
+class Tools(ToolCalls):
     """An LLM that calls tools, in the format of its family or as JSON."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())

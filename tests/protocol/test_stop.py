@@ -28,6 +28,7 @@ def test_a_token_may_end_the_text_instead() -> None:
 
 
 def test_without_stop_strings_all_text_is_shown_at_once() -> None:
+    """Without stop strings, text is passed on at once."""
     text = StopFilter([])
     assert [text.push("a"), text.push("b"), text.flush()] == ["a", "b", ""]
     assert not text.found
