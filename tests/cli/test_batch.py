@@ -3,6 +3,7 @@
 import csv
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,6 +201,22 @@ def test_replicas_are_used_evenly(emulated_endpoint: Start, run: Run, tmp_path: 
 
     assert done.returncode == 0
     assert all(5 <= len(endpoint.requests) <= 15 for endpoint in endpoints)
+
+
+def test_ray_that_is_not_installed_is_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--ray` without the package says what to install, before anything is written."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    source, output = write(tmp_path)
+
+    done = run(
+        *("batch", source, "--output", str(output), "--base-url", "http://localhost:1", "--ray")
+    )
+
+    assert done.returncode == 1
+    assert b"pip install 'datacrunch-tgi[ray]'" in done.stderr
+    assert not output.exists()
 
 
 def test_every_option_of_a_run_is_listed_once() -> None:
