@@ -27,7 +27,7 @@ class Columns:
         names: Name of the column for each role; a role that is left out has its own name.
 
     Attributes:
-        names: Name of the column for every role.
+        names: Column name for each role.
 
     Raises:
         ArgumentError: A role is unknown, or two output columns have the same name.

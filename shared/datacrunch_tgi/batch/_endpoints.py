@@ -153,7 +153,7 @@ class Endpoints:
         return type(self)(clients, self._clock)
 
     def _choose(self, left: Sequence[Endpoint]) -> Endpoint:
-        """Return the least loaded of the usable ones; where all rest, the one that rests the shortest."""
+        """Return the least loaded endpoint; if all are paused, the one whose pause ends first."""
         usable = self._usable(left)
         if usable:
             return min(usable, key=lambda endpoint: endpoint.load)

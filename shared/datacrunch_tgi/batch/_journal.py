@@ -173,7 +173,7 @@ class Journal:
         _write(self._journal, _header(self._facts, 0))
 
     def _check(self, header: bytes) -> None:
-        """Compare with what the run that wrote the files went by."""
+        """Check that the files were written by a run with the same source and options."""
         try:
             facts = dict[str, Any](json.loads(header))
             self._generation = facts.pop("generation")
@@ -191,7 +191,7 @@ class Journal:
             _beside(self._log_path, self._generation).replace(self._log_path)
 
     def _recover(self) -> None:
-        """Read what is done, and cut off what was not written to its end."""
+        """Read the complete records, and remove an incomplete one at the end."""
         records = 0
         synced = max((r.end for r in self._records() if r.kind == Kind.SYNCED), default=0)
         for record, _ in self._lines():
@@ -217,7 +217,7 @@ class Journal:
                 yield from map(Record._make, _RECORD.iter_unpack(block[:whole]))
 
     def _lines(self) -> Iterator[tuple[Record, bytes]]:
-        """Yield each record with its line, up to the first that do not fit."""
+        """Yield each record with its line, up to the first pair that does not match."""
         end = 0
         with self._log_path.open("rb") as log:
             for record in self._records():

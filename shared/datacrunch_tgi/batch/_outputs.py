@@ -36,7 +36,7 @@ def csv_row(row: dict[str, Any], header: Sequence[str], columns: Columns) -> byt
 
 
 def write_lines(path: Path, lines: Iterable[bytes]) -> None:
-    """Write a file as a whole: it is there with all lines, or as it was before."""
+    """Write a file atomically: it has all lines, or is as it was before."""
     new = path.with_name(f"{path.name}.new")
     with new.open("wb") as file:
         file.writelines(lines)

@@ -150,7 +150,7 @@ class PacedClient:
                 turn.set_result(None)
 
     def _retried(self, epoch: int, _: DataCrunchError) -> None:
-        """Take note of what the client itself waits for while the server starts."""
+        """Shrink the window when the client retries by itself."""
         self.window.shrink(epoch)
 
     def _answered(self) -> None:

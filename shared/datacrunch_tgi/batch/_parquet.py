@@ -44,7 +44,7 @@ def write(
     columns: Columns,
     roles: Iterable[str],
 ) -> None:
-    """Write rows as a whole: the file is there with all of them, or as it was before.
+    """Write rows atomically: the file has all of them, or is as it was before.
 
     Args:
         path: The file.

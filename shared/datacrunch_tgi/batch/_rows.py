@@ -78,7 +78,7 @@ async def answer_row(
         The row's columns, and `text`, `finish_reason`, `usage` (a dict of `prompt_tokens`,
         `completion_tokens` and `total_tokens`) and `seed`, `details` if the parameters ask for them. A
         row that failed has None in these, and `error`: a dict of `type`, `message`, `status` and
-        `requests`. Nothing of the package is raised.
+        `requests`. Errors of this package are not raised.
     """
     try:
         request = prepare_row(row, options)

@@ -1,7 +1,7 @@
 """The green tokens of TGI's watermark: those it prefers after another token.
 
 The servers draw them with PyTorch's random permutation (arXiv 2301.10226); the same generator and
-the same shuffle give the same tokens here. Nothing else of PyTorch is emulated.
+the same shuffle give the same tokens here. No other part of PyTorch is emulated.
 """
 
 from functools import lru_cache
