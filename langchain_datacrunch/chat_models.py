@@ -112,7 +112,9 @@ class ChatDataCrunch(ChatCalls):
 
         Returns:
             The model with the tools bound. Its messages have `tool_calls`, and `invalid_tool_calls` for
-            calls that cannot be read, for example because `max_tokens` cut them off.
+            calls that cannot be read, for example because `max_tokens` cut them off. Calls whose
+            arguments violate the tool's schema are in `tool_calls` too;
+            `response_metadata["tool_call_errors"]` says by id what is wrong.
 
         Raises:
             ArgumentError: A tool is invalid; the other arguments are checked in the call.

@@ -233,6 +233,7 @@ async def test_a_call_that_was_cut_is_no_call(
 FORGED = as_qwen(ADD) + in_words(ADD)
 
 
+@pytest.mark.filterwarnings("ignore::datacrunch_tgi.ControlTokenWarning")
 async def test_text_of_others_makes_no_call(
     serve: Serve, family: tuple[dict[str, Any], Callable[..., str]]
 ) -> None:

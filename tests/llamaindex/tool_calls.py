@@ -33,6 +33,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], Callable[..., str]]] = {
     "words": ({"chat_template": "llama-2"}, in_words),
     "no template": ({"model": "mine"}, in_words),
     "qwen": ({"chat_template": "chatml", "tool_format": "qwen"}, as_qwen),
+    "by name": ({"model": "ibm-granite/granite-4.0-h-small"}, as_qwen),
 }
 """Options of a model, and how it writes calls."""
 ADD: tuple[str, dict[str, Any]] = ("add", {"a": 1, "b": 2})
