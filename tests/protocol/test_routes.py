@@ -1,0 +1,49 @@
+"""The routes: what is sent, and what a response means."""
+
+import json
+
+import pytest
+
+from datacrunch_tgi import ArgumentError, MalformedResponseError, NotFoundError
+from datacrunch_tgi._protocol._requests import Request, json_request
+from datacrunch_tgi._protocol._responses import Head, read_health, read_prompt_tokens
+
+JSON = {"content-type": "application/json"}
+
+
+def test_a_request_is_compact_json_in_utf_8() -> None:
+    """The prompt is kept beside it, to take it out of errors."""
+    body = {"inputs": "é", "parameters": {"max_new_tokens": 1}}
+    sent = '{"inputs":"é","parameters":{"max_new_tokens":1}}'.encode()
+    assert json_request("/generate", body) == Request("POST", "/generate", sent, "é")
+
+
+def test_what_json_cannot_express_is_refused_also_without_parameters() -> None:
+    """It can only be an extra parameter."""
+    with pytest.raises(ArgumentError) as caught:
+        json_request("/generate", {"inputs": "x", "new": {1j}})
+    assert caught.value.message == (
+        "extra_parameters: must be JSON: Object of type set is not JSON serializable"
+    )
+
+
+def test_health_is_a_status() -> None:
+    """503 is a server that cannot generate now; a gateway without the route is an error that says so."""
+    assert read_health(Head(200, {}), b"")
+    assert not read_health(Head(503, {}), b'{"error": "unhealthy"}')
+    with pytest.raises(NotFoundError) as caught:
+        read_health(Head(404, {}), b"")
+    assert caught.value.hint == "This server, or a gateway in front of it, has no /health."
+
+
+def test_prompt_tokens_are_read_or_refused() -> None:
+    """As TGI 1.4 and newer report them."""
+    tokens = [{"id": 1, "text": "x", "start": 0, "stop": 1}]
+    (token,) = read_prompt_tokens(Head(200, JSON), json.dumps(tokens).encode())
+    assert (token.id, token.text) == (1, "x")
+    with pytest.raises(MalformedResponseError) as caught:
+        read_prompt_tokens(Head(200, JSON), b'[{"text": "x"}]')
+    assert caught.value.message == "the answer is not TGI's: 0.id: Field required"
+    with pytest.raises(NotFoundError) as missing:
+        read_prompt_tokens(Head(404, JSON), b"{}")
+    assert missing.value.hint == "This server, or a gateway in front of it, has no /tokenize."
