@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from fractions import Fraction
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from datacrunch_tgi._errors import ArgumentError
 
@@ -129,6 +129,21 @@ def check_fields(
         message = "must be a list of strings"
     where = f"{field}[{inside[0]}]" if inside and inside[0].isdigit() else field
     raise ArgumentError(where, message, value="" if field in secret else shown(first["input"]))
+
+
+def check_field(model: type[BaseModel], name: str, value: Any) -> Any:
+    """Validate the value of one field of a model; return it converted to the field's type.
+
+    Raises:
+        ArgumentError: It is invalid. The error names the field, the value and the rule.
+    """
+    field = model.model_fields[name]
+    kind: Any = Annotated[field.annotation, *field.metadata, Field()]
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+    raise ArgumentError(name, first["msg"], value=shown(value))
 
 
 def shown(value: object) -> str:

@@ -4,14 +4,13 @@ Imports neither framework. A model inherits from `Endpoint` and then from its fr
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     PrivateAttr,
-    TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
     model_validator,
@@ -26,7 +25,8 @@ from datacrunch_tgi._aliases import (
     spelled_as_given,
     to_parameters,
 )
-from datacrunch_tgi._client import AsyncClient, Client, from_settings
+from datacrunch_tgi._base_client import from_settings
+from datacrunch_tgi._client import AsyncClient, Client
 from datacrunch_tgi._errors import REDACTED, ArgumentError
 from datacrunch_tgi._integration._habits import SECRET, accept_habits, refuse_secrets
 from datacrunch_tgi._protocol._call import OnRetry
@@ -39,7 +39,7 @@ from datacrunch_tgi._protocol._parameters import (
 from datacrunch_tgi._protocol._schema import Answer
 from datacrunch_tgi._settings import SETTINGS, Settings, SettingsFields
 from datacrunch_tgi._streams import AsyncStream, Stream
-from datacrunch_tgi._validation import check_fields, refuse_unknown
+from datacrunch_tgi._validation import check_field, check_fields, refuse_unknown
 
 
 def _validated(given: Any, validate: ValidatorFunctionWrapHandler) -> Any:
@@ -216,7 +216,7 @@ class Endpoint(SettingsFields, ParameterFields):
             check_fields(ParameterFields, {**parameters, "stop": added})
             self._get_clients()  # before the copy, so that all copies share the clients
             for name in given.keys() - {*PARAMETERS, *SETTINGS, "extra_parameters"}:
-                given[name] = self._checked_field(name, given[name])
+                given[name] = check_field(type(self), name, given[name])
             extra: Any = given.get("extra_parameters") or {}
             if not isinstance(extra, Mapping):
                 raise ArgumentError("extra_parameters", "must be a dict", value=repr(extra))
@@ -256,15 +256,6 @@ class Endpoint(SettingsFields, ParameterFields):
         state = super().__getstate__()
         unused = {"_clients": None}
         return {**state, "__pydantic_private__": {**state["__pydantic_private__"], **unused}}
-
-    def _checked_field(self, name: str, value: Any) -> Any:
-        field = type(self).model_fields[name]
-        kind: Any = Annotated[field.annotation, *field.metadata, Field()]
-        try:
-            return TypeAdapter(kind).validate_python(value)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-        raise ArgumentError(name, first["msg"], value=repr(value))
 
     def _get_clients(self) -> tuple[Client, AsyncClient]:
         """Return the clients, recreated if a field has changed."""

@@ -32,8 +32,7 @@ class _Driver(Generic[Result]):
         self._steps = call.steps()
         self._is_stopped = self._is_finished = False
         self._stop_error: DataCrunchError | None = None
-        self.events: deque[StreamEvent] = deque()
-        """Events that have arrived and were not read yet."""
+        self.events: deque[StreamEvent] = deque()  # that have arrived and were not read yet
 
     def _next_step(self, came: Any = None, failure: DataCrunchError | None = None) -> Step | None:
         """Advance to the call's next step; return None if events have arrived or it has ended."""
@@ -128,7 +127,6 @@ class SyncDriver(_Driver[Result]):
         if not self._connection:
             self._pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
             self._connection = self._pool.take()
-        failure = None
         try:
             step = self._next_step()
             while step and not self._is_stopped:
@@ -260,7 +258,6 @@ class AsyncDriver(_Driver[Result]):
             self._pool = pool = await self._pools.of_this_loop()
             await pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
             self._connection = pool.take()
-        failure = None
         try:
             step = self._next_step()
             while step and not self._is_stopped:
