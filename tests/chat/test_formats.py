@@ -105,6 +105,7 @@ MODELS = {
     "NousResearch/Hermes-3-Llama-3.1-8B": "hermes-3",
     "NousResearch/Hermes-2-Pro-Mistral-7B": "hermes-2-pro-mistral",
     "NousResearch/Hermes-2-Pro-Llama-3-8B": "hermes-2-pro",
+    "NousResearch/Hermes-3-Llama-3.2-3B": "hermes-2-pro",
     "NousResearch/Hermes-4-14B-FP8": "hermes-4",
     "ibm-granite/granite-3.0-2b-instruct": "granite-3.0",
     "ibm-granite/granite-3.1-3b-a800m-instruct": "granite-3.1",
