@@ -246,3 +246,23 @@ def test_a_mistake_below_keeps_its_place_without_its_variables() -> None:
         traceback = traceback.tb_next
     assert [frame.f_code.co_name for frame in frames] == ["perform", "broken"]
     assert not any(frame.f_locals for frame in frames if frame.f_code.co_name == "broken")
+
+
+@pytest.mark.parametrize("function", ["drop_response", "put"])
+def test_an_interrupted_ending_loses_no_place(function: str, http: Any, serve: Any) -> None:
+    """The only connection is free at once, even while the traceback keeps the call alive."""
+    server = serve(http.answer())
+    with Client(base_url=server.url, max_connections=1, pool_timeout=0.5) as client:
+
+        def strike(frame: Any, event: str, _: object) -> None:
+            names = (frame.f_code.co_name, frame.f_back.f_code.co_name)
+            if event == "call" and names == (function, "_finish"):
+                sys.setprofile(None)
+                raise Interrupt
+
+        sys.setprofile(strike)
+        with pytest.raises(Interrupt) as caught:
+            client.generate(PROMPT)
+        sys.setprofile(None)
+        assert client.generate(PROMPT).text == "Hi you"
+        assert caught.value.__traceback__
