@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 from vcr.cassette import Cassette
 
+from datacrunch_tgi import ChatTemplate
 from datacrunch_tgi.testing import ScriptedToken
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -29,6 +30,27 @@ RECORDINGS = TESTS / "recordings"
 
 TOOL_ANSWERS = json.loads((TESTS / "tools" / "answers.json").read_text(encoding="utf-8"))
 """One call, `sum` of 1 and "x\\n", in every form of every family."""
+
+
+KINDS = [
+    "llama-2",
+    "llama-3.1",
+    "mistral",
+    "mistral-v7",
+    "qwen-2.5",
+    "qwen-3-coder",
+    "granite-3.3",
+    "deepseek-v3.1",
+    "gemma",
+    "phi-3",
+    "vicuna",
+    "chatml",
+]
+TEMPLATES = [
+    pytest.param(name, marks=() if name in KINDS else pytest.mark.slow)
+    for name in ChatTemplate.names()
+]
+"""Every bundled template, for what the adapters send; one of each kind is not slow."""
 
 
 BORDERS = [

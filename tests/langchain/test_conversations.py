@@ -21,13 +21,14 @@ from langchain_core.messages import (
 )
 from langchain_core.prompts import ChatPromptTemplate
 
-from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi import ArgumentError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
+from tests.conftest import TEMPLATES
 
 Call = Callable[..., Awaitable[Any]]
 Serve = Callable[..., EmulatedEndpoint]
-EACH_TEMPLATE = pytest.mark.parametrize("template", ChatTemplate.names())
+EACH_TEMPLATE = pytest.mark.parametrize("template", TEMPLATES)
 TEXT = {"type": "text", "text": "Let me see."}
 CALLS: Any = [{"name": "f", "args": {"a": 1}, "id": "1"}]
 ANSWERS: dict[str, AIMessage] = {

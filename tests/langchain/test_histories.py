@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch
+from tests.conftest import TEMPLATES
 
 Call = Callable[..., Awaitable[Any]]
 KINDS: dict[str, Callable[[str], BaseMessage]] = {
@@ -42,7 +43,7 @@ def test_every_order_of_messages_is_sent(endpoint: EmulatedEndpoint) -> None:
 
 
 @pytest.mark.parametrize("method", ["invoke", "stream"])
-@pytest.mark.parametrize("template", ChatTemplate.names())
+@pytest.mark.parametrize("template", TEMPLATES)
 async def test_the_prompt_is_the_templates(
     endpoint: EmulatedEndpoint, call: Call, method: str, template: str
 ) -> None:

@@ -10,6 +10,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from datacrunch_tgi import ArgumentError, ChatTemplate
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.conftest import TEMPLATES
 
 ROLES = ("system", "user", "assistant", "tool")
 AS_JSON = ChatTemplate("{{ messages | tojson }}")
@@ -59,7 +60,7 @@ def chat(request: pytest.FixtureRequest) -> Callable[..., Awaitable[Any]]:
     return ask
 
 
-@pytest.mark.parametrize("template", ChatTemplate.names())
+@pytest.mark.parametrize("template", TEMPLATES)
 async def test_the_prompt_is_the_templates(
     endpoint: EmulatedEndpoint, chat: Callable[..., Awaitable[Any]], template: str
 ) -> None:

@@ -16,9 +16,9 @@ from llama_index.core.memory import (
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from datacrunch_tgi import ChatTemplate
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.conftest import TEMPLATES
 
 Serve = Callable[..., EmulatedEndpoint]
 Encode = Callable[[str], list[int]]
@@ -41,7 +41,7 @@ HISTORY = [
 ]
 
 
-@pytest.fixture(params=[*ChatTemplate.names(), None])
+@pytest.fixture(params=[*TEMPLATES, None])
 def options(request: pytest.FixtureRequest, encode: Encode) -> dict[str, Any]:
     """Each bundled template, and none."""
     return {"chat_template": request.param, "tokenizer": encode, "max_tokens": 50}

@@ -23,14 +23,15 @@ from llama_index.core.base.llms.types import (
     VideoBlock,
 )
 
-from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi import ArgumentError
 from datacrunch_tgi.testing import EmulatedEndpoint
 from llamaindex_datacrunch import DataCrunch
+from tests.conftest import TEMPLATES
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
 )
-TEMPLATES = [*ChatTemplate.names(), None]
+EACH_TEMPLATE = pytest.mark.parametrize("template", [*TEMPLATES, None])
 """Every bundled template, and none, where LlamaIndex writes `user: …`."""
 SAID = TextBlock(text="Let me see.")
 
@@ -41,7 +42,7 @@ def sent(endpoint: EmulatedEndpoint, *messages: ChatMessage, **options: Any) -> 
     return str(endpoint.requests[-1].json["inputs"])
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@EACH_TEMPLATE
 @pytest.mark.parametrize(
     "blocks",
     [
@@ -113,7 +114,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@EACH_TEMPLATE
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_a_history_with_tool_calls_is_sent_completely(
     endpoint: EmulatedEndpoint, template: str | None, call: ChatMessage
@@ -131,7 +132,7 @@ def test_a_history_with_tool_calls_is_sent_completely(
     assert "tool_call_id" not in prompt
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@EACH_TEMPLATE
 @pytest.mark.parametrize(
     ("block", "expected"),
     [
