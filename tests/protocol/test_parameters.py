@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import ArgumentError, AsyncClient, Client
-from datacrunch_tgi._protocol._parameters import check_parameters
+from datacrunch_tgi._protocol._parameters import check_parameters, check_prompt
 
 PROMPT = "the prompt, which no error shows"
 EMPTY = "must not be empty: it would end every answer after one token"
@@ -175,3 +175,22 @@ def test_limits_that_depend_on_the_server_are_left_to_it() -> None:
     """Limits that depend on the server are not checked by the client."""
     given = {"top_n_tokens": 99, "stop": list("abcdef"), "truncate": 10**6, "max_new_tokens": 10**6}
     assert check_parameters(given, streaming=False) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"best_of": 1, "seed": 1},
+        {"best_of": 2, "do_sample": True},
+        {"best_of": 2, "temperature": 0.5},
+        {"best_of": 2, "typical_p": 0.5},
+    ],
+)
+def test_the_best_of_several_answers_needs_sampling_of_any_kind(given: dict[str, Any]) -> None:
+    """And a single one needs none."""
+    assert check_parameters(given, streaming=False) == {"max_new_tokens": 512, **given}
+
+
+def test_a_prompt_in_any_language_is_accepted() -> None:
+    """Surrogates are refused where they stand alone."""
+    assert check_prompt("é 漢 😀") == "é 漢 😀"

@@ -4,9 +4,14 @@ import json
 
 import pytest
 
-from datacrunch_tgi import ArgumentError, MalformedResponseError, NotFoundError
+from datacrunch_tgi import (
+    ArgumentError,
+    MalformedResponseError,
+    NotFoundError,
+    OverloadedError,
+)
 from datacrunch_tgi._protocol._requests import Request, json_request
-from datacrunch_tgi._protocol._responses import Head, read_health, read_prompt_tokens
+from datacrunch_tgi._protocol._responses import Head, not_a_stream, read_health, read_prompt_tokens
 
 JSON = {"content-type": "application/json"}
 
@@ -47,3 +52,11 @@ def test_prompt_tokens_are_read_or_refused() -> None:
     with pytest.raises(NotFoundError) as missing:
         read_prompt_tokens(Head(404, JSON), b"{}")
     assert missing.value.hint == "This server, or a gateway in front of it, has no /tokenize."
+
+
+def test_what_comes_instead_of_a_stream_is_its_error_or_its_kind() -> None:
+    """An error with status 200 is read like any other."""
+    busy = b'{"error": "busy", "error_type": "overloaded"}'
+    assert isinstance(not_a_stream(Head(200, JSON), busy), OverloadedError)
+    error = not_a_stream(Head(200, {"content-type": "text/html; charset=utf-8"}), b"<p>")
+    assert error.message == "expected a stream of events, got: text/html"
