@@ -258,6 +258,8 @@ SCALARS = [{"type": kind} for kind in ("string", "number", "boolean", "null")]
         ),
         ({"enum": [*range(200)]}, {"enum": [*range(200)]}),
         ({"enum": [*range(201)]}, {"type": "number"}),
+        ({"enum": [None] * 201}, {"type": "null"}),
+        ({"enum": [True] * 201}, {"type": "boolean"}),
         (
             {"enum": [1, {"b": "x"}]},
             {"anyOf": [{"enum": [1]}, {"properties": {"b": {"enum": ["x"]}}, "required": ["b"]}]},
