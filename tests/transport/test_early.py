@@ -78,5 +78,5 @@ def test_limits_hold_while_a_slow_server_is_sent_to(setting: str, upload: Any, c
     client = caller(upload(read_slowly).url, max_retries=0, **limits)
     error = client.ask("generate", LONG).error
     ended.set()
-    assert type(error) is RequestTimeoutError
+    assert isinstance(error, RequestTimeoutError)  # while connecting, on a busy machine
     assert (error.setting, error.seconds, error.requests) == (setting, 0.2, 1)

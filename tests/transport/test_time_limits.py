@@ -27,7 +27,7 @@ def test_silence_ends_in_time_and_names_the_limit(
     server = serve(silent)
     begin = time.monotonic()
     error = caller(server.url, first_token_timeout=0.2).ask(route).error
-    assert type(error) is RequestTimeoutError
+    assert isinstance(error, RequestTimeoutError)  # while connecting, on a busy machine
     assert (error.setting, error.seconds, error.requests) == ("first_token_timeout", 0.2, 1)
     assert 0.2 <= time.monotonic() - begin < PATIENCE
     server.wait_until_ended()
