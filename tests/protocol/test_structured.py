@@ -179,6 +179,13 @@ def test_a_schema_that_is_nothing_but_itself_is_no_recursion_error() -> None:
         read('{"a": 1}', validator({"$ref": "#"}))
 
 
+def test_a_pattern_that_python_cannot_read_is_an_error_of_the_schema() -> None:
+    """A key of patternProperties that is no regular expression of Python makes a typed error."""
+    check = validator({"type": "object", "patternProperties": {"[": {"type": "string"}}})
+    with pytest.raises(StructuredOutputError, match="the schema has a pattern that cannot be"):
+        read('{"a": 1}', check)
+
+
 def test_what_a_stream_has_shown_of_the_object() -> None:
     """At every point of a stream the partial object is found."""
     text = f"<think>{OTHER}</think>Sure {{x}}: {GOOD} That's it {{x}}"

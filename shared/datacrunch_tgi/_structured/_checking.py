@@ -97,8 +97,11 @@ def validator(schema: Mapping[str, Any]) -> Callable[[str], Any]:
 
     def validated(text: str) -> Any:
         value = parse(text)
-        for error in check.iter_errors(value):
-            raise ValueError(f"{error.json_path}: {error.message}")
+        try:
+            for error in check.iter_errors(value):
+                raise ValueError(f"{error.json_path}: {error.message}")
+        except re.error as error:  # a key of patternProperties that Python cannot read
+            raise ValueError(f"the schema has a pattern that cannot be checked: {error}") from None
         return value
 
     return validated
