@@ -9,6 +9,7 @@ from datacrunch_tgi import (
     MalformedResponseError,
     NotFoundError,
     OverloadedError,
+    ServerError,
 )
 from datacrunch_tgi._protocol._requests import Request, json_request
 from datacrunch_tgi._protocol._responses import Head, not_a_stream, read_health, read_prompt_tokens
@@ -60,3 +61,14 @@ def test_what_comes_instead_of_a_stream_is_its_error_or_its_kind() -> None:
     assert isinstance(not_a_stream(Head(200, JSON), busy), OverloadedError)
     error = not_a_stream(Head(200, {"content-type": "text/html; charset=utf-8"}), b"<p>")
     assert error.message == "expected a stream of events, got: text/html"
+
+
+def test_json_without_a_message_is_not_shown_as_a_page() -> None:
+    """A page is what is neither JSON nor an event."""
+    for head, message in (
+        (Head(500, JSON), "500 Internal Server Error"),
+        (Head(500, {}), '500 Internal Server Error: {"code": 1}'),
+    ):
+        with pytest.raises(ServerError) as caught:
+            read_health(head, b'{"code": 1}')
+        assert caught.value.message == message
