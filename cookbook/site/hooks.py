@@ -19,6 +19,7 @@ SOURCES = (
     "cookbook/*.py",
     "cookbook/web/*.py",
     "tests/benchmarks/results.*",
+    "tests/benchmarks/batch*.md",
 )
 """Files that become pages, or are linked from one. Paths are kept, and so are links between them."""
 
