@@ -18,6 +18,7 @@ SOURCES = (
     "cookbook/*.ipynb",
     "cookbook/*.py",
     "cookbook/web/*.py",
+    "tests/mutants.md",
     "tests/benchmarks/results.*",
     "tests/benchmarks/batch*.md",
 )
