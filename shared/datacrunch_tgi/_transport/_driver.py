@@ -4,8 +4,8 @@
                  ◀─result─        ◀──────────
                  ──events─▶ driver.next_event ──▶ caller
 
-A driver ends when its call ends, when it is closed, from any thread, or when it is dropped. It holds a slot
-of the limiter and a connection from its first step to its end.
+A driver ends with its call, when it is closed, from any thread, or when it is dropped. It holds a slot of the
+limiter and a connection to its end.
 """
 
 import asyncio
@@ -50,9 +50,6 @@ class _Driver(Generic[Result]):
         if not self._is_stopped:
             self._is_stopped, self._stop_error = True, error
         self.events.clear()
-
-    def _stopped(self) -> bool:
-        return self._is_stopped
 
     def _result(self) -> Result:
         if self._stop_error:
@@ -125,7 +122,7 @@ class SyncDriver(_Driver[Result]):
 
     def _drive(self) -> None:
         if not self._connection:
-            self._pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
+            self._pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
             self._connection = self._pool.take()
         try:
             step = self._next_step()
@@ -164,8 +161,11 @@ class SyncDriver(_Driver[Result]):
             try:
                 if connection:
                     self._pool.put(connection, is_whole=is_whole)
+                    connection = None
             finally:
                 self._pool.limiter.release(id(self))
+                if connection:  # interrupted: the pool may not have it
+                    connection.close()
 
 
 class AsyncDriver(_Driver[Result]):
@@ -256,7 +256,7 @@ class AsyncDriver(_Driver[Result]):
     async def _drive(self) -> None:
         if self._connection is None:
             self._pool = pool = await self._pools.of_this_loop()
-            await pool.limiter.acquire(id(self), self._pool_timeout, self._stopped)
+            await pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
             self._connection = pool.take()
         try:
             step = self._next_step()
