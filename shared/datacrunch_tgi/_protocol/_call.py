@@ -253,6 +253,7 @@ class StreamCall(Call[Answer]):
                     events = yield from self._finish(events)
                 if events:
                     yield events
+                    del events  # or each waiting stream would keep its last ones in memory
                 if error:
                     raise error
         if answer.received_last:

@@ -6,8 +6,8 @@ IPv6 and IPv4 alternate. All attempts share one time limit.
 
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -38,12 +38,11 @@ class Address:
 
 def literal(host: str, port: int) -> list[Address]:
     """Return the address of a host that is an IP address; otherwise none."""
-    try:
-        version = ip_address(host).version
-    except ValueError:
-        return []
-    family = socket.AF_INET6 if version == 6 else socket.AF_INET  # noqa: PLR2004 -- IP version 6
-    return [Address(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError, ValueError):  # another family, or a name
+            socket.inet_pton(family, host)
+            return [Address(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))]
+    return []
 
 
 def in_order(found: Sequence[tuple[Any, Any, int, str, Any]]) -> list[Address]:
