@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
+from functools import partial
 from typing import Any, cast
 
 from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, literal
@@ -72,9 +73,13 @@ async def _first_connected(addresses: list[Address]) -> socket.socket:
     finally:
         for attempt in attempts:
             attempt.cancel()
-        for sock in await asyncio.gather(*attempts, return_exceptions=True):
-            if isinstance(sock, socket.socket) and sock is not winner:
-                sock.close()
+            # Nothing is awaited here: a cancellation would leave the winner open.
+            attempt.add_done_callback(partial(_close_loser, winner))
+
+
+def _close_loser(winner: socket.socket | None, attempt: asyncio.Task[socket.socket]) -> None:
+    if not attempt.cancelled() and not attempt.exception() and attempt.result() is not winner:
+        attempt.result().close()
 
 
 class AsyncioStream(asyncio.Protocol):
