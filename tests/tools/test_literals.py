@@ -98,6 +98,13 @@ def test_a_call_that_is_cut_says_what_cut_it(
     assert (reader.calls, reader.text) == ([], "")
 
 
+def test_a_call_that_is_whole_in_a_list_that_is_cut_is_a_call() -> None:
+    """The end of the list says nothing about the call, and no invalid call is made of nothing."""
+    reader = read("[add(a=1), now() ", "length")
+    assert [call.name for call in reader.calls] == ["add", "now"]
+    assert (reader.invalid_calls, reader.text) == ([], "")
+
+
 @pytest.mark.parametrize("text", ["[fly(a=1)]", "[add]", "[ add ( a=1)]", "[]", "[1, 2]"])
 def test_a_list_that_begins_with_no_call_of_a_tool_is_text(text: str) -> None:
     """Without a marker in front of it."""

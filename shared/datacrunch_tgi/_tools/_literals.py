@@ -49,8 +49,8 @@ def read_calls(context: Context, *, marked: bool) -> Steps[Call | bool]:
             call.finish(source.raw)
         source.begin()
         yield from source.space()
-        if (yield from source.literal("]")):
-            return True
+        if (yield from source.literal("]")) or not (yield from source.peek()):
+            return True  # at the end of the list, or of the answer
         if not (yield from source.literal(",")):
             return Call(context.output)
 
