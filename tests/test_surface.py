@@ -156,7 +156,9 @@ def test_a_notebook_completes_arguments(typed: str, offered: set[str]) -> None:
 @pytest.mark.parametrize("name", PUBLIC_CLASSES)
 def test_help_of_a_class_starts_with_lines_that_fit_a_screen(name: str) -> None:
     """It starts with what the class is. Of the first 60 lines only signatures are long."""
-    shown = plain(render_doc(PUBLIC_CLASSES[name])).splitlines()
+    text = plain(render_doc(PUBLIC_CLASSES[name]))
+    # Since Python 3.13, a long signature has a line for each argument.
+    shown = re.sub(r"(?m)^ \|  \w+\(\n(?: \|      .*\n)+ \|  \).*\n", "", text).splitlines()
     assert str(getdoc(PUBLIC_CLASSES[name])).splitlines()[0] in " ".join(shown[:7])
     assert not [line for line in shown if len(line) > 2000]
     signatures = re.compile(r"class \w+\(| \|  (async )?\w+\(.*\)( -> .*)?$")
