@@ -1,7 +1,6 @@
 """A host name with several addresses."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -113,10 +112,10 @@ def connecting() -> int:
 async def test_a_task_that_is_cancelled_when_it_has_connected_leaves_nothing_open(
     steps: int, http: Any, serve: Any, resolver: Resolver, silent: Where
 ) -> None:
-    """However shortly after: a socket that is left open makes a ResourceWarning, an error in tests."""
-    url = serve(http.answer()).url
-    resolver.found = [silent, address(url)]
-    async with AsyncClient(max_retries=0, **named(url)) as client:
+    """However shortly after, the server sees that the connection has ended."""
+    server = serve(http.answer())
+    resolver.found = [silent, address(server.url)]
+    async with AsyncClient(max_retries=0, **named(server.url)) as client:
         call = asyncio.create_task(client.generate("Hello"))
         while connecting() < len(resolver.found):  # noqa: ASYNC110 -- tasks have no event for it
             await asyncio.sleep(0)
@@ -127,5 +126,4 @@ async def test_a_task_that_is_cancelled_when_it_has_connected_leaves_nothing_ope
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-    del call
-    gc.collect()
+    server.wait_until_ended()
