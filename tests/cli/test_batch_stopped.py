@@ -91,8 +91,15 @@ def test_a_full_disk_is_reported_and_the_command_goes_on(
     endpoint = emulated_endpoint(answers="Hello")
     source, output = write(tmp_path, 40)
     command = ("batch", source, "--output", str(output), "--base-url", endpoint.url)
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))"
-    limited += "; from datacrunch_tgi.__main__ import main; main()"
+    limited = """if True:
+        from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
+        from datacrunch_tgi.__main__ import main
+        setrlimit(RLIMIT_FSIZE, (2000, RLIM_INFINITY))
+        try:
+            main()
+        finally:
+            setrlimit(RLIMIT_FSIZE, (RLIM_INFINITY, RLIM_INFINITY))  # coverage writes a file
+    """
 
     done = subprocess.run(  # noqa: S603 -- our own command
         [sys.executable, "-c", limited, *command, "--concurrency", "1"],
