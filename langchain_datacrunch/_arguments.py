@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
+from uuid import UUID
 
 from langchain_core.caches import BaseCache
 from langchain_core.callbacks import Callbacks
 from langchain_core.rate_limiters import BaseRateLimiter
 
-from datacrunch_tgi._integration import CallArguments, ChatArguments, EndpointArguments
+from datacrunch_tgi._integration import (
+    CallArguments,
+    CallArgumentsWithoutStop,
+    ChatArguments,
+    EndpointArguments,
+)
 
 
 class LangChainArguments(TypedDict, total=False):
@@ -45,6 +51,17 @@ class CompletionCall(CallArguments, total=False):
 
     n: Literal[1] | None
     streaming: bool
+
+
+class GenerateCall(CallArgumentsWithoutStop, total=False):
+    """Keyword arguments of `DataCrunchLLM.generate`; those of runs may be lists with one for each prompt."""
+
+    n: Literal[1] | None
+    streaming: bool
+    tags: list[str] | list[list[str]] | None
+    metadata: dict[str, Any] | list[dict[str, Any]] | None
+    run_name: str | list[str] | None
+    run_id: UUID | list[UUID | None] | None
 
 
 class ChatOptions(CallArguments, ChatArguments, total=False):

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Unpack
 
+from langchain_core.callbacks import Callbacks
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
 
-from langchain_datacrunch._arguments import ChatCall, CompletionCall
+from langchain_datacrunch._arguments import ChatCall, CompletionCall, GenerateCall
 from langchain_datacrunch._prompts import ChatPrompts
 from langchain_datacrunch._runs import RunPerPrompt
 
@@ -73,6 +75,26 @@ class CompletionCalls(RunPerPrompt):
             **kwargs: Unpack[CompletionCall],
         ) -> list[str]:
             """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...
+
+        def generate(  # type: ignore[override]
+            self,
+            prompts: list[str],
+            stop: list[str] | None = None,
+            callbacks: Callbacks | list[Callbacks] | None = None,
+            **kwargs: Unpack[GenerateCall],
+        ) -> LLMResult:
+            """Generate the answers to several prompts, at the same time."""
+            ...
+
+        async def agenerate(  # type: ignore[override]
+            self,
+            prompts: list[str],
+            stop: list[str] | None = None,
+            callbacks: Callbacks | list[Callbacks] | None = None,
+            **kwargs: Unpack[GenerateCall],
+        ) -> LLMResult:
+            """Generate the answers to several prompts, at the same time."""
             ...
 
 

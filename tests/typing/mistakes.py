@@ -57,6 +57,8 @@ async def event_loops(client: AsyncClient) -> None:
 def adapters(llm: DataCrunchLLM, chat: ChatDataCrunch, index: DataCrunch) -> None:
     llm.temperature = "hot"  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
     llm.stream("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.generate(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    llm.generate(["x"], seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     llm.batch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     chat.batch(["x"], seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     chat.batch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -76,6 +78,7 @@ async def adapters_in_event_loops(
     llm: DataCrunchLLM, chat: ChatDataCrunch, index: DataCrunch
 ) -> None:
     await llm.ainvoke("x", max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await llm.agenerate(["x"], top_k="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await llm.abatch(["x"], top_p="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await chat.abatch(["x"], max_token=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await chat.ainvoke("x", seed="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

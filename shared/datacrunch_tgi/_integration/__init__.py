@@ -2,7 +2,12 @@
 
 from datacrunch_tgi._aliases import as_list, resolve_aliases
 from datacrunch_tgi._errors import LONGEST_MESSAGE, truncate
-from datacrunch_tgi._integration._arguments import CallArguments, ChatArguments, EndpointArguments
+from datacrunch_tgi._integration._arguments import (
+    CallArguments,
+    CallArgumentsWithoutStop,
+    ChatArguments,
+    EndpointArguments,
+)
 from datacrunch_tgi._integration._chat import ChatEndpoint
 from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._integration._finish_reasons import finish_reasons
@@ -24,6 +29,7 @@ __all__ = [
     "MAX_NEW_TOKENS",
     "SETTINGS",
     "CallArguments",
+    "CallArgumentsWithoutStop",
     "ChatArguments",
     "ChatEndpoint",
     "ChatPrompt",

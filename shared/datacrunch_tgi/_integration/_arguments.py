@@ -1,11 +1,11 @@
 """Keyword arguments of both frameworks' models and calls, as type checkers and editors see them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
 from datacrunch_tgi._chat import ChatTemplate
-from datacrunch_tgi._protocol._parameters import Parameters
+from datacrunch_tgi._protocol._parameters import Parameters, ParametersWithoutStop
 from datacrunch_tgi._settings import Engine, SettingsArguments
 from datacrunch_tgi._tokenizers import Encode, Encoder
 
@@ -16,8 +16,8 @@ class EndpointArguments(SettingsArguments, Parameters, total=False):
     extra_parameters: Mapping[str, Any]
 
 
-class CallArguments(Parameters, total=False):
-    """Keyword arguments of every call: parameters, and the settings that are not secret."""
+class CallArgumentsWithoutStop(ParametersWithoutStop, total=False):
+    """Keyword arguments of calls that have `stop` as an argument of their own."""
 
     extra_parameters: Mapping[str, Any]
     base_url: str | None
@@ -36,6 +36,12 @@ class CallArguments(Parameters, total=False):
     server_hostname: str | None
     engine: Engine
     tokenizer: Encode | Encoder | str | os.PathLike[str] | None
+
+
+class CallArguments(CallArgumentsWithoutStop, total=False):
+    """Keyword arguments of every call: parameters, and the settings that are not secret."""
+
+    stop: Sequence[str] | str | None
 
 
 class ChatArguments(TypedDict, total=False):

@@ -105,23 +105,14 @@ class ParameterFields(BaseModel):
     """LoRA adapter to use (TGI 2.1.0). Server default: none."""
 
 
-class Parameters(TypedDict, total=False):
-    """Optional parameters of one generation, by the API's own names.
-
-    A parameter that is not set, or None, is not sent, so the server's default applies; only
-    `max_new_tokens` is always sent. The last four are TGI's and not in DataCrunch's API; DataCrunch's
-    fork (1.1.1) ignores them, except for `top_n_tokens`.
-
-    Args:
-        **parameters: Each has a rule, which is checked before a request.
-    """
+class ParametersWithoutStop(TypedDict, total=False):
+    """Parameters for methods that have `stop` as an argument of their own."""
 
     do_sample: bool | None
     max_new_tokens: int | None
     max_tokens: int | None
     repetition_penalty: float | None
     return_full_text: bool | None
-    stop: Sequence[str] | str | None
     seed: int | None
     temperature: float | None
     top_k: int | None
@@ -136,6 +127,20 @@ class Parameters(TypedDict, total=False):
     top_n_tokens: int | None
     grammar: Mapping[str, Any] | None
     adapter_id: str | None
+
+
+class Parameters(ParametersWithoutStop, total=False):
+    """Optional parameters of one generation, by the API's own names.
+
+    A parameter that is not set, or None, is not sent, so the server's default applies; only
+    `max_new_tokens` is always sent. The last four are TGI's and not in DataCrunch's API; DataCrunch's
+    fork (1.1.1) ignores them, except for `top_n_tokens`.
+
+    Args:
+        **parameters: Each has a rule, which is checked before a request.
+    """
+
+    stop: Sequence[str] | str | None
 
 
 with_documented_fields(Parameters, ParameterFields)(Parameters)
