@@ -1,5 +1,6 @@
 """What all tests share: a clean environment, recordings and cassettes."""
 
+import asyncio
 import gc
 import json
 import os
@@ -95,6 +96,12 @@ def pytest_collection() -> Generator[None, Any, Any]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_implicit_event_loop() -> None:
+    """Keep `asyncio.get_event_loop`, which LlamaIndex calls, from creating a loop that nobody closes."""
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture(params=TOOL_ANSWERS)
