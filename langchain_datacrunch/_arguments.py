@@ -46,18 +46,20 @@ class ChatDataCrunchArguments(EndpointArguments, ChatArguments, LangChainArgumen
     profile: Mapping[str, Any] | None
 
 
-class CompletionCall(CallArguments, total=False):
+class _CompletionOptions(TypedDict, total=False):
+    """Arguments of calls of `DataCrunchLLM` that are not of every model's calls."""
+
+    n: Literal[1] | None
+    streaming: bool
+
+
+class CompletionCall(CallArguments, _CompletionOptions, total=False):
     """Keyword arguments of `DataCrunchLLM.invoke` and similar methods."""
 
-    n: Literal[1] | None
-    streaming: bool
 
-
-class GenerateCall(CallArgumentsWithoutStop, total=False):
+class GenerateCall(CallArgumentsWithoutStop, _CompletionOptions, total=False):
     """Keyword arguments of `DataCrunchLLM.generate`; those of runs may be lists with one for each prompt."""
 
-    n: Literal[1] | None
-    streaming: bool
     tags: list[str] | list[list[str]] | None
     metadata: dict[str, Any] | list[dict[str, Any]] | None
     run_name: str | list[str] | None

@@ -1,7 +1,7 @@
 """Keyword arguments of both frameworks' models and calls, as type checkers and editors see them."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from datacrunch_tgi._chat import ChatTemplate
@@ -16,8 +16,8 @@ class EndpointArguments(SettingsArguments, Parameters, total=False):
     extra_parameters: Mapping[str, Any]
 
 
-class CallArgumentsWithoutStop(ParametersWithoutStop, total=False):
-    """Keyword arguments of calls that have `stop` as an argument of their own."""
+class _CallSettings(TypedDict, total=False):
+    """Settings that a call accepts: those that are not secret."""
 
     extra_parameters: Mapping[str, Any]
     base_url: str | None
@@ -38,10 +38,12 @@ class CallArgumentsWithoutStop(ParametersWithoutStop, total=False):
     tokenizer: Encode | Encoder | str | os.PathLike[str] | None
 
 
-class CallArguments(CallArgumentsWithoutStop, total=False):
+class CallArguments(Parameters, _CallSettings, total=False):
     """Keyword arguments of every call: parameters, and the settings that are not secret."""
 
-    stop: Sequence[str] | str | None
+
+class CallArgumentsWithoutStop(ParametersWithoutStop, _CallSettings, total=False):
+    """Keyword arguments of calls that have `stop` as an argument of their own."""
 
 
 class ChatArguments(TypedDict, total=False):
