@@ -24,6 +24,7 @@ from pydantic import ConfigDict
 from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi._integration import LONGEST_MESSAGE, truncate
 from llamaindex_datacrunch._calls import ToolCalls
+from llamaindex_datacrunch._checked_tools import checked
 
 _FORCE = "Pass tool_required=True to require a call, or use a model trained for tools."
 TOOL_ARGUMENTS = frozenset(
@@ -84,6 +85,9 @@ class Tools(ToolCalls):
     ) -> AgentChatResponse:
         """Let the model call a tool, and return the tool's result.
 
+        If the arguments violate the tool's schema, the result is an error (`sources[0].is_error`), and the
+        tool is not run.
+
         Args:
             tools: The tools.
             *args: As in LlamaIndex's `FunctionCallingLLM.predict_and_call`.
@@ -92,13 +96,15 @@ class Tools(ToolCalls):
         Raises:
             datacrunch_tgi.StructuredOutputError: The model called none of the tools.
         """
-        return super().predict_and_call(tools, *args, **self._only_offered(kwargs))
+        return super().predict_and_call([*map(checked, tools)], *args, **self._only_offered(kwargs))
 
     async def apredict_and_call(
         self, tools: Sequence[BaseTool], *args: Any, **kwargs: Any
     ) -> AgentChatResponse:
         """Let the model call a tool, and return the tool's result: see `predict_and_call`."""
-        return await super().apredict_and_call(tools, *args, **self._only_offered(kwargs))
+        return await super().apredict_and_call(
+            [*map(checked, tools)], *args, **self._only_offered(kwargs)
+        )
 
     def _only_offered(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Make a call of an unknown tool an error; agents report it to the model instead."""

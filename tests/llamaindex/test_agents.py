@@ -10,7 +10,7 @@ from llama_index.core.agent.workflow import AgentStream, AgentWorkflow, Function
 from llama_index.core.program import FunctionCallingProgram
 from llama_index.core.query_engine import RouterQueryEngine
 from llama_index.core.selectors import PydanticSingleSelector
-from llama_index.core.tools import QueryEngineTool
+from llama_index.core.tools import FunctionTool, QueryEngineTool
 from pydantic import BaseModel
 
 from datacrunch_tgi import StructuredOutputError
@@ -144,3 +144,38 @@ async def test_a_model_calls_a_tool_itself(serve: Serve, method: str) -> None:
         await ask("Three.")
     with pytest.raises(StructuredOutputError, match="called 'divide', which is not one of add, no"):
         await ask(in_words(("divide", {})))
+
+
+@pytest.mark.parametrize("method", ["predict_and_call", "apredict_and_call"])
+@pytest.mark.parametrize(
+    ("arguments", "shown", "wrong"),
+    [
+        ({"a": "one", "b": 2}, "$.a: 'one' is not of type 'integer'", True),
+        ({"b": 2}, "$: 'a' is a required property", True),
+        ({"a": "1", "b": 2}, "3", False),
+    ],
+)
+async def test_a_tool_is_not_run_with_arguments_that_violate_its_schema(
+    serve: Serve,
+    method: str,
+    arguments: dict[str, Any],
+    shown: str,
+    wrong: bool,  # noqa: FBT001 -- pytest gives it by name
+) -> None:
+    """The result is an error that says why, for the model; what the tool's class converts is converted."""
+    ran = list[Any]()
+
+    def sum_up(a: int, b: int) -> int:
+        """Add two numbers."""
+        ran.append((a, b))
+        return a + b
+
+    said = in_words(("sum_up", arguments))
+    llm = DataCrunch(base_url=serve(answers=said).url, is_function_calling_model=True)
+    tools = [FunctionTool.from_defaults(sum_up)]
+    made = getattr(llm, method)(tools, user_msg="1+2?")
+    made = await made if inspect.isawaitable(made) else made
+    (source,) = made.sources
+    assert (source.is_error, source.tool_name) == (wrong, "sum_up")
+    assert made.response.endswith(shown)
+    assert ran == ([] if wrong else [(1, 2)])
