@@ -18,7 +18,7 @@ import pytest
 import datacrunch_tgi
 import datacrunch_tgi.batch
 import datacrunch_tgi.testing
-from datacrunch_tgi import AsyncClient, Client, Parameters, Settings
+from datacrunch_tgi import AsyncClient, AsyncStream, Client, Parameters, Settings, Stream
 from datacrunch_tgi._cli._app import app
 from datacrunch_tgi._cli._options import NOT_OPTIONS
 from datacrunch_tgi._protocol._parameters import PARAMETERS
@@ -171,6 +171,22 @@ def test_only_public_names_are_completed() -> None:
     for shown in (datacrunch_tgi, datacrunch_tgi.testing, Client, AsyncClient, *ADAPTERS):
         machinery = {"TYPE_CHECKING", "import_module", "of", "with_overrides", "check_kwargs"}
         assert not machinery & {*dir(shown)}
+
+
+@pytest.mark.parametrize("stream", [Stream, AsyncStream])
+def test_help_of_a_stream_shows_no_constructor(stream: Any) -> None:
+    """Only a client makes streams: `help()` shows no arguments that nobody has."""
+    assert not signature(stream).parameters
+    assert "__init__" not in plain(render_doc(stream))
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC_CLASSES if name.endswith("Error")])
+def test_an_error_has_attributes_and_no_methods(name: str) -> None:
+    """Completion after `error.` offers what the error says, not how the package made it."""
+    own = {*dir(PUBLIC_CLASSES[name])} - {*dir(Exception)}
+    offered = [each for each in own if not each.startswith("_")]
+    assert {"hint", "text", "requests", "url"} <= {*offered}
+    assert not [each for each in offered if callable(getattr(PUBLIC_CLASSES[name], each))]
 
 
 @pytest.mark.parametrize("name", PUBLIC_CLASSES)

@@ -78,7 +78,7 @@ class Client(BaseClient[SyncSession]):
         events before it have been read, and has their text.
         """
         call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return Stream(call, self._session.start(call))
+        return Stream._of(call, self._session.start(call))  # pyright: ignore[reportPrivateUsage]
 
     def info(self) -> Info:
         """Return the server's model, version and limits.
@@ -171,7 +171,7 @@ class AsyncClient(BaseClient[AsyncSession]):
     ) -> AsyncStream:
         """Generate an answer token by token: see `Client.stream`."""
         call = self._stream(inputs, {**(parameters or {}), **more}, extra_parameters, on_retry)
-        return AsyncStream(call, self._session.start(call))
+        return AsyncStream._of(call, self._session.start(call))  # pyright: ignore[reportPrivateUsage]
 
     async def info(self) -> Info:
         """Return the server's model, version and limits: see `Client.info`."""

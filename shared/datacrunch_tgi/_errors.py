@@ -87,11 +87,11 @@ class DataCrunchError(Exception):
         end = "" if words.endswith((".", "!", "?", "…")) else "."
         return f"{words}{end} {self.hint}" if self.hint else words
 
-    def server_texts(self) -> list[str]:
+    def _server_texts(self) -> list[str]:
         """Return what the server said, which may repeat secrets and the prompt."""
         return [self._said]
 
-    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:  # noqa: ARG002 -- for names
+    def _redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:  # noqa: ARG002 -- for names
         """Remove secrets and the prompt from the server's message, before it is truncated."""
         self._said = redact(self._said)
         self._compose()
@@ -180,11 +180,6 @@ class RequestTimeoutError(TransportError):
     setting: str = ""
     seconds: float = 0.0
 
-    def set_limit(self, setting: str, seconds: float) -> None:
-        """Name the limit that was exceeded."""
-        self.setting, self.seconds = setting, seconds
-        self.hint = f"Raise {setting} ({seconds:g} seconds) if the server needs longer."
-
 
 class ConnectTimeoutError(RequestTimeoutError, ConnectError):
     """No connection could be opened in time. Retried, because the server has not seen the request."""
@@ -238,9 +233,9 @@ class APIError(DataCrunchError):
         """The server's message, up to 2,000 characters; "" if it has none."""
         return truncate(self._said, LONGEST_WORDS)
 
-    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
+    def _redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
         """Remove secrets and the prompt from the message, and secrets from `error_type`."""
-        super().redact(redact, redact_secrets)
+        super()._redact(redact, redact_secrets)
         if self.error_type:
             self.error_type = redact_secrets(self.error_type)
 
@@ -265,20 +260,15 @@ class NotFoundError(APIError):
     hint = "Check that base_url is the URL prefix of /generate and /generate_stream."
     location: str = ""
 
-    def server_texts(self) -> list[str]:
+    def _server_texts(self) -> list[str]:
         """Return the message and the location."""
-        return [*super().server_texts(), self.location]
+        return [*super()._server_texts(), self.location]
 
-    def redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
+    def _redact(self, redact: Callable[[str], str], redact_secrets: Callable[[str], str]) -> None:
         """Remove secrets and the prompt from the message and the location."""
-        super().redact(redact, redact_secrets)
+        super()._redact(redact, redact_secrets)
         if self.location:
-            self.set_location(redact(self.location))
-
-    def set_location(self, location: str) -> None:
-        """Set the target of a redirect."""
-        self.location = location
-        self.hint = f"Redirects are not followed. Set base_url to the new location: {location}"
+            set_location(self, redact(self.location))
 
 
 class OverloadedError(APIError):
@@ -297,3 +287,15 @@ class ServerError(APIError):
     """The server, or a gateway in front of it, failed: 5xx."""
 
     retryable = True
+
+
+def set_limit(error: RequestTimeoutError, setting: str, seconds: float) -> None:
+    """Name the limit that was exceeded."""
+    error.setting, error.seconds = setting, seconds
+    error.hint = f"Raise {setting} ({seconds:g} seconds) if the server needs longer."
+
+
+def set_location(error: NotFoundError, location: str) -> None:
+    """Set the target of a redirect."""
+    error.location = location
+    error.hint = f"Redirects are not followed. Set base_url to the new location: {location}"

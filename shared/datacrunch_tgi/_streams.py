@@ -13,10 +13,16 @@ Driver = TypeVar("Driver", SyncDriver[Answer], AsyncDriver[Answer])
 class _Stream(Generic[Driver]):
     """What both kinds of stream share."""
 
-    def __init__(self, call: StreamCall, driver: Driver) -> None:
-        self._call = call
-        self._driver: Driver = driver
-        self._taken = 0
+    _call: StreamCall
+    _driver: Driver
+    _taken: int
+
+    @classmethod
+    def _of(cls, call: StreamCall, driver: Driver) -> Self:
+        # Not __init__, because help() would show its arguments, which only a client has.
+        stream = cls()
+        stream._call, stream._driver, stream._taken = call, driver, 0
+        return stream
 
     @property
     def text(self) -> str:
@@ -49,7 +55,7 @@ class _Stream(Generic[Driver]):
 
 
 class Stream(_Stream[SyncDriver[Answer]]):
-    """Iterator over the events of an answer, for threads.
+    """Iterator over the events of an answer, as `Client.stream` returns it.
 
     Leaving the stream early, by `with`, `close` or dropping it, closes the connection, and the server
     stops generating.
@@ -75,7 +81,7 @@ class Stream(_Stream[SyncDriver[Answer]]):
 
 
 class AsyncStream(_Stream[AsyncDriver[Answer]]):
-    """Asynchronous iterator over the events of an answer.
+    """Asynchronous iterator over the events of an answer, as `AsyncClient.stream` returns it.
 
     Leaving the stream early, by `async with`, `aclose` or dropping it, closes the connection, and the
     server stops generating.

@@ -28,6 +28,7 @@ from datacrunch_tgi import (
     TLSError,
 )
 from datacrunch_tgi._cli._failures import EXIT_CODES, exit_code, hint_of, message_of
+from datacrunch_tgi._errors import set_limit
 from datacrunch_tgi.testing import EmulatedEndpoint
 
 Start = Callable[..., EmulatedEndpoint]
@@ -202,7 +203,7 @@ def test_every_error_is_in_that_table() -> None:
 def test_a_limit_is_named_as_an_option() -> None:
     """The hint names the option of the time limit to raise."""
     error = RequestTimeoutError("no answer in time")
-    error.set_limit("first_token_timeout", 2)
+    set_limit(error, "first_token_timeout", 2)
 
     assert (message_of(error), hint_of(error)) == (
         "no answer in time",

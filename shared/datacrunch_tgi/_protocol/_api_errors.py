@@ -19,6 +19,7 @@ from datacrunch_tgi._errors import (
     NotFoundError,
     OverloadedError,
     ServerError,
+    set_location,
 )
 from datacrunch_tgi._protocol._error_body import parse_error_body, strip_html
 from datacrunch_tgi._protocol._redact import without_user_and_query
@@ -127,7 +128,7 @@ def _set_hint(error: APIError, headers: Mapping[str, str]) -> None:
     if hints:
         error.hint = " ".join(hints)
     if isinstance(error, NotFoundError) and (location := headers.get("location")):
-        error.set_location(without_user_and_query(location))
+        set_location(error, without_user_and_query(location))
 
 
 def unexpected_body(

@@ -20,6 +20,7 @@ from datacrunch_tgi._errors import (
     MalformedResponseError,
     RequestTimeoutError,
     StreamNotEndedError,
+    set_limit,
 )
 from datacrunch_tgi._protocol._answer import AnswerAccumulator, RequestContext
 from datacrunch_tgi._protocol._backoff import backoff_delays, is_starting
@@ -157,9 +158,10 @@ class Call(ABC, Generic[Result]):
         error.requests, error.text = self._requests, self.text
         error.__traceback__ = error.__context__ = None  # their frames hold the body
         headers = self.headers.shortened()
-        found = prompt_excerpts(self._request.prompt, [*error.server_texts(), *headers.values()])
+        texts = error._server_texts()  # pyright: ignore[reportPrivateUsage]
+        found = prompt_excerpts(self._request.prompt, [*texts, *headers.values()])
         redact = partial(self._redactor.redact, prompt=found)
-        error.redact(redact, self._redactor.redact)
+        error._redact(redact, self._redactor.redact)  # pyright: ignore[reportPrivateUsage]
         error.headers = headers.with_redacted(redact)
         error.url = f"{self._base_url}{self._request.path}" if self._base_url else ""
         if isinstance(error, RequestTimeoutError):
@@ -171,7 +173,7 @@ class Call(ABC, Generic[Result]):
                 setting = "first_token_timeout"
             else:
                 setting = "deadline"
-            error.set_limit(setting, getattr(self._limits, setting))
+            set_limit(error, setting, getattr(self._limits, setting))
         startup = self._limits.startup_timeout
         if (
             startup

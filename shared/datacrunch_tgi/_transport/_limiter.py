@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from datacrunch_tgi._errors import RequestTimeoutError
+from datacrunch_tgi._errors import RequestTimeoutError, set_limit
 
 logger = logging.getLogger("datacrunch_tgi")
 
@@ -49,7 +49,7 @@ class _Limiter:
         error = RequestTimeoutError(
             f"timed out waiting for a free connection: all {self._limit} (max_connections) are in use"
         )
-        error.set_limit("pool_timeout", timeout)
+        set_limit(error, "pool_timeout", timeout)
         return error
 
 
