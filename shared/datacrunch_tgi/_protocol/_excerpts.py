@@ -14,7 +14,7 @@ Every run of 16 characters of the prompt contains one of the blocks.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from datacrunch_tgi._protocol._spellings import Spelling, spellings
+from datacrunch_tgi._protocol._spellings import Spelling
 
 SHORTEST_WORD = 16
 """Shortest run of lower-case letters that counts; a shorter one is more often a word than a secret."""
@@ -45,15 +45,15 @@ class Excerpts:
         yield from self._span(message, begin, end)
 
     def _span(self, message: Spelling, begin: int, end: int) -> Iterator[tuple[int, int]]:
-        run = message.text[begin:end]
-        is_short = len(run) < min(SHORTEST_WORD, self.length)
+        run = message.unfolded(begin, end)
+        is_short = end - begin < min(SHORTEST_WORD, self.length)
         if run and not (is_short and run.isalpha() and run.islower()):
             yield message.spans[begin][0], message.spans[end - 1][1]
 
 
-def excerpts(text: str, messages: Iterable[str], size: int) -> Excerpts:
-    """Return the excerpts of a folded text, of at least `size` characters, in messages."""
-    spelled = [each.text for message in messages for each in spellings(message)]
+def excerpts(text: str, messages: Iterable[Spelling], size: int) -> Excerpts:
+    """Return the excerpts of a folded text, of at least `size` characters, in spelled messages."""
+    spelled = {each.text for each in messages}
     block = size // 2
     runs = {run for each in spelled for run in _substrings(each, size)}
     blocks = {part for each in spelled for part in _substrings(each, block)}

@@ -16,6 +16,8 @@ LONGEST_SEARCHED = 4096
 """Longest message that is searched, in characters; the rest is dropped."""
 SHORTEST_SECRET = 8
 """Shortest value, or part of one, that counts as a secret; shorter ones are placeholders."""
+SHORTEST_FOLDED = 6
+"""Shortest text that is searched for, in the characters that are compared."""
 SHORTEST_EXCERPT = 16
 """Shortest excerpt of the prompt, in characters without white space (about twenty with it). A shorter
 prompt is searched for as a whole, unless it is a single word."""
@@ -29,10 +31,11 @@ _NOTHING = Excerpts()
 def prompt_excerpts(prompt: str, messages: Iterable[str]) -> Excerpts:
     """Return what messages repeat of the prompt. One search serves all messages, because it is the cost."""
     searched = [words[:LONGEST_SEARCHED] for words in messages if len(words) >= SHORTEST_SECRET]
-    text = _prose(prompt) if searched else ""
-    if len(text) < SHORTEST_SECRET:
+    text = _prose(prompt) if searched and len(prompt) >= SHORTEST_SECRET else ""
+    if len(text) < SHORTEST_FOLDED:
         return _NOTHING
-    return excerpts(text, searched, min(SHORTEST_EXCERPT, len(text)))
+    spelled = [each for words in searched for each in spellings(words)]
+    return excerpts(text, spelled, min(SHORTEST_EXCERPT, len(text)))
 
 
 class Redactor:
@@ -51,41 +54,53 @@ class Redactor:
     def redact(self, words: str, prompt: Excerpts = _NOTHING) -> str:
         """Return the message of a server, a proxy or a library without secrets and what it repeats of the prompt."""
         words = words[:LONGEST_SEARCHED]
-        repeated = [prompt] if prompt.runs else []
-        if self._may_repeat_secrets(words):
-            texts = map(folded, self._secrets())
-            repeated += [excerpts(text, [words], SHORTEST_SECRET) for text in texts]
-        if not any(each.runs for each in repeated):
+        if not (prompt.runs or self._may_repeat_secrets(words)):
             return words
         spelled = spellings(words)
-        spans = [span for each in repeated for message in spelled for span in each.find(message)]
+        texts = [message.text for message in spelled]
+        repeated = [
+            excerpts(secret, spelled, min(SHORTEST_SECRET, len(secret)))
+            for secret in self._secrets()
+            if _may_have_part(secret, texts)
+        ]
+        spans = [
+            span
+            for each in (prompt, *repeated)
+            for message in spelled
+            for span in each.find(message)
+        ]
         return _starred(words, spans)
 
     def _may_repeat_secrets(self, words: str) -> bool:
         """Return quickly, because it is called for the headers of each response."""
         if has_escapes(words):
             return True
-        words, block = folded(words), SHORTEST_SECRET // 2
-        return any(
-            text[at : at + block] in words
-            for text in map(folded, self._secrets())
-            for at in range(0, len(text) - block + 1, SHORTEST_SECRET - block + 1)
-        )
+        texts = [folded(words)]
+        return any(_may_have_part(secret, texts) for secret in self._secrets())
 
     def _secrets(self) -> Iterator[str]:
-        """Yield the secrets, in each form in which they may be repeated."""
+        """Yield the secrets, folded, in each form in which they may be repeated."""
+        for secret in self._unfolded_secrets():
+            if len(secret) >= SHORTEST_SECRET and len(text := folded(secret)) >= SHORTEST_FOLDED:
+                yield text
+
+    def _unfolded_secrets(self) -> Iterator[str]:
         for name, value in self._headers:
             if SECRET_NAME.search(name):
-                yield from filter(_is_secret, _header_secrets(name, value.get_secret_value()))
+                yield from _header_secrets(name, value.get_secret_value())
         if self._proxy:
             parts = urlsplit(self._proxy.get_secret_value())
             user, password = unquote(parts.username or ""), unquote(parts.password or "")
-            basic = b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
-            yield from filter(_is_secret, (password or user, parts.password or "", basic))
+            yield from (password or user, parts.password or "")
+            yield b64encode(f"{user}:{password}".encode()).decode() if user or password else ""
 
 
-def _is_secret(value: str) -> bool:
-    return len(value) >= SHORTEST_SECRET
+def _may_have_part(secret: str, texts: Iterable[str]) -> bool:
+    """Return whether a text has one of the blocks of which each part of the secret contains one."""
+    block = SHORTEST_SECRET // 2
+    every = SHORTEST_SECRET - block + 1
+    blocks = [secret[at : at + block] for at in range(0, len(secret) - block + 1, every)]
+    return any(each in text for text in texts for each in blocks)
 
 
 def _header_secrets(name: str, value: str) -> Iterator[str]:
