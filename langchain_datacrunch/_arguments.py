@@ -66,8 +66,8 @@ class GenerateCall(CallArgumentsWithoutStop, _CompletionOptions, total=False):
     run_id: UUID | list[UUID | None] | None
 
 
-class ChatOptions(CallArguments, ChatArguments, total=False):
-    """Keyword arguments of `ChatDataCrunch.bind_tools`, in addition to those that concern tools."""
+class _ChatOptions(ChatArguments, total=False):
+    """Arguments of calls of `ChatDataCrunch` that are not of every model's calls."""
 
     n: Literal[1] | None
     stream: bool
@@ -75,10 +75,27 @@ class ChatOptions(CallArguments, ChatArguments, total=False):
     top_logprobs: int | None
 
 
-class ChatCall(ChatOptions, total=False):
-    """Keyword arguments of `ChatDataCrunch.invoke` and similar methods."""
+class _ToolOptions(TypedDict, total=False):
+    """Arguments that `ChatDataCrunch.bind_tools` sets."""
 
     tools: Sequence[Mapping[str, Any]] | None
     tool_choice: str | bool | Mapping[str, Any] | None
     parallel_tool_calls: bool | None
     response_format: Mapping[str, Any] | type | None
+
+
+class ChatOptions(CallArguments, _ChatOptions, total=False):
+    """Keyword arguments of `ChatDataCrunch.bind_tools`, in addition to those that concern tools."""
+
+
+class ChatCall(ChatOptions, _ToolOptions, total=False):
+    """Keyword arguments of `ChatDataCrunch.invoke` and similar methods."""
+
+
+class ChatGenerateCall(CallArgumentsWithoutStop, _ChatOptions, _ToolOptions, total=False):
+    """Keyword arguments of `ChatDataCrunch.generate`."""
+
+    tags: list[str] | None
+    metadata: dict[str, Any] | None
+    run_name: str | None
+    run_id: UUID | None

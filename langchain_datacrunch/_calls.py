@@ -5,11 +5,16 @@ from typing import TYPE_CHECKING, Unpack
 
 from langchain_core.callbacks import Callbacks
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
 
-from langchain_datacrunch._arguments import ChatCall, CompletionCall, GenerateCall
+from langchain_datacrunch._arguments import (
+    ChatCall,
+    ChatGenerateCall,
+    CompletionCall,
+    GenerateCall,
+)
 from langchain_datacrunch._prompts import ChatPrompts
 from langchain_datacrunch._runs import RunPerPrompt
 
@@ -159,4 +164,24 @@ class ChatCalls(ChatPrompts):
             **kwargs: Unpack[ChatCall],
         ) -> list[AIMessage]:
             """Generate the answers to several inputs, at the same time: see `invoke`."""
+            ...
+
+        def generate(  # type: ignore[override]
+            self,
+            messages: list[list[BaseMessage]],
+            stop: list[str] | None = None,
+            callbacks: Callbacks = None,
+            **kwargs: Unpack[ChatGenerateCall],
+        ) -> LLMResult:
+            """Generate the answers to several conversations, one after another."""
+            ...
+
+        async def agenerate(  # type: ignore[override]
+            self,
+            messages: list[list[BaseMessage]],
+            stop: list[str] | None = None,
+            callbacks: Callbacks = None,
+            **kwargs: Unpack[ChatGenerateCall],
+        ) -> LLMResult:
+            """Generate the answers to several conversations, at the same time."""
             ...

@@ -53,6 +53,8 @@ _CALLS = (
     "astream_events",
     "batch",
     "abatch",
+    "batch_as_completed",
+    "abatch_as_completed",
 )
 _OF_THE_RUN = frozenset({"callbacks", "metadata", "run_id", "run_name", "tags"})
 """Arguments of a call that are LangChain's own."""

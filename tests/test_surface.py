@@ -134,6 +134,7 @@ def test_the_type_of_every_field_is_checked(adapter: Any) -> None:
         ('llm.invoke("x", temp', {"temperature="}),
         ('llm.batch(["x"], max_t', {"max_tokens="}),
         ('chat.stream("x", time', {"timeout="}),
+        ('chat.batch_as_completed(["x"], top_', {"top_k=", "top_p="}),
         ('chat.invoke("x", tool_c', {"tool_choice="}),
         ('index.complete("x", temp', {"temperature="}),
         ("index.astream_chat([], max_t", {"max_tokens="}),

@@ -3,6 +3,7 @@
 from typing import assert_type
 
 from langchain_core.messages import AIMessage
+from langchain_core.outputs import LLMResult
 
 from datacrunch_tgi import (
     Answer,
@@ -113,6 +114,7 @@ def langchain(llm: DataCrunchLLM, chat: ChatDataCrunch) -> None:
     assert_type(chat.tool_format, str | None)
     assert_type(llm.invoke("prompt", max_tokens=20, stop=["a"], max_retries=1), str)
     assert_type(chat.invoke("prompt", tools=[], tool_choice="any", logprobs=True), AIMessage)
+    assert_type(chat.generate([[]], ["x"], tools=[], tags=["a"]), LLMResult)
 
 
 def langchain_refused(llm: DataCrunchLLM, chat: ChatDataCrunch) -> None:
