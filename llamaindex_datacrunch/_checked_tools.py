@@ -4,7 +4,10 @@ from contextlib import suppress
 from typing import Any, cast
 
 from llama_index.core.tools import BaseTool, FunctionTool, ToolOutput
-from llama_index.core.tools.calling import acall_tool, call_tool
+from llama_index.core.tools.calling import (
+    acall_tool,  # pyright: ignore[reportUnknownVariableType]  # LlamaIndex leaves it untyped
+    call_tool,  # pyright: ignore[reportUnknownVariableType]  # likewise
+)
 from pydantic import ValidationError
 
 from datacrunch_tgi._structured import check_schema, violation

@@ -232,3 +232,15 @@ def test_whatever_is_written_a_prompt_has_no_token_more(
         else:
             counts.append(Counter(re.findall("|".join(sorted(tokens, reverse=True)), prompt)))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    "thought", ["<think>a</think>", "[THINK]a[/THINK]", "<|START_THINKING|>a<|END_THINKING|>"]
+)
+def test_reasoning_in_a_history_stays_as_the_model_wrote_it(thought: str) -> None:
+    """Without a warning, also where its marks are special tokens, in the template or the tokenizer."""
+    marks = tuple(thought.split("a"))
+    chat = [*_user("2+2?"), {"role": "assistant", "content": f"{thought}4"}, *_user("3+3?")]
+    text = "{% for one in messages %}{{ one.content }}</s>{% endfor %}{# [THINK] <think> #}"
+    for template in (ChatTemplate(text, control_tokens=marks), ChatTemplate.named("mistral-v13")):
+        assert f"{thought}4</s>" in template.prompt(chat)

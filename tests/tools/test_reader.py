@@ -299,7 +299,8 @@ REASONING: list[tuple[str | tuple[str], str | tuple[str]]] = [
 
 
 def _shown(parts: Sequence[str | tuple[str]]) -> str:
-    return "".join(part for part in parts if isinstance(part, str))
+    marks = [mark for pair in REASONING for mark in pair]
+    return "".join("".join(part) for part in parts if isinstance(part, str) or part in marks)
 
 
 @pytest.mark.parametrize(("begin", "end"), REASONING, ids=str)
@@ -307,7 +308,7 @@ def _shown(parts: Sequence[str | tuple[str]]) -> str:
 def test_a_call_in_the_models_reasoning_is_text(
     name: str, begin: str | tuple[str], end: str | tuple[str]
 ) -> None:
-    """A call inside the model's reasoning is text."""
+    """A call inside the model's reasoning is text, and the reasoning's marks are shown."""
     thought = [begin, *THOUGHTS[name], end]
     for parts in ([*thought, " No."], ["Hm. ", *thought, " No."], thought[:-1]):
         read = _read(name, *parts)

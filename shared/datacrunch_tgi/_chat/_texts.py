@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError
+from datacrunch_tgi._protocol._reasoning import REASONING_MARKS
 
 Message = Mapping[str, Any]
 
@@ -28,8 +29,10 @@ _KNOWN = (
 """Control tokens of the bundled templates' families; they count for every template."""
 _BARRED = r"<[|\uff5c][^<>|\uff5c\s]+[|\uff5c]>"
 """Form of most other models' control tokens, including DeepSeek's wide bars."""
-_OWN = re.compile(rf"{_BARRED}|<</?\w+>>|</?(?!think>)\w+>|\[\|\w+\|\]|\[/?[A-Z][A-Z_]+\]")
-"""Forms of control tokens in a template's own text, except for those around reasoning."""
+_OWN = re.compile(rf"{_BARRED}|<</?\w+>>|</?\w+>|\[\|\w+\|\]|\[/?[A-Z][A-Z_]+\]")
+"""Forms of control tokens in a template's own text."""
+_REASONING = "|".join(map(re.escape, sorted(REASONING_MARKS)))
+"""Marks of reasoning start no role's turn, and a model's own answers in a history have them."""
 _LABEL = re.compile(r"(?:#+ *[^\n#:]+|\b[A-Z]\w*):\s*$")
 """What a template without control tokens puts before a message, such as `USER: `."""
 
@@ -47,7 +50,7 @@ def control_tokens(template: str, around: Iterable[str], more: Iterable[str]) ->
         tokens.update(_OWN.findall(text), _LABEL.findall(text))
     longest_first = sorted({token.strip() for token in tokens}, key=len, reverse=True)
     literal = [re.escape(token) for token in longest_first if len(token) > 1]
-    return re.compile(f"{'|'.join([*literal, _KNOWN])}|(?P<other>{_BARRED})")
+    return re.compile(f"(?!{_REASONING})(?:{'|'.join([*literal, _KNOWN])}|(?P<other>{_BARRED}))")
 
 
 def defuse(value: Any, tokens: re.Pattern[str], names: set[str]) -> Any:

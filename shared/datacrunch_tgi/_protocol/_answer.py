@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 
+from datacrunch_tgi._protocol._reasoning import is_hidden
 from datacrunch_tgi._protocol._response_headers import NO_HEADERS
 from datacrunch_tgi._protocol._schema import (
     Answer,
@@ -115,12 +116,13 @@ class AnswerAccumulator:
     def push(self, event: StreamEvent, data: bytes) -> None:
         """Add the next event and the bytes that it was read from; set its `text`."""
         token = event.token
-        text = "" if token.special else token.text
+        hidden = token.special and is_hidden(token)
+        text = "" if hidden else token.text
         if text and self._leading:
             text, self._leading = text.removeprefix(self._leading), ""
         if stops := self._context.stop:
             text = self._stop.push(text)
-            if token.special and event.generated_text is None and token.text in stops:
+            if hidden and event.generated_text is None and token.text in stops:
                 text = self._stop.end()
         if event.generated_text is not None:
             self._last, self.received_last = event, True
@@ -164,10 +166,10 @@ class AnswerAccumulator:
 def _shown(tokens: Sequence[Token], stop: Sequence[str]) -> tuple[str, bool]:
     """Return the text up to a special token that is a stop string, and whether more tokens follow."""
     if not stop:
-        return "".join([token.text for token in tokens if not token.special]), False
+        return "".join([token.text for token in tokens if not is_hidden(token)]), False
     parts = list[str]()
     for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
-        if not token.special:
+        if not is_hidden(token):
             parts.append(token.text)
         elif left and token.text in stop:
             return "".join(parts), True

@@ -9,6 +9,7 @@ from html import escape
 from itertools import chain, repeat
 from typing import NamedTuple
 
+from datacrunch_tgi._protocol._reasoning import is_hidden
 from datacrunch_tgi._protocol._schema import Answer, Details, Token
 
 FULL_SHADE = math.log(0.05)
@@ -71,7 +72,7 @@ def _steps(details: Details) -> Iterator[Step]:
     before, places = "", list[Sequence[Token]]()
     alternatives = chain(details.top_tokens, repeat(()))
     for token, likeliest in zip(details.tokens, alternatives, strict=False):
-        if token.special:
+        if is_hidden(token):
             continue
         places.append([token, *(other for other in likeliest if other.id != token.id)])
         if token.text:

@@ -42,7 +42,8 @@ class Token(_Response):
     logprob: float | None = None
     """Natural logarithm of the token's probability; None if the server does not report it."""
     special: bool = False
-    """Whether it is a control token, such as the end of the answer, which is never part of a text."""
+    """Whether it is a control token, such as the end of the answer. It is not part of a text, apart from
+    marks of reasoning such as `[THINK]`."""
 
 
 class PrefillToken(_Response):

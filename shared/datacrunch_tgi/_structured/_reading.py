@@ -15,12 +15,15 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, StructuredOutputError, truncate
+from datacrunch_tgi._protocol._reasoning import REASONING
 
 Value = TypeVar("Value")
 
 MAX_DEPTH = 100
 """Levels of nesting. Parsers, validators and `repr` all raise RecursionError at some depth."""
 
+_THOUGHT = tuple(REASONING)
+_THOUGHT_END = re.compile("|".join(map(re.escape, REASONING.values())))
 _OPEN = re.compile(r"[{\[]")
 _STARTED = re.compile(r'\{\s*"(?:[^"\\]|\\.)*"\s*:')
 """Start of an object. The content of an invalid object is never the answer."""
@@ -141,11 +144,11 @@ def _describe(broken: ValidationError) -> str:
 
 def _after_thought(text: str) -> str:
     """Remove reasoning; text after an unclosed `<think>` is dropped. JSON first means no reasoning."""
-    while not _OPEN.match(text.lstrip()):
-        thought, ended, answer = text.partition("</think>")
-        if not ended:
-            return "" if thought.lstrip().startswith("<think>") else text
-        text = answer
+    while (thinks := text.lstrip().startswith(_THOUGHT)) or not _OPEN.match(text.lstrip()):
+        end = _THOUGHT_END.search(text)
+        if not end:
+            return "" if thinks else text
+        text = text[end.end() :]
     return text
 
 

@@ -91,15 +91,6 @@ class ToolFormat:
         return (cls.for_template(template) if template else None) or cls.for_model(model)
 
 
-REASONING = {
-    "<think>": "</think>",
-    "[THINK]": "[/THINK]",
-    "<|START_THINKING|>": "<|END_THINKING|>",
-    "<scratch_pad>": "</scratch_pad>",
-}
-"""What begins and ends a model's reasoning, in which a call is only quoted."""
-ONLY_SPECIAL = ("[THINK]", "[/THINK]")
-"""Marks of reasoning that are special tokens: as ordinary text they are text."""
 DEEPSEEK = tuple(
     f"<\uff5ctool\u2581{name}\uff5c>"
     for name in ("calls\u2581begin", "call\u2581begin", "sep", "call\u2581end", "calls\u2581end")

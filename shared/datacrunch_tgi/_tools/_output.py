@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, cast
 
 from datacrunch_tgi._tools._calls import (
@@ -25,9 +25,12 @@ _CUT = {
 class Output:
     """Collects text and calls."""
 
-    def __init__(self, spelled: Mapping[int, str], most: float = math.inf) -> None:
+    def __init__(
+        self, spelled: Mapping[int, str], shown: Container[str] = (), most: float = math.inf
+    ) -> None:
         self._most = most
         self._spelled = spelled  # markers, written out
+        self._shown = {place: text if text in shown else None for place, text in spelled.items()}
         self._text: list[str] = []
         self._deltas: list[ToolCallDelta] = []
         self._count = 0
@@ -43,8 +46,8 @@ class Output:
         return text.translate(self._spelled)
 
     def show(self, text: str) -> None:
-        """Add text to show; markers in it, which did not start a call, are left out."""
-        text = text.translate(dict.fromkeys(self._spelled))
+        """Add text to show; markers in it, which did not start a call, are left out, unless `shown`."""
+        text = text.translate(self._shown)
         if text:
             self._text.append(text)
             self.last = text[-1]

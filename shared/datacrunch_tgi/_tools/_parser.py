@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from datacrunch_tgi._protocol._reasoning import ONLY_SPECIAL, REASONING
 from datacrunch_tgi._tools import _literals, _markup, _objects
-from datacrunch_tgi._tools._formats import DEEPSEEK, ONLY_SPECIAL, REASONING, ToolFormat
+from datacrunch_tgi._tools._formats import DEEPSEEK, ToolFormat
 from datacrunch_tgi._tools._objects import Context
 from datacrunch_tgi._tools._output import Call
 from datacrunch_tgi._tools._source import Steps, begins_at

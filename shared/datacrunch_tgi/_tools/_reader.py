@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from datacrunch_tgi._protocol._reasoning import REASONING, REASONING_MARKS
 from datacrunch_tgi._protocol._schema import Token
 from datacrunch_tgi._protocol._stop import StopFilter
 from datacrunch_tgi._tools._calls import Delta, InvalidToolCall, ToolCall
-from datacrunch_tgi._tools._formats import REASONING, ToolFormat
+from datacrunch_tgi._tools._formats import ToolFormat
 from datacrunch_tgi._tools._objects import Context
 from datacrunch_tgi._tools._output import Output
 from datacrunch_tgi._tools._parser import Parser
@@ -56,7 +57,7 @@ class ToolCallReader:
         self._special = {text: marker(place) for place, text in enumerate(special)}
         self._source = Source()
         spelled = {ord(one): text for text, one in self._special.items()}
-        self._output = Output(spelled, most=math.inf if parallel else 1)
+        self._output = Output(spelled, REASONING_MARKS, most=math.inf if parallel else 1)
         schemas = {tool["function"]["name"]: tool["function"]["parameters"] for tool in tools}
         context = Context(
             self._source, self._output, schemas, tool_format.syntax == "mistral", final

@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from datacrunch_tgi._errors import LONGEST_MESSAGE, ArgumentError, StructuredOutputError, truncate
+from datacrunch_tgi._protocol._reasoning import REASONING
 from datacrunch_tgi._structured import check_schema, grammar_of, instructions, violation
-from datacrunch_tgi._tools._formats import REASONING, ToolFormat
+from datacrunch_tgi._tools._formats import ToolFormat
 from datacrunch_tgi._tools._reader import ToolCallReader
 
 ToolChoice = str | bool | Mapping[str, Any] | None
