@@ -66,16 +66,19 @@ def test_the_error_is_raised_where_there_is_no_retry() -> None:
 
 def test_retries_are_not_counted_while_the_server_starts_and_end_with_its_time() -> None:
     """The last request is at the end of that time, whatever `max_retries` is."""
-    left = [100.0, 50.0, 1.5, 0.0]
+    left = [100.0, 50.0, 1.5, 0.5, 0.0]
     found = backoff_delays(0, lambda: 0.0, lambda: left.pop(0))
     next(found)
     assert [found.send(starting()), found.send(starting(80))] == [0.5, 50.0]
-    assert found.send(starting()) == 1.5
+    assert [found.send(starting()), found.send(starting())] == [1.5, 0.5]
     last = starting()
     with pytest.raises(APIError) as caught:
         found.send(last)
     assert caught.value is last
     assert left == []
+    assert delays(starting(), max_retries=0, startup_left=lambda: 0.25) == [0.25]
+    waits = delays(*[starting()] * 4, max_retries=0, startup_left=lambda: 100.0)
+    assert waits == [0.5, 1.0, 2.0, 4.0]
 
 
 def test_retries_are_counted_where_no_time_to_start_is_left() -> None:

@@ -30,7 +30,7 @@ def test_a_line_end_ends_the_event_as_soon_as_it_is_there() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 def test_a_byte_order_mark_at_the_start_costs_no_event(size: int) -> None:
     """A byte order mark at the start is skipped; anywhere else it is data."""
-    stream = b"\xef\xbb\xbfdata:x\n\ndata:\xef\xbb\xbfy\n\n"
+    stream = b"\xef\xbb\xbfdata:x\n\ndata:\xef\xbb\xbfy\n\n\xef\xbb\xbfdata:z\n\n"
     decoder = EventDecoder()
     chunks = [stream[place : place + size] for place in range(0, len(stream), size)]
     assert [event for chunk in chunks for event in decoder.feed(chunk)] == [b"x", b"\xef\xbb\xbfy"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -17,108 +16,22 @@ from datacrunch_tgi import (
     DisconnectedError,
     OverloadedError,
     RequestTimeoutError,
-    TransportError,
 )
-from datacrunch_tgi._protocol._answer import RequestContext
-from datacrunch_tgi._protocol._call import Call, StreamCall, UnaryCall
-from datacrunch_tgi._protocol._requests import Request
-from datacrunch_tgi._protocol._responses import Head, read_response
-from datacrunch_tgi._protocol._steps import CallLimits, Close, Open, Read, Sleep
-
-STREAM = Head(200, {"content-type": "text/event-stream"})
-TOKEN = b'data:{"token":{"id":1,"text":"x"}}\n\n'
-LAST = b'data:{"token":{"id":1,"text":"x"},"generated_text":"x"}\n\n'
-COMMENT = b":\n\n"
-OVERLOADED = b'data:{"error":"Model is overloaded","error_type":"overloaded"}\n\n'
-
-Came = tuple[float, Head | bytes | type[TransportError]]
-"""After how many seconds what comes."""
-
-
-@dataclass
-class World:
-    """A server and a clock: each attempt is a list of what comes, then silence."""
-
-    attempts: list[list[Came]]
-    now: float = 0.0
-    sent: list[float] = field(default_factory=list)
-    slept: list[float] = field(default_factory=list)
-    first_token: float | None = None
-    open: bool = False
-
-    def drive(self, call: Call[Any]) -> DataCrunchError | None:
-        """Do the call's steps; return its error, if any."""
-        rest: list[Came] = []
-        steps = call.steps()
-        try:
-            step = next(steps)
-            while True:
-                match step:
-                    case Open():
-                        assert not self.open
-                        self.sent.append(self.now)
-                        rest = list(self.attempts.pop(0)) if self.attempts else []
-                        step = self._wait(steps, rest, step.timeout, step.connect_timeout)
-                        self.open = True
-                    case Read():
-                        assert self.open
-                        step = self._wait(steps, rest, step.timeout, 0)
-                    case Close():
-                        self.open = False
-                        step = next(steps)
-                    case Sleep():
-                        assert not self.open
-                        assert step.seconds >= 0
-                        self.slept.append(step.seconds)
-                        self.now += step.seconds
-                        step = next(steps)
-                    case _:
-                        if self.first_token is None:
-                            self.first_token = self.now
-                        step = next(steps)
-        except StopIteration:
-            return None
-        except DataCrunchError as error:
-            return error
-
-    def _wait(self, steps: Any, rest: list[Came], timeout: float, connect: float) -> Any:
-        assert timeout > 0
-        seconds, came = rest.pop(0) if rest else (timeout, RequestTimeoutError)
-        if connect and came is ConnectTimeoutError:
-            seconds = connect
-        elif seconds >= timeout:
-            seconds, came = timeout, RequestTimeoutError
-        self.now += seconds
-        if isinstance(came, Head | bytes):
-            return steps.send(came)
-        return steps.throw(came("simulated"))
-
-
-LIMITS = CallLimits(
-    connect_timeout=10, first_token_timeout=120, idle_timeout=60, deadline=300, max_retries=2
+from datacrunch_tgi._protocol._call import Call
+from datacrunch_tgi._protocol._responses import Head
+from tests.simulated import (
+    COMMENT,
+    GOOD,
+    LAST,
+    OVERLOADED,
+    STREAM,
+    TOKEN,
+    Came,
+    World,
+    limits,
+    stream_call,
+    whole_call,
 )
-
-
-def limits(**changed: Any) -> CallLimits:
-    return replace(LIMITS, **changed)
-
-
-def injected(world: World, changed: dict[str, Any]) -> dict[str, Any]:
-    """The simulated clock, and whatever else is not a limit."""
-    jitter, on_retry = changed.pop("jitter", lambda: 0.5), changed.pop("on_retry", None)
-    return {"clock": lambda: world.now, "jitter": jitter, "on_retry": on_retry}
-
-
-def stream_call(world: World, **changed: Any) -> StreamCall:
-    others = injected(world, changed)
-    context = RequestContext(inputs="Hello")
-    return StreamCall(Request("POST", "/x"), limits(**changed), context, **others)
-
-
-def whole_call(world: World, **changed: Any) -> UnaryCall[Any]:
-    others = injected(world, changed)
-    return UnaryCall(Request("POST", "/x"), limits(**changed), read_response, **others)
-
 
 SECONDS = st.floats(0, 400)
 FAULTS = st.sampled_from(
@@ -181,9 +94,6 @@ def test_a_whole_answer_is_in_time_too(attempts: list[list[Came]], changed: dict
     assert not world.open
     assert world.now <= changed["deadline"] + 1e-6
     assert 1 <= len(world.sent) <= 1 + changed["max_retries"]
-
-
-GOOD: list[Came] = [(0, STREAM), (0, LAST), (0, b"")]
 
 
 @pytest.mark.parametrize(
@@ -292,14 +202,25 @@ def test_no_wait_goes_beyond_the_deadline(make: Callable[..., Call[Any]]) -> Non
     error = world.drive(make(world, deadline=20))
     assert isinstance(error, OverloadedError)
     assert (error.retry_after, error.requests, world.now) == (30, 1, 1)
+    world = World([[(1, ConnectError)]] * 2)
+    assert isinstance(world.drive(make(world, deadline=1.4375)), ConnectError)
+    assert (world.slept, world.now) == ([], 1)
 
 
 @pytest.mark.parametrize(
     ("failed", "changed", "name"),
     [
         ([(0.0, ConnectTimeoutError)], {"max_retries": 0}, "connect_timeout"),
+        (
+            [(0.0, ConnectTimeoutError)],
+            {"first_token_timeout": 10, "max_retries": 0},
+            "connect_timeout",
+        ),
+        ([(0.0, ConnectTimeoutError)], {"first_token_timeout": 9}, "first_token_timeout"),
+        ([(0.0, ConnectTimeoutError)], {"deadline": 9}, "deadline"),
         ([(0.0, STREAM)], {}, "first_token_timeout"),
         ([(0.0, STREAM)], {"deadline": 50}, "deadline"),
+        ([(0.0, STREAM)], {"deadline": 50, "first_token_timeout": 50}, "first_token_timeout"),
         ([(0.0, STREAM), (0.0, TOKEN)], {}, "idle_timeout"),
     ],
 )
@@ -376,7 +297,11 @@ def test_a_request_that_is_held_while_the_server_starts_is_waited_for() -> None:
     world = World([held])
     assert world.drive(stream_call(world, first_token_timeout=30, deadline=40)) is not None
     world = World([held])
-    limits = {"first_token_timeout": 30, "deadline": 40, "startup_timeout": 140}
+    limits: dict[str, Any] = {
+        "first_token_timeout": 30,
+        "deadline": 40,
+        "startup_timeout": 140,
+    }
     assert world.drive(stream_call(world, **limits)) is None
     world = World([[(1000.0, STREAM)]])
     error = world.drive(stream_call(world, **limits))
@@ -403,5 +328,7 @@ def test_each_wait_for_a_starting_server_is_reported(caplog: pytest.LogCaptureFi
     errors: list[DataCrunchError] = []
     assert world.drive(stream_call(world, startup_timeout=60, on_retry=errors.append)) is None
     assert [error.requests for error in errors] == [1, 2, 3]
-    assert len(caplog.records) == 3
+    assert caplog.messages == [
+        f"ServerError: retrying in {seconds} s" for seconds in ("0.4", "0.9", "1.8")
+    ]
     assert "currently loading" in str(errors[0])
