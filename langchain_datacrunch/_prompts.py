@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi._chat import required
 from datacrunch_tgi._integration import ChatEndpoint
 from langchain_datacrunch._endpoint import LangChainEndpoint
 from langchain_datacrunch._history import to_messages
@@ -81,11 +82,7 @@ class ChatPrompts(LangChainEndpoint, ChatEndpoint, BaseChatModel):  # pyright: i
     ) -> tuple[Self, str, ToolAnswer | None]:
         """Return the model to call, the prompt, and a reader of tool calls if there are tools."""
         if template is None:
-            raise ArgumentError(
-                "chat_template",
-                f"is required: no template is known for model {self.model!r}. Pass a name "
-                f"({', '.join(ChatTemplate.names())}) or the path of tokenizer_config.json",
-            )
+            raise required(self.model)
         history = to_messages(messages, images=self._reads_images)
         schema = response_schema(asked.get("response_format"))
         tools, choice = asked.get("tools"), asked.get("tool_choice")

@@ -17,7 +17,7 @@ from llama_index.core.llms.llm import default_completion_to_prompt
 from pydantic import model_validator
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
-from datacrunch_tgi._chat import check, in_words
+from datacrunch_tgi._chat import OWN, check, in_words
 from datacrunch_tgi._integration import ChatEndpoint, warn_once
 from datacrunch_tgi._tools import ToolRequest
 from llamaindex_datacrunch._messages import to_dicts
@@ -98,7 +98,7 @@ class Prompts(ChatEndpoint, LLM):
             raise ArgumentError("chat_template", "is required to send images")
         warn_once(
             f"no chat template is known for model {self.model!r}, so chats are sent as 'user: …'; set "
-            "chat_template (a name, a path or Jinja text) or messages_to_prompt, or call "
+            f"chat_template to the model's own, {OWN}, or to a name; or set messages_to_prompt, or call "
             "fetch_server_limits to use the template of the server's model"
         )
         return messages_to_prompt(

@@ -80,7 +80,7 @@ async def test_a_model_whose_template_nobody_knows_is_sent_no_prompt(
     chat = ChatDataCrunch(base_url=endpoint.url, model="mine")
     with pytest.raises(
         ArgumentError,
-        match=r"chat_template: is required: no template is known for model 'mine'.*llama-2",
+        match=r"is required: no template is known for model 'mine'.*the path of its tokenizer_config.*llama-2",
     ):
         await call(chat, "invoke", "Hi")
     with pytest.raises(ArgumentError, match="did you mean 'llama-2'"):

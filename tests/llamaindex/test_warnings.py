@@ -36,7 +36,7 @@ async def test_a_chat_without_a_template_says_so_once(
         await llm.achat([ChatMessage("Hi")])
     (said,) = warnings(caplog)
     assert "no chat template is known for model 'mine'" in said
-    assert "chat_template" in said
+    assert "set chat_template to the model's own, as the path of its tokenizer_config.json" in said
     assert "fetch_server_limits" in said
     caplog.clear()
     for options in ({"chat_template": "llama-2"}, {"messages_to_prompt": lambda _: "Hi"}):

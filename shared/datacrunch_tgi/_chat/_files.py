@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from datacrunch_tgi._errors import ArgumentError
 
 _TEMPLATES = Path(__file__).with_name("templates")
+OWN = "as the path of its tokenizer_config.json or chat_template.jinja, from the model's repository"
+"""How to pass a model's own chat template."""
 _FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
@@ -37,6 +39,21 @@ def find(given: object) -> dict[str, Any]:
     if not isinstance(path, str) or os.path.exists(path):  # noqa: PTH110 -- it may be any text
         return read(Path(path))
     return named(name_for(path) or path)
+
+
+def required(model: str = "", what: str = "") -> ArgumentError:
+    """Return the error for a model whose chat template is not known, which says how to pass its own.
+
+    Args:
+        model: The model's name, if it is one model.
+        what: What requires it, such as " for messages".
+    """
+    of = f"model {model!r}" if model else "the model"
+    return ArgumentError(
+        "chat_template",
+        f"is required{what}: no template is known for {of}. Pass the model's own, {OWN}; or a "
+        f"name: {', '.join(names())}",
+    )
 
 
 def names() -> tuple[str, ...]:

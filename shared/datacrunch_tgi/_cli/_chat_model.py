@@ -7,10 +7,9 @@ from typing import Any, Self
 from pydantic import PrivateAttr
 
 from datacrunch_tgi import Settings
-from datacrunch_tgi._chat import ChatTemplate, ControlTokenWarning
+from datacrunch_tgi._chat import ChatTemplate, ControlTokenWarning, required
 from datacrunch_tgi._cli._options import PARAMETERS, SETTINGS, given
 from datacrunch_tgi._cli._terminal import note
-from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._integration._chat import ChatEndpoint
 
 Message = dict[str, str]
@@ -29,12 +28,7 @@ class ChatModel(ChatEndpoint):
         """
         template = self._find_template()
         if template is None:
-            names = ", ".join(ChatTemplate.names()[:2])
-            raise ArgumentError(
-                "chat_template",
-                f"is required: no template is known for model {self.model!r}. "
-                f"Pass a name ({names}, …) or the path of tokenizer_config.json.",
-            )
+            raise required(self.model)
         return template
 
     def prepare(self, messages: Sequence[Message]) -> tuple[Self, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeGuard, cast
 
 from datacrunch_tgi._aliases import ALIASES, as_list
-from datacrunch_tgi._chat import ChatTemplate
+from datacrunch_tgi._chat import ChatTemplate, required
 from datacrunch_tgi._errors import APIError, ArgumentError, DataCrunchError
 from datacrunch_tgi._integration._chat import chat_prompt
 from datacrunch_tgi._protocol._parameters import Parameters, check_parameters, check_prompt
@@ -129,12 +129,7 @@ def require_template(options: RowOptions) -> ChatTemplate:
         ArgumentError: There is none.
     """
     if options.template is None:
-        raise ArgumentError(
-            "chat_template",
-            "is required for messages: no template is known for the model. "
-            f"Pass a name ({', '.join(ChatTemplate.names()[:2])}, …) or the path of "
-            "tokenizer_config.json.",
-        )
+        raise required(what=" for messages")
     return options.template
 
 
