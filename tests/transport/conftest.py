@@ -46,7 +46,7 @@ class Http:
 
     def response(self, status: int, body: bytes | str = b"", **headers: str) -> bytes:
         content = body.encode() if isinstance(body, str) else body
-        return _head(status, {"content-length": str(len(content)), **headers}) + content
+        return _head(status, {"content_length": str(len(content)), **headers}) + content
 
     def json(self, status: int, body: Any, **headers: str) -> bytes:
         return self.response(status, json.dumps(body), content_type="application/json", **headers)

@@ -140,6 +140,16 @@ def then(*data: bytes, reset: bool = False) -> Callable[[Any], None]:
 
 GZIP = gzip.compress(b'{"generated_text": "Hi you"}')
 GARBAGE = b'{"generated_text'
+UNREADABLE: dict[str, Callable[[Any], Any]] = {
+    "unknown-coding": lambda http: http.response(401, b"x", content_encoding="br"),
+    "two-codings": lambda http: http.response(401, b"x", content_encoding="gzip, gzip"),
+    "cut-gzip": lambda http: http.response(401, GZIP[:10], content_encoding="gzip"),
+    "no-gzip": lambda http: http.response(401, content_encoding="gzip"),
+    "short-body": lambda http: then(http.response(401, content_length="9")),
+    "broken-chunk": lambda _: b"HTTP/1.1 401 .\r\ntransfer-encoding: chunked\r\n\r\nno size\r\n",
+}
+"""Bodies of an error that cannot be read: its status can."""
+WHOLE = {"cut-gzip", "no-gzip"}
 BROKEN = [
     Case("closed-before-head", lambda _: then(), DisconnectedError, requests=2),
     Case("reset-before-head", lambda _: then(reset=True), DisconnectedError, requests=2),
@@ -167,6 +177,11 @@ BROKEN = [
     Case("garbage-event", lambda http: http.stream(b"data:" + GARBAGE + b"\n\n"), MalformedResponseError, reusable=False, routes=("stream",)),
     Case("other-json", lambda http: http.json(200, {"object": "list"}), MalformedResponseError, reusable=True),
     Case("deep-nesting", lambda http: http.response(200, b"[" * 100_000, content_type="application/json"), MalformedResponseError, reusable=True),
+    *(
+        Case(f"401-{name}", script, AuthenticationError, reported(401, ""), reusable=name in WHOLE)
+        for name, script in UNREADABLE.items()
+    ),
+    Case("503-unknown-coding", lambda http: http.response(503, b"x", content_encoding="zstd"), ServerError, reported(503, ""), requests=2),
     Case("not-gzip", lambda http: http.response(200, b"plain", content_encoding="gzip"), MalformedResponseError, routes=("generate",)),
 ]  # fmt: skip
 

@@ -76,6 +76,10 @@ WHOLE: dict[str, Callable[[Any], Any]] = {
     "gzip": lambda http: http.response(
         200, gzip.compress(b'{"generated_text": "Hi you"}'), content_encoding="gzip"
     ),
+    "deflate": lambda http: http.response(
+        200, zlib.compress(b'{"generated_text": "Hi you"}'), content_encoding="deflate"
+    ),
+    "an empty coding": lambda http: http.answer(content_encoding=""),
     "a list of one": lambda http: http.json(200, [{"generated_text": "Hi you"}]),
 }
 EVERY = [("stream", name) for name in STREAMS] + [("generate", name) for name in WHOLE]

@@ -43,8 +43,6 @@ END_OF_BODY_TIMEOUT = 1.0
 """Seconds to wait for the end of the body after the last event; then the connection can be reused."""
 
 Result = TypeVar("Result")
-
-
 OnRetry = Callable[[DataCrunchError], None]
 
 
@@ -143,15 +141,19 @@ class Call(ABC, Generic[Result]):
             raise RequestTimeoutError("timed out waiting for the first token")
         return left
 
-    def _body(self) -> Generator[Read, bytes, bytes]:
-        pieces: list[bytes] = []
-        size = 0
-        while chunk := (yield Read(self._time_left())):
-            pieces.append(chunk)
-            size += len(chunk)
-            if size > LARGEST_BODY:
-                raise MalformedResponseError(f"the body has more than {LARGEST_BODY} bytes")
-        return b"".join(pieces)
+    def _body(self, head: Head) -> Generator[Read, bytes, bytes]:
+        """Read the body; of an error as much as can be read, because its status says more."""
+        body = bytearray()
+        try:
+            while chunk := (yield Read(self._time_left())):
+                body += chunk
+                if len(body) > LARGEST_BODY:
+                    message = f"the body has more than {LARGEST_BODY} bytes"
+                    raise MalformedResponseError(message)  # noqa: TRY301 -- as if it had ended
+        except (DisconnectedError, MalformedResponseError):
+            if head.status < 300:  # noqa: PLR2004 -- the class of successes
+                raise
+        return bytes(body)
 
     def _annotate(self, error: DataCrunchError) -> None:
         """Add to an error what only the call knows, and redact it."""
@@ -201,7 +203,7 @@ class UnaryCall(Call[Result]):
         self._reader = read
 
     def _read(self, head: Head) -> Steps:
-        self.result = self._reader(head, (yield from self._body()))
+        self.result = self._reader(head, (yield from self._body(head)))
         yield Close()
 
 
@@ -240,7 +242,7 @@ class StreamCall(Call[Answer]):
 
     def _read(self, head: Head) -> Steps:
         if not is_stream(head):
-            raise not_a_stream(head, (yield from self._body()))
+            raise not_a_stream(head, (yield from self._body(head)))
         answer, decoder = self._answer, EventDecoder()
         idle = Read(self._limits.idle_timeout)
         while not answer.finished:

@@ -35,8 +35,8 @@ class _Connection:
     def _begin_body(self, head: Head) -> Head:
         if head.status == PROXY_LOGIN and self._target.proxy:
             raise login_error(self._target)
-        coding = head.headers.get("content-encoding", "identity")
-        self._decompressor = None if coding.lower() == "identity" else Decompressor(coding)
+        coding = head.headers.get("content-encoding", "").lower()
+        self._decompressor = None if coding in {"", "identity"} else Decompressor(coding)
         return head
 
 

@@ -10,21 +10,13 @@ PIECE = 1024 * 1024
 
 
 class Decompressor:
-    """Decompresses a body piece by piece.
-
-    Raises:
-        MalformedResponseError: The coding is not supported; combinations of codings are not.
-    """
+    """Decompresses a body piece by piece."""
 
     def __init__(self, coding: str) -> None:
-        name = coding.strip().lower()
-        if name not in {"gzip", "x-gzip", "deflate"}:
-            raise MalformedResponseError(
-                "the answer's Content-Encoding is not supported", said=name
-            )
+        self._coding = coding.strip().lower()
         # zlib's number for a gzip header, and for zlib's own.
-        self._stream: Any = zlib.decompressobj(31 if name.endswith("gzip") else 15)
-        self._may_be_bare = name == "deflate"
+        self._stream: Any = zlib.decompressobj(31 if self._coding.endswith("gzip") else 15)
+        self._may_be_bare = self._coding == "deflate"
         self._pending = b""
 
     def feed(self, data: bytes) -> None:
@@ -41,9 +33,14 @@ class Decompressor:
         """Return the next piece; b"" if more bytes are needed.
 
         Raises:
-            MalformedResponseError: The body is broken.
+            MalformedResponseError: The body is broken, or its coding is not supported; combinations of
+                codings are not.
         """
-        while self._pending:
+        if self._coding not in {"gzip", "x-gzip", "deflate"}:
+            message = "the answer's Content-Encoding is not supported"
+            raise MalformedResponseError(message, said=self._coding)
+        # With less than a header, zlib cannot see that there is none.
+        while len(self._pending) > self._may_be_bare:
             try:
                 piece: bytes = self._stream.decompress(self._pending, PIECE)
             except zlib.error as error:

@@ -39,7 +39,7 @@ class ResponseReader:
 
         Raises:
             ConnectionError: They are not HTTP, or the connection ended inside the response.
-                Bytes of the body that came before are taken first.
+                What came before, head and body, is taken first.
         """
         if self.is_complete:
             self._has_surplus = self._has_surplus or bool(data)
@@ -80,7 +80,7 @@ class ResponseReader:
             return
         if isinstance(failure, _Surplus) or self.is_complete:
             self._has_surplus = True
-        elif self._body and isinstance(failure, ConnectionError):
+        elif self.head and isinstance(failure, ConnectionError):
             self._failure = failure
         else:
             raise failure
