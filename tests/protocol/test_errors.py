@@ -1,6 +1,7 @@
 """Errors have the server's message and the right class, whatever gateway is in between."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -195,7 +196,14 @@ TOO_FAR = f"Wed, 21 Oct {'9' * 30} 07:28:00 GMT"
         (" 5 ", 5.0),
         ("5s", 5.0),
         ("5 seconds", 5.0),
+        ("5, 120 ,7", 120.0),
+        ("9999999999", 9_999_999_999.0),
+        ("1" + "0" * 400, math.inf),
+        ("2000010112345", 2_000_010_112_345.0),
         ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
+        ("Wednesday, 21-Oct-26 07:28:00 GMT", 60.0),
+        ("Wed Oct 21 07:28:00 2026", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT, Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
         ("Wed, 21 Oct 2026 09:28:00 +0200", 60.0),
         ("Wed, 21 Oct 2026 07:28:00", 60.0),
         ("2026-10-21T07:28:00Z", 60.0),

@@ -94,6 +94,7 @@ _REASONS = {
     529: "Site is overloaded",
 }
 """Not `http.HTTPStatus`, whose phrases differ between Python versions."""
+_SECONDS = re.compile(r"(?i)\s*([0-9]+(?:\.[0-9]*)?)\s*(?:s|sec|secs|seconds?)?\s*")
 
 
 def api_error(
@@ -162,10 +163,14 @@ def _class_of(status: int) -> type[APIError]:
 
 
 def _retry_after(headers: Mapping[str, str], estimate: float | None) -> float | None:
-    """Return the seconds to wait. A date is compared with the server's clock if it sends its time."""
+    """Return the seconds to wait; of several, the most.
+
+    A date is compared with the server's clock if it sends its time.
+    """
     value = headers.get("retry-after", "").strip()
-    if seconds := re.fullmatch(r"(?i)([0-9]{1,9}(?:\.[0-9]*)?)\s*(?:s|sec|secs|seconds?)?", value):
-        return float(seconds[1])
+    seconds = [_SECONDS.fullmatch(each) for each in value.split(",")]
+    if all(seconds):
+        return max(float(each[1]) for each in seconds if each)
     then = _date(value)
     if then is None:
         return estimate
