@@ -44,12 +44,12 @@ def _command(source: Path, output: Path, url: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def _started(command: list[str], **environment: str) -> Iterator[subprocess.Popen[str]]:
     """Run a command in a group of processes of its own; what it prints is in one stream."""
     with (
         subprocess.Popen(  # noqa: S603 -- this package's command
             [sys.executable, "-m", "datacrunch_tgi", *command[1:]],
-            env=os.environ | ENVIRONMENT | {"DATACRUNCH_API_KEY": KEY},
+            env=os.environ | ENVIRONMENT | {"DATACRUNCH_API_KEY": KEY} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -62,9 +62,9 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def _run(command: list[str]) -> tuple[int, str]:
+def _run(command: list[str], **environment: str) -> tuple[int, str]:
     """Run a command to its end; return its exit code and what it has printed."""
-    with _started(command) as process:
+    with _started(command, **environment) as process:
         printed = process.communicate(timeout=PATIENCE)[0]
         return process.returncode, printed
 
@@ -166,6 +166,71 @@ def test_ctrl_c_waits_for_what_is_in_flight(tmp_path: Path, gate: Gate) -> None:
         assert code == 0, printed
         assert len(endpoint.requests) == ROWS
     assert sorted(row["id"] for row in read(output)) == list(range(ROWS))
+
+
+def test_a_second_ctrl_c_stops_at_once(address: str, tmp_path: Path, gate: Gate) -> None:
+    """A second Ctrl-C waits for no open request; nothing was written, and everything is still left."""
+    output = tmp_path / "out.jsonl"
+    with EmulatedEndpoint(answers=gate.answer, api_key=KEY) as endpoint:
+        command = _command(_source(tmp_path), output, endpoint.url, "--ray", address)
+        with _started(command) as process:
+            assert process.stdout
+            wait_until(lambda: endpoint.open_requests == 2 or process.poll() is not None)
+            os.killpg(process.pid, signal.SIGINT)
+            printed = next(line for line in process.stdout if "Waiting for open" in line)
+            os.killpg(process.pid, signal.SIGINT)
+            printed += process.communicate(timeout=PATIENCE)[0]
+        assert process.returncode == 130, printed
+        assert f"{ROWS} left" in printed
+        assert "Traceback" not in printed
+        assert read(output) == []
+
+
+def test_ctrl_c_stops_the_start_of_ray(tmp_path: Path) -> None:
+    """While Ray starts no request is open: one Ctrl-C ends the command, and what it has started."""
+    output = tmp_path / "out.jsonl"
+    command = _command(_source(tmp_path), output, "http://127.0.0.1:9", "--ray")
+
+    def starting() -> list[psutil.Process]:
+        family = psutil.Process(process.pid).children(recursive=True)
+        return [one for one in family if "gcs_server" in one.name()]
+
+    with _started(command) as process:
+        wait_until(lambda: bool(starting()))
+        (server,) = starting()
+        server.suspend()  # so that Ray is still starting when the signal arrives
+        os.killpg(process.pid, signal.SIGINT)
+        server.resume()
+        printed = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 130, printed
+    assert f"{ROWS} left" in printed
+    assert "Waiting for open requests" not in printed
+    assert "Traceback" not in printed
+    wait_until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize(
+    ("place", "environment", "message"),
+    [
+        (
+            "127.0.0.1:9",
+            {},
+            "No connection to Ray at 127.0.0.1:9: Connection refused. Pass",
+        ),
+        ("nowhere", {}, "No connection to Ray at nowhere: Invalid address format: nowhere. Pass"),
+        ("local", {"RAY_gcs_server_port_wait_time_s": "0"}, "Ray did not start: Timed out waiting"),
+    ],
+)
+def test_ray_that_does_not_start_is_an_error(
+    place: str, environment: dict[str, str], message: str, *, tmp_path: Path
+) -> None:
+    """A cluster that is not there and a Ray that starts too slowly: one line that says what to do."""
+    output = tmp_path / "out.jsonl"
+    command = _command(_source(tmp_path), output, "http://127.0.0.1:9", "--ray", place)
+    code, printed = _run(command, **environment)
+    assert code == 1, printed
+    assert f"error: {message}" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_server_that_refuses_all_ends_the_run(address: str, tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ An actor that is killed is started again, and answers the chunks again that it h
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Sequence
-from contextlib import aclosing
+import signal
+import socket
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Sequence
+from contextlib import aclosing, contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -24,6 +26,9 @@ from datacrunch_tgi.ray import CALLS, Generate, for_workers
 
 Chunk = list[Keyed]
 Results = list[dict[str, Any] | StoppedError]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for a connection to a cluster; Ray itself tries for minutes."""
 
 
 class Worker(Generate):
@@ -87,7 +92,7 @@ class OnRay:
 
         Raises:
             DataCrunchError: Why the run has stopped.
-            click.ClickException: Ray has failed, or cannot be reached.
+            click.ClickException: Ray has failed, does not start or cannot be reached.
         """
         try:
             chunks = _chunks(rows, -(-2 * self._share // CALLS))
@@ -119,7 +124,12 @@ class OnRay:
         return chunk, results
 
     def _start(self) -> None:
-        self._ray.init(self._address, log_to_driver=False)
+        with _interruptible_at_once():
+            try:
+                _check_address(self._address)
+                self._ray.init(self._address, log_to_driver=False)
+            except Exception as error:  # noqa: BLE001 -- Ray raises many, some of no other class
+                raise _not_started(self._address, error) from None
         make = self._ray.remote(
             num_cpus=0,  # it mostly waits
             max_restarts=-1,
@@ -129,6 +139,33 @@ class OnRay:
         actors = [make.remote(**self._arguments) for _ in range(self._number)]
         self._chunks = dict.fromkeys(actors, 0)
         self._windows = dict.fromkeys(actors, self._share)
+
+
+@contextmanager
+def _interruptible_at_once() -> Generator[None]:
+    """Let Ctrl-C end what blocks the event loop: no request is open yet."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_address(address: str) -> None:
+    """Connect to HOST:PORT once; Ray checks other forms."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_TIMEOUT).close()
+
+
+def _not_started(address: str, error: Exception) -> click.ClickException:
+    text = str(getattr(error, "strerror", None) or error)
+    reason = text.partition("Traceback")[0].strip().removesuffix(".")
+    if address == "local":
+        hint = "Start it with `ray start --head`, then pass `--ray auto`."
+        return click.ClickException(f"Ray did not start: {reason}. {hint}")
+    hint = "Pass the address of a running cluster, such as 10.0.0.1:6379."
+    return click.ClickException(f"No connection to Ray at {address}: {reason}. {hint}")
 
 
 async def _chunks(rows: AsyncIterable[Keyed], size: int) -> AsyncGenerator[Chunk]:
