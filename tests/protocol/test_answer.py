@@ -79,7 +79,7 @@ DETAILS = {"finish_reason": "length", "generated_tokens": 3, "seed": 7}
         (["Hi", " you", "!"], [], "Hi you!", "length"),
         (["Hi", END, "!"], [], "Hi!", "length"),
         (["Hi", END, "!"], ["x"], "Hi!", "length"),
-        (["Hi", END, "!"], [END], "Hi", "stop_sequence"),
+        (["Hi", " you", END, "!"], [END], "Hi you", "stop_sequence"),
         (["Hi", "!", END], [END], "Hi!", "length"),
         (["Hi", " you", "!"], ["you"], "Hi ", "stop_sequence"),
         (["Hi", " yo", "!"], ["you"], "Hi yo!", "length"),

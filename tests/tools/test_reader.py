@@ -211,33 +211,6 @@ def test_code_after_llamas_tag_is_text() -> None:
     assert read.text == 'brave_search.call(query="x")'
 
 
-def test_coder_arguments_follow_the_schema() -> None:
-    """A string stays text, also where it looks like a number; other types are JSON."""
-    properties = {
-        "text": {"type": "string"},
-        "count": {"type": "integer"},
-        "maybe": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-        "flag": {"type": ["boolean", "null"]},
-        "items": {"type": "array"},
-        "level": {"enum": ["1", "2"]},
-    }
-    tool = {"function": {"name": "f", "parameters": {"type": "object", "properties": properties}}}
-    values = {"text": "1\n</b> 2", "count": "3", "maybe": "null", "flag": "True"}
-    values |= {"items": '["a"]', "level": "1", "unknown": "4"}
-    text = "".join(f"<parameter={key}>\n{value}\n</parameter>\n" for key, value in values.items())
-    reader = ToolCallReader(ToolFormat.named("qwen3-coder"), [tool])
-    reader.read(_tokens(f"<tool_call>\n<function=f>\n{text}</function>\n</tool_call>"), None)
-    assert reader.calls[0].arguments == {
-        "text": "1\n</b> 2",
-        "count": 3,
-        "maybe": None,
-        "flag": True,
-        "items": ["a"],
-        "level": "1",
-        "unknown": "4",
-    }
-
-
 def test_the_models_own_id_is_kept_where_it_can_be_used() -> None:
     """Mistral's ids are nine letters and digits; others, and repeated ones, are replaced."""
     ids = ["aB3dE5gH7", "0", "aB3dE5gH7"]

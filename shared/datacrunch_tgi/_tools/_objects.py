@@ -152,14 +152,16 @@ def read_list(context: Context, *, marked: bool) -> Steps[Call | bool]:
     Returns:
         True if it was calls, False if it is text, or the call that is broken.
     """
-    source = context.source
+    source, found = context.source, False
     while True:
         yield from source.space()
-        if (yield from source.peek()) == "{":
+        if (following := (yield from source.peek())) == "{":
             call = yield from _finished(context, marked=marked)
             if call is not True:
                 return call
-            marked = True
+            marked = found = True
+        elif found and not following:
+            return True  # cut off after a call
         elif marked and (yield from source.literal("]")):
             return True
         elif not marked or not (yield from source.literal(",")):

@@ -170,12 +170,11 @@ class Parser:
             if fenced:
                 yield from source.span(_WORD)
                 yield from source.space()
-            following = yield from source.peek()
-            if following in ("{", "["):
+            if (yield from source.peek()) in ("{", "["):
                 found = yield from self._unmarked(marked=True)
             elif (yield from source.literal(_markup.FUNCTION)):
                 found = yield from _markup.read_function(self._context, marked=True)
-            elif not following or (marked and self._format.syntax != "bare"):
+            elif (marked and self._format.syntax != "bare") or not (yield from source.peek()):
                 found = Call(self._output)
             else:
                 return False

@@ -97,13 +97,16 @@ class Source:
         return (yield from self.span(_SPACE))
 
     def literal(self, text: str) -> Steps[bool]:
-        """Read this text if it is next."""
+        """Read this text if it is next, or what there is of it where the answer ends inside it."""
         while True:
             come = self._buffer[self._place : self._place + len(text)]
             if come == text:
                 self.take(len(text))
                 return True
-            if not text.startswith(come) or not (yield from self.more()):
+            if not text.startswith(come):
+                return False
+            if not (yield from self.more()):
+                self.take(len(come))
                 return False
 
     def until(self, *ends: str) -> Steps[str | None]:
