@@ -5,11 +5,10 @@ What type checkers make of them stands in `typing/`.
 
 import ast
 import re
-from inspect import Parameter, getdoc, getsource, isclass, signature
+from inspect import Parameter, getdoc, isclass, signature
 from itertools import pairwise
 from pathlib import Path
 from pydoc import plain, render_doc
-from textwrap import dedent
 from typing import Any, get_type_hints
 
 import jedi
@@ -18,6 +17,8 @@ import pytest
 import datacrunch_tgi
 import datacrunch_tgi.batch
 import datacrunch_tgi.testing
+import langchain_datacrunch
+import llamaindex_datacrunch
 from datacrunch_tgi import AsyncClient, AsyncStream, Client, Parameters, Settings, Stream
 from datacrunch_tgi._cli._app import app
 from datacrunch_tgi._cli._options import NOT_OPTIONS
@@ -48,6 +49,13 @@ PUBLIC_CLASSES = {
     for name in package.__all__
     if isclass(each := getattr(package, name))
 } | {adapter.__name__: adapter for adapter in ADAPTERS}
+DECLARED = {
+    node.name: node
+    for folder in (datacrunch_tgi, langchain_datacrunch, llamaindex_datacrunch)
+    for path in Path(str(folder.__file__)).parent.rglob("*.py")
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.ClassDef)
+}
 TYPING = "".join(
     path.read_text(encoding="utf-8") for path in Path(__file__).with_name("typing").glob("*.py")
 )
@@ -174,6 +182,16 @@ def test_only_public_names_are_completed() -> None:
         assert not machinery & {*dir(shown)}
 
 
+@pytest.mark.parametrize("name", [*datacrunch_tgi.__all__])
+def test_a_traceback_names_a_class_as_it_is_imported(name: str) -> None:
+    """So do `help()`, signatures and the repr of an object: none shows a private module."""
+    public = getattr(datacrunch_tgi, name)
+    assert (
+        not isclass(public)
+        or f"{public.__module__}.{public.__qualname__}" == f"datacrunch_tgi.{name}"
+    )
+
+
 @pytest.mark.parametrize("stream", [Stream, AsyncStream])
 def test_help_of_a_stream_shows_no_constructor(stream: Any) -> None:
     """Only a client makes streams: `help()` shows no arguments that nobody has."""
@@ -196,9 +214,7 @@ def test_every_field_of_a_public_class_has_its_line(name: str) -> None:
     for base in PUBLIC_CLASSES[name].__mro__:
         if "datacrunch" not in base.__module__ or "[" in base.__name__:
             continue
-        [declared] = ast.parse(dedent(getsource(base))).body
-        assert isinstance(declared, ast.ClassDef)
-        for field, below in pairwise([*declared.body, ast.Pass()]):
+        for field, below in pairwise([*DECLARED[base.__name__].body, ast.Pass()]):
             if not isinstance(field, ast.AnnAssign) or "ClassVar" in ast.unparse(field.annotation):
                 continue
             called = ast.unparse(field.target)

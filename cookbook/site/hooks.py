@@ -72,5 +72,8 @@ def _defined(module: str, name: str) -> str:
     """Return where a name is defined, because the packages import lazily."""
     value = getattr(importlib.import_module(module), name)
     if inspect.isclass(value) or inspect.isfunction(value):
-        return f"{value.__module__}.{value.__qualname__}"
+        where = value.__module__
+        if where == "datacrunch_tgi":
+            where = "datacrunch_tgi._public"
+        return f"{where}.{value.__qualname__}"
     return f"{module}.{name}"

@@ -80,3 +80,7 @@ __all__ = [
     "Usage",
     "__version__",
 ]
+
+for _name in __all__:  # tracebacks, signatures and help() show where users import a class from
+    if isinstance(_class := globals()[_name], type):
+        _class.__module__ = "datacrunch_tgi"

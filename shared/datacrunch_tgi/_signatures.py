@@ -38,7 +38,7 @@ def with_arguments(
 
     def show(function: Function) -> Function:
         shown = signature(function)
-        own = shown.parameters.values()
+        own = [each if each.annotation is Parameter.empty else each.replace(annotation=_Plain(each.annotation)) for each in shown.parameters.values()]
         names = {parameter.name for parameter in own}
         arguments = [
             *(p for p in own if p.kind is not Parameter.VAR_KEYWORD),
@@ -46,7 +46,7 @@ def with_arguments(
             *(p for p in own if p.kind is Parameter.VAR_KEYWORD and not closed),
         ]
         function.__signature__ = Signature(  # type: ignore[attr-defined]  # inspect looks for it
-            arguments, return_annotation=shown.return_annotation
+            arguments, return_annotation=_Plain(shown.return_annotation)
         )
         return function
 
@@ -92,11 +92,9 @@ def _plain(hint: Any) -> str:
     """Return a type as people write it."""
     if get_origin(hint) in {Union, UnionType}:
         return " | ".join(_plain(member) for member in get_args(hint) if member is not type(None))
-    return (
-        getattr(hint, "__name__", str(hint))
-        if not get_args(hint)
-        else re.sub(r"\b(\w+\.)+", "", str(hint))
-    )
+    if get_args(hint) or not hasattr(hint, "__name__"):
+        return re.sub(r"\b(\w+\.)+", "", str(hint))
+    return str(hint.__name__)
 
 
 def _summary(field: FieldInfo) -> str:
