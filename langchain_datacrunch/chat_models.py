@@ -86,6 +86,7 @@ class ChatDataCrunch(ChatCalls):
     def _llm_type(self) -> str:
         return "datacrunch-chat"
 
+    @with_arguments(ChatOptions, {}, closed=False)
     def bind_tools(  # type: ignore[override]  # its arguments are typed, unlike LangChain's
         self,
         tools: Sequence[Tool],

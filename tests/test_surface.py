@@ -192,6 +192,28 @@ def test_a_traceback_names_a_class_as_it_is_imported(name: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "start", "end"),
+    [
+        (Client.generate, "(self, inputs: str, parameters: Parameters = None, *, ", ") -> Answer"),
+        (AsyncClient.stream, "(self, inputs: str, parameters: ", ") -> AsyncStream"),
+        (DataCrunchLLM.invoke, "(self, input: LanguageModelInput, config: ", ") -> str"),
+        (
+            ChatDataCrunch.bind_tools,
+            "(self, tools: Sequence[dict[str, Any] | type | ",
+            "AIMessage]",
+        ),
+        (DataCrunch.achat, "(_self, messages: Sequence[ChatMessage], *, ", ") -> ChatResponse"),
+    ],
+)
+def test_a_signature_shows_plain_types(method: Any, start: str, end: str) -> None:
+    """`help()` and a notebook show types as people write them."""
+    shown = str(signature(method))
+    assert shown.startswith(start), shown
+    assert shown.endswith(end), shown
+    assert not re.search(r"<class|typing\.|_\w+\.", shown), shown
+
+
 @pytest.mark.parametrize("stream", [Stream, AsyncStream])
 def test_help_of_a_stream_shows_no_constructor(stream: Any) -> None:
     """Only a client makes streams: `help()` shows no arguments that nobody has."""

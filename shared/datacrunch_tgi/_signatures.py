@@ -38,7 +38,7 @@ def with_arguments(
 
     def show(function: Function) -> Function:
         shown = signature(function)
-        own = [each if each.annotation is Parameter.empty else each.replace(annotation=_Plain(each.annotation)) for each in shown.parameters.values()]
+        own = [_plainly(parameter) for parameter in shown.parameters.values()]
         names = {parameter.name for parameter in own}
         arguments = [
             *(p for p in own if p.kind is not Parameter.VAR_KEYWORD),
@@ -51,6 +51,14 @@ def with_arguments(
         return function
 
     return show
+
+
+def _plainly(parameter: Parameter) -> Parameter:
+    """Return a parameter with its type as people write it."""
+    if parameter.annotation is Parameter.empty:
+        return parameter
+    extra = parameter.kind is Parameter.VAR_KEYWORD  # an `Unpack[...]`, whose arguments are listed
+    return parameter.replace(annotation=_Plain(Any if extra else parameter.annotation))
 
 
 class _Plain:
