@@ -18,6 +18,7 @@ from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, Runn
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from pydantic import BaseModel
+from pydantic.errors import PydanticUserError
 
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read, validator
@@ -25,6 +26,8 @@ from langchain_datacrunch._errors import map_errors
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
+NOT_CONVERTED = (AttributeError, KeyError, TypeError, ValueError, PydanticUserError)
+"""What LangChain and Pydantic raise for what has no JSON schema."""
 USE_JSON_MODE = 'Use method="json_mode", which asks by prompt only.'
 _HINT = "Raise max_tokens if the answer was cut off, or use a larger model."
 
@@ -69,12 +72,19 @@ def structured(
 
 
 def full_schema(schema: dict[str, Any] | type[Any]) -> dict[str, Any]:
-    """Return the JSON schema of a class, function or dict, with its references."""
-    if isinstance(schema, type) and issubclass(schema, BaseModel):
-        # LangChain's conversion returns `{}` for recursive classes.
-        return schema.model_json_schema()
-    converted: dict[str, Any] = convert_to_json_schema(schema)
-    return converted
+    """Return the JSON schema of a class, function or dict, with its references.
+
+    Raises:
+        ArgumentError: It has none.
+    """
+    try:
+        if isinstance(schema, type) and issubclass(schema, BaseModel):
+            # LangChain's conversion returns `{}` for recursive classes.
+            return schema.model_json_schema()
+        return convert_to_json_schema(schema)
+    except NOT_CONVERTED as error:
+        value: str = getattr(schema, "__name__", "")
+        raise ArgumentError("schema", f"has no JSON schema: {error}", value=value) from None
 
 
 def is_model_class(schema: Any) -> bool:

@@ -25,7 +25,7 @@ from datacrunch_tgi import Answer, ArgumentError, StreamEvent
 from datacrunch_tgi._integration import ChatPrompt, checking
 from datacrunch_tgi._structured import partial_text, read, validator
 from datacrunch_tgi._tools import Delta, ToolCallReader, ToolRequest
-from langchain_datacrunch._structured import full_schema
+from langchain_datacrunch._structured import NOT_CONVERTED, full_schema
 
 Tool = dict[str, Any] | type | Callable[..., Any] | BaseTool
 ARGUMENTS = ("tools", "tool_choice", "parallel_tool_calls", "response_format", "strict")
@@ -48,7 +48,7 @@ def bound_arguments(
     for place, tool in enumerate(tools):
         try:
             converted.append(convert_to_openai_tool(tool, strict=strict))
-        except ValueError as error:
+        except NOT_CONVERTED as error:
             raise ArgumentError(f"tools[{place}]", f"is not a tool: {error}") from None
     bound: dict[str, Any] = {"tools": converted}
     if tool_choice is not None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,6 +42,64 @@ def test_what_is_bound_is_plain_data() -> None:
     names = [each["function"]["name"] for each in kwargs.pop("tools")]
     assert names == ["add_numbers", "weather", "Remind", "now"]
     assert kwargs == {"tool_choice": "any", "parallel_tool_calls": False, "temperature": 0}
+
+
+def test_what_has_no_json_schema_is_refused() -> None:
+    """As a tool and as the schema of an answer, whatever LangChain or Pydantic raise."""
+
+    def of_a_type(kind: type) -> None:
+        """A parameter without a JSON schema."""
+
+    chat = ChatDataCrunch(base_url="http://127.0.0.1:9", model=MODEL)
+    wrong: list[Any] = [of_a_type, partial(add_numbers), 3, {"toolSpec": {"name": "f"}}]
+    for given in wrong:
+        with pytest.raises(ArgumentError, match=r"tools\[1\]: is not a tool"):
+            chat.bind_tools([weather, given])
+        with pytest.raises(ArgumentError, match=r"schema.*: has no JSON schema"):
+            chat.with_structured_output(given)
+
+
+@pytest.mark.parametrize("model", [*FAMILIES, "Qwen3-Coder-30B-A3B-Instruct"])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": ["string", "null"]},
+        {"type": "object", "additionalProperties": {"type": ["null", "object"]}},
+        True,
+        {},
+    ],
+    ids=str,
+)
+async def test_tools_with_any_schema_are_offered(serve: Any, model: str, schema: Any) -> None:
+    """Also without a description; the call is read in the form that the prompt asks for."""
+    endpoint = serve(answers="Sure.", max_input_tokens=4000, max_total_tokens=5000)
+    chat = ChatDataCrunch(base_url=endpoint.url, model=model)
+    parameters = {"type": "object", "properties": {"some_value": schema}}
+    tool = {"type": "function", "function": {"name": "use_it", "parameters": parameters}}
+    assert chat.bind_tools([tool]).invoke("Hi").text == "Sure."
+    prompt = endpoint.requests[-1].json["inputs"]
+    assert "use_it" in prompt
+    assert "some_value" in prompt
+    assert "You can call these tools" not in prompt or model == "llama-2-13b-chat"
+
+
+def test_tools_that_a_template_cannot_render_are_described_in_words(serve: Any) -> None:
+    """The call is asked for as JSON, and read as such."""
+    template = (
+        "{% for tool in tools or [] %}{{ tool.function.name }}{{ tool.function.description }}"
+        "{% for schema in tool.function.parameters.properties.values() %}"
+        "{{ schema.description.strip() }}{% endfor %}{% endfor %}<tool_call>"
+        "{% for message in messages %}{{ message.content }}{% endfor %}"
+    )
+    endpoint = serve(answers='{"tool_calls": [{"name": "now", "arguments": {"zone": "x"}}]}')
+    chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template)
+    zones: list[tuple[Any, bool]] = [({"description": "A zone."}, False), ({}, True)]
+    for zone, in_words in zones:
+        tool = NOW | {"parameters": {"type": "object", "properties": {"zone": zone}}}
+        message = chat.bind_tools([tool]).invoke("When?")
+        assert [call["args"] for call in message.tool_calls] == [{"zone": "x"}] * in_words
+        prompt = endpoint.requests[-1].json["inputs"]
+        assert ("You can call these tools" in prompt) is in_words
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,16 @@ def test_a_function_that_was_not_offered_is_text_without_a_marker() -> None:
     assert [(found.name, found.arguments) for found in reader.calls] == [("f", {})]
 
 
+@pytest.mark.parametrize("end", ["</function>\n</tool_call>", "</function>", "</tool_call>"])
+@pytest.mark.parametrize("value", ["a</parameter>b", "</parameter>\n</parameter>", "</function>"])
+def test_arguments_may_contain_the_formats_own_tags(value: str, end: str) -> None:
+    """A value ends at `</parameter>` with another tag behind it, also without `</function>`."""
+    text = f"<tool_call>\n<function=f>\n<parameter=text>\n{value}\n</parameter>\n{end} Done."
+    reader, _ = read(text, PROPERTIES)
+    assert [found.arguments for found in reader.calls] == [{"text": value}]
+    assert (reader.invalid_calls, reader.text.strip()) == ([], "Done.")
+
+
 def test_a_name_may_have_space_around_it() -> None:
     """Names of the function and of an argument."""
     reader, _ = read("<function= f ><parameter= count >3</parameter></function>", PROPERTIES)

@@ -126,6 +126,13 @@ def test_a_forced_call_leaves_no_choice_to_answer(choice: str) -> None:
     assert not request("none", response_schema=CITY).offered
 
 
+def test_a_function_of_the_responses_api_is_a_tool() -> None:
+    """OpenAI's newer form has name and parameters beside the type."""
+    flat = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    (shown,) = request("any", [flat]).offered
+    assert shown == {"type": "function", "function": {k: flat[k] for k in ("name", "parameters")}}
+
+
 def test_a_template_gets_the_tools_that_are_offered_with_parameters() -> None:
     """Templates get each tool with `parameters`, because some require them."""
     (shown,) = request("now", in_words=False).template_tools or [{}]

@@ -50,7 +50,8 @@ def _comes_after(message: Message, place: int, places: dict[str, int]) -> bool:
 
 def place_for_tools(render: Callable[..., str]) -> str | None:
     """Return where a template takes tools: `variable`, or `system` for a system message with tools."""
-    function = {"name": "name", "description": "text", "parameters": {"type": "object"}}
+    schema = {"type": "object", "properties": {"a": {"type": "string", "description": "text"}}}
+    function = {"name": "name", "description": "text", "parameters": schema}
     tools, user = [{"type": "function", "function": function}], {"role": "user", "content": "user"}
     for place in ("variable", "system"):
         numbers = Placeholders()

@@ -1,5 +1,6 @@
 """Base of both frameworks' chat models: the chat template and the prompt."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, PrivateAttr, model_validator
 
 from datacrunch_tgi._chat import ChatTemplate, reads_images
+from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._integration._endpoint import Endpoint
 from datacrunch_tgi._integration._served_model import ASK_ONCE, ServedModels
 from datacrunch_tgi._protocol._answer import ChatPrompt
@@ -33,6 +35,17 @@ def _without_thinking(template: ChatTemplate) -> ChatTemplate:
     if "enable_thinking" not in template.template + template.tool_text:
         return template
     return replace(template, variables={**template.variables, "enable_thinking": False})
+
+
+@lru_cache(64)  # an agent sends the same tools with every call
+def _renders(template: ChatTemplate, tools: str) -> bool:
+    """Return whether a template can render these tools (JSON); some read every schema, and not all of them."""
+    question = [{"role": "user", "content": "user"}]
+    try:
+        template.prompt(question, tools=json.loads(tools), allow_control_tokens=True)
+    except ArgumentError:
+        return False
+    return True
 
 
 def _as_text(given: Any) -> Any:
@@ -138,22 +151,24 @@ class ChatEndpoint(Endpoint):
         """
         text = template.tool_text if template else None
         tool_format = ToolFormat.find(self.tool_format, text, self.model)
-        in_words = not (template and template.takes_tools)
-        if tools and in_words and not tool_format.in_words:
-            LOGGER.info(
-                "tools are described in words, because the chat template of %s has no place for them; "
-                "pass the model's own as chat_template",
-                self.model,
-            )
         request = ToolRequest.of(
             tools,
             tool_choice,
             tool_format=tool_format,
-            in_words=in_words,
+            in_words=not (template and template.takes_tools),
             parallel=parallel,
             response_schema=response_schema,
             grammars=not self._served_models.lacks_grammars(self.base_url),
         )
+        offered = request.template_tools
+        if template and offered and not _renders(template, json.dumps(offered, default=repr)):
+            request = replace(request, in_words=True)
+        if tools and request.in_words and not tool_format.in_words:
+            LOGGER.info(
+                "tools are described in words, because the chat template of %s has no place for them, or "
+                "cannot render them; pass the model's own as chat_template",
+                self.model,
+            )
         update: dict[str, Any] = {"details": True, "return_full_text": False}
         if request.grammar:
             update["grammar"] = request.grammar

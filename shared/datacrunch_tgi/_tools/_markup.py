@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from datacrunch_tgi._tools._objects import Context
 from datacrunch_tgi._tools._output import Call, loads
-from datacrunch_tgi._tools._source import Steps
+from datacrunch_tgi._tools._source import Source, Steps
 
 FUNCTION = "<function="
-_PARAMETER, _END, _END_FUNCTION = "<parameter=", "</parameter>", "</function>"
+_PARAMETER, _END = "<parameter=", "</parameter>"
+_ENDS = ("</function>", "</tool_call>")
 
 
 def read_function(context: Context, *, marked: bool) -> Steps[Call | bool]:
@@ -32,24 +33,42 @@ def read_function(context: Context, *, marked: bool) -> Steps[Call | bool]:
     call.start()
     schema = context.tools.get(call.name, {})
     separator = "{"
-    while True:
-        yield from source.space()
-        if (yield from source.literal(_END_FUNCTION)):
-            break
-        if not (yield from source.literal(_PARAMETER)):
-            return call
+    yield from source.space()
+    tag = yield from _tag(source)
+    while tag == _PARAMETER:
         name = yield from source.until(">")
-        value = yield from source.until(_END)
+        value, tag = yield from _value(source)
         if name is None or value is None:
             return call
         key = name.strip()
         typed = _typed(value.removeprefix("\n").removesuffix("\n"), _property(schema, key))
         call.add(f"{separator}{json.dumps(key)}: {json.dumps(typed, ensure_ascii=False)}")
         separator = ", "
+    if not tag:
+        return call
     call.add("{}" if separator == "{" else "}")
     call.finish(source.raw)
     source.begin()
     return True
+
+
+def _tag(source: Source) -> Steps[str]:
+    """Read the next tag of a call; return "" if another text is next."""
+    for tag in (_PARAMETER, *_ENDS):
+        if (yield from source.literal(tag)):
+            return tag
+    return ""
+
+
+def _value(source: Source) -> Steps[tuple[str | None, str]]:
+    """Read a value, which may contain tags, and the tag behind it; None if the answer ends before."""
+    parts = list[str]()
+    while (part := (yield from source.until(_END))) is not None:
+        space = yield from source.space()
+        if tag := (yield from _tag(source)):
+            return "".join([*parts, part]), tag
+        parts += [part, _END, space]
+    return None, ""
 
 
 def _property(schema: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -247,10 +247,12 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 
 def _tool(tool: Mapping[str, Any], place: int) -> dict[str, Any]:
+    kind = tool.get("type")
+    if kind == "function" and "name" in tool:  # OpenAI's Responses API
+        tool = {"function": {name: value for name, value in tool.items() if name != "type"}}
     function = tool.get("function")
     where = f"tools[{place}]"
     if not isinstance(function, Mapping):
-        kind = tool.get("type")
         raise ArgumentError(where, "must be a function; the server runs no tools", value=repr(kind))
     function = dict(cast("Mapping[str, Any]", function))
     if not isinstance(function.get("name"), str) or not function["name"]:
