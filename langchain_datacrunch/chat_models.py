@@ -54,7 +54,7 @@ class ChatDataCrunch(ChatCalls):
 
     Examples:
         >>> chat = ChatDataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
-        >>> chat.invoke("What is the capital of Finland?").text  # doctest: +SKIP
+        >>> chat.invoke("What is the capital of Finland?").text
 
     Args:
         **arguments: Settings, parameters and options.

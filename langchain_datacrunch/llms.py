@@ -47,7 +47,7 @@ class DataCrunchLLM(CompletionCalls):
 
     Examples:
         >>> llm = DataCrunchLLM(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
-        >>> llm.invoke("My name is Olivier and I", stop=["\n"])  # doctest: +SKIP
+        >>> llm.invoke("My name is Olivier and I", stop=["\n"])
 
     Args:
         **arguments: Settings, parameters and options.

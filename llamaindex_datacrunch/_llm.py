@@ -53,7 +53,7 @@ class DataCrunch(Metadata, Structured, CustomLLM):
 
     Examples:
         >>> llm = DataCrunch(model="llama-2-13b-chat", api_key="<your_api_key>", max_tokens=60)
-        >>> llm.complete("My name is Olivier and I").text  # doctest: +SKIP
+        >>> llm.complete("My name is Olivier and I").text
 
     Args:
         **arguments: Settings, parameters and options.

@@ -4,7 +4,9 @@ What type checkers make of them stands in `typing/`.
 """
 
 import ast
+import importlib
 import re
+from contextlib import suppress
 from inspect import Parameter, getdoc, isclass, signature
 from itertools import pairwise
 from pathlib import Path
@@ -172,6 +174,33 @@ def test_help_of_a_class_starts_with_lines_that_fit_a_screen(name: str) -> None:
     assert not [line for line in shown if len(line) > 2000]
     signatures = re.compile(r"class \w+\(| \|  (async )?\w+\(.*\)( -> .*)?$")
     assert not [line for line in shown[:60] if len(line) > 200 and not signatures.match(line)]
+
+
+@pytest.mark.parametrize("name", PUBLIC_CLASSES)
+def test_help_names_nothing_private(name: str) -> None:
+    """Neither docstrings nor constructors mention what users cannot import, or how examples are tested."""
+    public = PUBLIC_CLASSES[name]
+    own = [
+        getattr(base, each)
+        for base in public.__mro__
+        if "datacrunch" in base.__module__
+        for each in vars(base)
+        if not each.startswith("_")
+    ]
+    for each in (public, *own):
+        assert not re.search(r"`_[a-z]|# doctest", getdoc(each) or ""), each
+    with suppress(ValueError):  # dicts and warnings have no signature
+        assert not [each for each in signature(public).parameters if each.startswith("_")]
+
+
+@pytest.mark.parametrize("module", ["datacrunch_tgi", "datacrunch_tgi.testing"])
+def test_an_editor_offers_only_public_names_to_import(module: str) -> None:
+    """What follows `from datacrunch_tgi import` is what can be imported, and the packages below it."""
+    typed = f"from {module} import "
+    offered = {each.name for each in jedi.Script(typed).complete(1, len(typed))}
+    packages = {"batch", "ray", "testing"} if module == "datacrunch_tgi" else set[str]()
+    exported = {*importlib.import_module(module).__all__} - {"__version__"}
+    assert {each for each in offered if not each.startswith("_")} == exported | packages
 
 
 def test_only_public_names_are_completed() -> None:

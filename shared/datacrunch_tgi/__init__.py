@@ -4,10 +4,10 @@
 `tokenize`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import importlib as _importlib
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from . import _public
     from ._public import *  # noqa: F403
 
@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 else:  # imported lazily: every run of pytest imports this package for its plug-in
 
     def __getattr__(name: str) -> object:
-        public = import_module("datacrunch_tgi._public")
+        public = _importlib.import_module("datacrunch_tgi._public")
         if name != "__all__" and name not in public.__all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = globals()[name] = getattr(public, name)
         return value
 
     def __dir__() -> list[str]:
-        names = {*globals()} - {"import_module", "TYPE_CHECKING"}
-        return sorted({*names, *import_module("datacrunch_tgi._public").__all__})
+        return sorted({*globals(), *_importlib.import_module("datacrunch_tgi._public").__all__})

@@ -22,7 +22,7 @@ class Client(BaseClient[SyncSession]):
 
     Examples:
         >>> client = Client(base_url="http://localhost:8080")
-        >>> client.generate("My name is Olivier and I", max_tokens=20).text  # doctest: +SKIP
+        >>> client.generate("My name is Olivier and I", max_tokens=20).text
 
     Args:
         **settings: See `Settings`.
@@ -133,7 +133,7 @@ class AsyncClient(BaseClient[AsyncSession]):
 
     Examples:
         >>> client = AsyncClient(base_url="http://localhost:8080")
-        >>> answer = await client.generate("My name is Olivier and I")  # doctest: +SKIP
+        >>> answer = await client.generate("My name is Olivier and I")
 
     Args:
         **settings: See `Settings`.

@@ -213,8 +213,8 @@ class ChatTemplate:
         """Render a conversation for a server, which adds `bos_token` itself.
 
         If the last message is the assistant's, it is continued, as by TGI's own chat route (3.0). A
-        conversation that the template refuses, or renders only in part, is changed as little as possible:
-        see `_fallbacks`. The change is logged (DEBUG).
+        conversation that the template refuses, or renders only in part, is changed as little as possible,
+        and the change is logged (DEBUG).
 
         Args:
             messages: Dictionaries with `role` and `content`: text, or a list of `text` and `image_url`

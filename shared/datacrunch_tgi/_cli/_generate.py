@@ -55,10 +55,10 @@ def generate(prompt: Sequence[str], *, as_json: bool, **options: Any) -> None:
     help="Print each event as a line of JSON; the last line also has finish_reason and usage.",
 )
 def stream(prompt: Sequence[str], *, as_json: bool, **options: Any) -> None:
-    """Generate an answer to PROMPT and print each token as it is generated.
+    """Generate an answer to PROMPT and print it token by token.
 
     Without PROMPT, or if it is "-", the prompt is read from standard input; one line end at the end
-    is dropped. Ctrl-C also stops the server.
+    is dropped. Ctrl-C stops the generation on the server too.
     """
     client, text, parameters = _request(prompt, options, as_json=as_json)
     show_events = _show_json if as_json else _show_text

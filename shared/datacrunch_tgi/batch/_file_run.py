@@ -29,7 +29,7 @@ from datacrunch_tgi.batch._options import BatchOptions, Checked
 from datacrunch_tgi.batch._outputs import csv_line, csv_row, json_line, write_lines
 from datacrunch_tgi.batch._rows import check_row
 from datacrunch_tgi.batch._run import Answers, Clients, Server, serve
-from datacrunch_tgi.batch._summary import Summary
+from datacrunch_tgi.batch._summary import Summary, count_row
 from datacrunch_tgi.batch._survey import Survey
 
 SYNC_EVERY = 1.0
@@ -144,6 +144,7 @@ class FileRun:
         self._answering = answering or LocalAnswering(server, self._answers, options.concurrency)
         self._ordered = ordered
         self.summary = Summary()
+        self._began = time.monotonic()
 
     def stop(self) -> None:
         """Begin no more requests, and end when those that are open have ended."""
@@ -230,7 +231,8 @@ class FileRun:
                 failed = row.get(self._columns["error"]) is not None
                 journal.append(self._line(row), Kind.FAILED if failed else Kind.ANSWERED, key)
                 summary.concurrency = self._answering.concurrency
-                summary.add(row, self._columns)
+                summary.seconds = time.monotonic() - self._began
+                count_row(summary, row, self._columns)
                 on_progress(summary)
                 if time.monotonic() - synced > SYNC_EVERY:
                     await asyncio.to_thread(journal.sync)

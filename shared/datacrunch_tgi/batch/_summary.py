@@ -1,8 +1,7 @@
 """The summary of a run."""
 
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,25 +35,20 @@ class Summary:
     seconds: float = 0.0
     concurrency: int = 0
     interrupted: bool = False
-    _clock: Callable[[], float] = field(default=time.monotonic, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Start the time."""
-        self._began = self._clock()
 
     @property
     def done(self) -> int:
         """Number of completed rows, answered or failed, in this run and before."""
         return self.done_before + self.answered + self.failures.total()
 
-    def add(self, row: Mapping[str, Any], columns: Columns) -> None:
-        """Count an output row."""
-        self.seconds = self._clock() - self._began
-        if error := row.get(columns["error"]):
-            self.failures[error["type"]] += 1
-            self.failed += 1
-            return
-        self.answered += 1
-        usage: Mapping[str, int | None] = row[columns["usage"]]
-        self.prompt_tokens += usage["prompt_tokens"] or 0
-        self.completion_tokens += usage["completion_tokens"] or 0
+
+def count_row(summary: Summary, row: Mapping[str, Any], columns: Columns) -> None:
+    """Count an output row."""
+    if error := row.get(columns["error"]):
+        summary.failures[error["type"]] += 1
+        summary.failed += 1
+        return
+    summary.answered += 1
+    usage: Mapping[str, int | None] = row[columns["usage"]]
+    summary.prompt_tokens += usage["prompt_tokens"] or 0
+    summary.completion_tokens += usage["completion_tokens"] or 0

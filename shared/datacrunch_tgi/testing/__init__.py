@@ -4,10 +4,10 @@ Requires the extra `testing`. Does not import the client, so that tests do not c
 itself.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
+import importlib as _importlib
+import typing as _typing
 
-if TYPE_CHECKING:
+if _typing.TYPE_CHECKING:
     from datacrunch_tgi.testing._endpoint import EmulatedEndpoint
     from datacrunch_tgi.testing._recording import ReceivedRequest
     from datacrunch_tgi.testing._script import ScriptedToken
@@ -20,13 +20,15 @@ _MODULES = {
 
 __all__ = ["EmulatedEndpoint", "ReceivedRequest", "ScriptedToken"]
 
-if not TYPE_CHECKING:  # pytest imports this package in every run, with the extra or without it
+if (
+    not _typing.TYPE_CHECKING
+):  # pytest imports this package in every run, with the extra or without it
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         try:
-            module = import_module(f"{__name__}.{_MODULES[name]}")
+            module = _importlib.import_module(f"{__name__}.{_MODULES[name]}")
         except ModuleNotFoundError as missing:
             from datacrunch_tgi.testing._extra import missing_extra  # noqa: PLC0415
 
@@ -34,4 +36,4 @@ if not TYPE_CHECKING:  # pytest imports this package in every run, with the extr
         return getattr(module, name)
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__} - {"import_module", "TYPE_CHECKING"})
+        return sorted({*globals(), *__all__})
