@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,20 @@ async def test_a_table_is_made_of_rows_that_differ(
     assert (summary.answered, summary.failed) == (3, 1)
 
 
+async def test_every_value_finds_a_place_in_the_table(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Integers too large for the numbers of later rows, and lone surrogates, become text."""
+    rows: list[Any] = [{"inputs": "one", "number": 2**53 + 1, "mark": "\ud800"}] * 1024
+    source = write("in.jsonl", [*rows, {"inputs": "two", "number": 0.5}])
+
+    await batch(emulated_endpoint(answers=echo), source, tmp_path / "out.parquet")
+
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.column("number").to_pylist() == [str(2**53 + 1)] * 1024 + ["0.5"]
+    assert table.column("mark").to_pylist() == ["\\ud800"] * 1024 + [None]
+
+
 async def test_a_run_goes_on(emulated_endpoint: Start, write: Write, tmp_path: Path) -> None:
     """A stopped run leaves a journal; the next one completes the table and repeats no request."""
     endpoint = emulated_endpoint(answers=echo)
@@ -106,13 +121,16 @@ async def test_a_run_goes_on(emulated_endpoint: Start, write: Write, tmp_path: P
 
 
 async def test_a_table_can_be_read_into_lines(emulated_endpoint: Start, tmp_path: Path) -> None:
-    """Values that JSON does not have are written as text."""
+    """Values that JSON does not have are written as text, numbers that it does not have as null."""
     source, output = tmp_path / "in.parquet", tmp_path / "out.jsonl"
-    pq.write_table(pa.table({"inputs": ["one"], "when": [WHEN]}), source)
+    numbers = [{"a": [float("nan"), float("inf"), 1.5]}]
+    pq.write_table(pa.table({"inputs": ["one"], "when": [WHEN], "numbers": numbers}), source)
 
     await batch(emulated_endpoint(answers=echo), source, output)
 
-    assert read(output)[0]["when"] == str(WHEN)
+    (row,) = read(output)
+    assert row["when"] == str(WHEN)
+    assert row["numbers"] == {"a": [None, None, 1.5]}
 
 
 async def test_what_is_no_parquet_is_refused(
@@ -122,6 +140,50 @@ async def test_what_is_no_parquet_is_refused(
     endpoint = emulated_endpoint(answers=echo)
     with pytest.raises(ArgumentError, match="is not Parquet"):
         await batch(endpoint, write("in.parquet", "inputs\none\n"), tmp_path / "out.jsonl")
+    assert not endpoint.requests
+
+
+def _damaged() -> bytes:
+    file = BytesIO()
+    pq.write_table(pa.table({"inputs": [f"prompt {n}" for n in range(1000)]}), file)
+    content = file.getvalue()
+    return content[:4] + b"\xff" * 30 + content[34:]
+
+
+def _two_columns() -> bytes:
+    file = BytesIO()
+    columns = [pa.array(["one"])] * 2
+    pq.write_table(pa.Table.from_arrays(columns, names=["inputs", "inputs"]), file)
+    return file.getvalue()
+
+
+def _far() -> bytes:
+    file = BytesIO()
+    pq.write_table(
+        pa.table({"inputs": ["one"], "when": pa.array([2**62], pa.timestamp("us"))}), file
+    )
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (_damaged, "cannot be read: (?!None)"),
+        (_two_columns, "has two columns 'inputs'"),
+        (_far, "cannot be read: date value out of range"),
+    ],
+)
+async def test_a_table_that_cannot_be_read_is_refused(
+    emulated_endpoint: Start,
+    write: Write,
+    tmp_path: Path,
+    content: Callable[[], bytes],
+    rule: str,
+) -> None:
+    """A damaged file, two columns of a name, dates that Python does not have: an error, no request."""
+    endpoint = emulated_endpoint(answers=echo)
+    with pytest.raises(ArgumentError, match=rule):
+        await batch(endpoint, write("in.parquet", content()), tmp_path / "out.jsonl")
     assert not endpoint.requests
 
 

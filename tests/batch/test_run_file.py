@@ -107,6 +107,37 @@ async def test_a_bad_line_of_a_csv_is_a_failed_row(
     ]
 
 
+async def test_a_csv_may_begin_with_blank_lines(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """Blank lines before the header are skipped, as others are."""
+    source = write("in.csv", "\ufeff\r\n\r\nid,inputs\r\n\r\n1,one\r\n")
+
+    await batch(emulated_endpoint(answers=echo), source, tmp_path / "out.csv")
+
+    (row,) = read(tmp_path / "out.csv")
+    assert (row["id"], row["text"]) == ("1", echo("one"))
+
+
+async def test_an_output_can_be_a_source(
+    emulated_endpoint: Start, write: Write, tmp_path: Path
+) -> None:
+    """A CSV's columns are all there with `input_`, each name once, when it is asked about again."""
+    endpoint = emulated_endpoint(answers=echo)
+    await batch(endpoint, write("in.csv", [{"inputs": "one"}]), tmp_path / "first.csv")
+    (first,) = read(tmp_path / "first.csv")
+    await batch(endpoint, tmp_path / "first.csv", tmp_path / "second.csv", prompt="Why {text}?")
+
+    (second,) = read(tmp_path / "second.csv")
+    assert second == {
+        "inputs": "one",
+        **{f"input_{name}": cell for name, cell in first.items() if name != "inputs"},
+        **{name: second[name] for name in first},
+    }
+    assert second["text"] == echo(f"Why {first['text']}?")
+    assert second["usage_prompt_tokens"] != second["input_usage_prompt_tokens"]
+
+
 async def test_strict_refuses_bad_rows_before_the_first_request(
     emulated_endpoint: Start, write: Write, tmp_path: Path
 ) -> None:

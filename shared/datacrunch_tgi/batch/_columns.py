@@ -1,7 +1,9 @@
 """Columns of rows: their roles, names and CSV form. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError
@@ -37,6 +39,7 @@ class Columns:
         refuse_unknown(names or {}, (*INPUT_ROLES, *OUTPUT_ROLES), kind="column")
         self.names = {role: role for role in (*INPUT_ROLES, *OUTPUT_ROLES)} | dict(names or {})
         self._output = {role: self.names[role] for role in OUTPUT_ROLES}
+        self._parts = [name for role in _SPREAD for name in self._flat(role)]
         for role, name in self._output.items():
             if list(self._output.values()).count(name) > 1:
                 raise ArgumentError(
@@ -53,17 +56,7 @@ class Columns:
 
     def kept(self, names: Iterable[str]) -> dict[str, str]:
         """Return the names under which input columns come out."""
-        names = list(names)
-        taken = {*names, *self._output.values()}
-        kept: dict[str, str] = {}
-        for name in names:
-            new = name
-            if name in self._output.values():
-                while new in taken:
-                    new = f"input_{new}"
-                taken.add(new)
-            kept[name] = new
-        return kept
+        return _renamed(list(names), self._output.values())
 
     def merge(self, row: Row, results: Mapping[str, Any]) -> dict[str, Any]:
         """Return a row's own columns and those of its result, which is named by role."""
@@ -75,8 +68,11 @@ class Columns:
 
     def flat(self, names: Iterable[str], *, details: bool) -> list[str]:
         """Return the header of a CSV file for rows with these input columns."""
+        kept = list(self.kept(names).values())
+        renamed = _renamed([*kept, *self._output.values()], self._parts)
         roles = self.results(details=details)
-        return [*self.kept(names).values(), *(name for role in roles for name in self._flat(role))]
+        results = (name for role in roles for name in self._flat(role))
+        return [*(renamed[name] for name in kept), *results]
 
     def results(self, *, details: bool) -> list[str]:
         """Return the roles of a table's output columns, `details` only if some row has them."""
@@ -86,13 +82,14 @@ class Columns:
         """Return the cells of an output row: usage and error spread, other objects as JSON."""
         cells: dict[str, str] = {}
         spread = {self[role]: role for role in _SPREAD}
+        renamed = _renamed(list(dict.fromkeys([*row, *self._output.values()])), self._parts)
         for name, value in row.items():
             if name in spread:
                 parts = cast("Mapping[str, Any]", value or {})
                 names = zip(self._flat(spread[name]), _SPREAD[spread[name]], strict=True)
                 cells.update((flat, _cell(parts.get(part))) for flat, part in names)
             else:
-                cells[name] = _cell(value)
+                cells[renamed[name]] = _cell(value)
         return cells
 
     def _flat(self, role: str) -> Iterator[str]:
@@ -100,6 +97,31 @@ class Columns:
             yield self[role]
         for part in _SPREAD.get(role, ()):
             yield f"{self[role]}_{part}"
+
+
+def refuse_duplicates(names: Sequence[str], path: Path) -> None:
+    """Check the names of a table's columns.
+
+    Raises:
+        ArgumentError: Two are the same.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ArgumentError("source", f"has two columns {name!r}", value=repr(os.fspath(path)))
+
+
+def _renamed(names: Sequence[str], reserved: Collection[str]) -> dict[str, str]:
+    """Return a new name for each name: with `input_` in front of those that are reserved."""
+    taken = {*names, *reserved}
+    renamed = dict[str, str]()
+    for name in names:
+        new = name
+        if name in reserved:
+            while new in taken:
+                new = f"input_{new}"
+            taken.add(new)
+        renamed[name] = new
+    return renamed
 
 
 def dump(value: Any, *, ascii_only: bool = False) -> str:

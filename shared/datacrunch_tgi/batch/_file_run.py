@@ -258,8 +258,11 @@ class FileRun:
         """Write the rows of the log in the order of the source."""
         pairs = self._pairs(journal)
         if self._format == "parquet":
-            sources = (row.columns for row in self._source.rows())
-            schema = _parquet.schema_of(self._source.path, sources, list(survey.columns))
+            schema = _parquet.schema_of(
+                self._source.path,
+                lambda: (row.columns for row in self._source.rows()),
+                list(survey.columns),
+            )
             parsed = ((source, json.loads(line)) for source, line in pairs)
             roles = self._columns.results(details=survey.details)
             _parquet.write(self._output, parsed, schema, self._columns, roles)

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TextIO, cast
 
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi.batch import _parquet
-from datacrunch_tgi.batch._columns import Row
+from datacrunch_tgi.batch._columns import Row, refuse_duplicates
 
 LONGEST_CELL = 2**31 - 1
 """Largest CSV cell, in characters; Python's own limit is 131,072."""
@@ -61,7 +61,7 @@ class Source:
         try:
             yield from _READERS[file_format(self.path, "source")](self.path)
         except OSError as error:
-            rule = f"cannot be read: {error.strerror}"
+            rule = f"cannot be read: {error.strerror or error}"
             raise ArgumentError("source", rule, value=repr(os.fspath(self.path))) from None
 
 
@@ -134,22 +134,22 @@ def _table(path: Path, file: TextIO) -> Iterator[SourceRow]:
         except csv.Error as error:
             yield _unreadable(where, f"is not CSV: {error}")
             continue
+        if not cells:
+            continue
         if header is None:
             header = _header(path, cells)
         elif any(_UNDECODED.search(cell) for cell in cells):
             yield _unreadable(where, "is not UTF-8")
         elif len(cells) == len(header):
             yield SourceRow(where, dict(zip(header, cells, strict=True)))
-        elif cells:
+        else:
             yield _unreadable(where, f"has {len(cells)} cells, the header {len(header)}")
 
 
 def _header(path: Path, cells: list[str]) -> list[str]:
-    rule = next((f"has two columns {name!r}" for name in cells if cells.count(name) > 1), "")
     if any(_UNDECODED.search(cell) for cell in cells):
-        rule = "is not UTF-8"
-    if rule:
-        raise ArgumentError("source", rule, value=repr(os.fspath(path)))
+        raise ArgumentError("source", "is not UTF-8", value=repr(os.fspath(path)))
+    refuse_duplicates(cells, path)
     return cells
 
 

@@ -1,14 +1,14 @@
 """Parquet files, read and written with pyarrow."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from datacrunch_tgi._errors import ArgumentError
-from datacrunch_tgi.batch._columns import Columns, Row, dump
+from datacrunch_tgi.batch._columns import Columns, Row, dump, refuse_duplicates
 
 ROWS = 1024
 """Rows that are in memory at a time."""
@@ -18,11 +18,16 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file.
 
     Raises:
-        ArgumentError: pyarrow is not installed, or the file is not Parquet.
+        ArgumentError: pyarrow is not installed, or the file is not Parquet or holds what Python cannot.
     """
     with _open(path) as file:
-        for batch in file.iter_batches(ROWS):
-            yield from batch.to_pylist()
+        refuse_duplicates(file.schema_arrow.names, path)
+        try:
+            for batch in file.iter_batches(ROWS):
+                yield from batch.to_pylist()
+        except (ValueError, OverflowError) as error:  # damaged, or dates after the year 9999
+            rule = f"cannot be read: {error}"
+            raise ArgumentError("source", rule, value=repr(str(path))) from None
 
 
 def require(name: str) -> None:
@@ -77,22 +82,43 @@ def write(
     new.replace(path)
 
 
-def schema_of(path: Path, rows: Iterable[Row], names: Sequence[str]) -> Any:
-    """Return the types of a source's columns: those of a Parquet file, else those that its values fit."""
+def schema_of(path: Path, rows: Callable[[], Iterable[Row]], names: Sequence[str]) -> Any:
+    """Return the types of a source's columns: those of a Parquet file, else those that its values fit.
+
+    Args:
+        path: The source.
+        rows: Reads its rows, here twice.
+        names: Names of its columns.
+    """
     arrow = _import("pyarrow")
     if path.suffix.lower() == ".parquet":
         with _open(path) as file:
             return file.schema_arrow.remove_metadata()
     types = dict.fromkeys(names, arrow.null())
+    for name, values in _columns(rows(), names):
+        types[name] = _common(arrow, types[name], values)
+    for name, values in _columns(rows(), names):
+        if not _fits(arrow, values, types[name]):
+            types[name] = arrow.string()
+    return arrow.schema(list(types.items()))
+
+
+def _columns(rows: Iterable[Row], names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the values of each column, for some rows at a time."""
     rest = iter(rows)
     while batch := list(islice(rest, ROWS)):
-        for name in names:
-            types[name] = _common(arrow, types[name], [row.get(name) for row in batch])
-    # A Parquet file cannot hold objects without fields.
-    fields = [
-        (name, arrow.string() if "struct<>" in str(kind) else kind) for name, kind in types.items()
-    ]
-    return arrow.schema(fields)
+        yield from ((name, [row.get(name) for row in batch]) for name in names)
+
+
+def _fits(arrow: Any, values: Sequence[Any], kind: Any) -> bool:
+    """Whether a column can have a type: integers may be too large for the type of others."""
+    if "struct<>" in str(kind):
+        return False  # a Parquet file cannot hold objects without fields
+    try:
+        _array(arrow, values, kind)
+    except (arrow.ArrowException, ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _common(arrow: Any, known: Any, values: Sequence[Any]) -> Any:
@@ -106,11 +132,14 @@ def _common(arrow: Any, known: Any, values: Sequence[Any]) -> Any:
 
 def _array(arrow: Any, values: Sequence[Any], kind: Any) -> Any:
     if arrow.types.is_string(kind):
-        texts = [
-            value if value is None or isinstance(value, str) else dump(value) for value in values
-        ]
-        return arrow.array(texts, kind)
+        return arrow.array([None if value is None else _text(value) for value in values], kind)
     return arrow.array(values, kind)
+
+
+def _text(value: Any) -> str:
+    """Return a value as text that UTF-8 can encode."""
+    text = value if isinstance(value, str) else dump(value)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _result_types(arrow: Any) -> dict[str, Any]:
