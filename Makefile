@@ -34,6 +34,11 @@ PROGRESS = 2>&1 | awk '/^Collecting / {sub(/[^A-Za-z0-9._-].*/, "", $$2); print 
   /^(Resolved|Prepared|Installed|Downloading) / {print "  " $$0; fflush()} \
   /^(ERROR|error|warning:|WARNING|  *[×╰│├])/ {print; fflush()}'
 
+# Of mutmut's results the survivors, then of each module: name, mutants, run, noticed.
+SURVIVORS = awk '$$2 == "survived" || $$2 == "no" {print} {sub(/\.x[^.]*$$/, "", $$1); all[$$1]++} \
+  $$2 != "not" {run[$$1]++} $$2 == "killed" || $$2 == "timeout" {noticed[$$1]++} \
+  END {for (name in run) print name, all[name], run[name], noticed[name] + 0 | "sort"}'
+
 # Without bytecode every process compiles both frameworks again, which takes longer than most tests.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -65,11 +70,14 @@ newest: $(VENV)/check
 coverage: $(VENV)/test
 	@$(RUN) -m pytest $(PARALLEL) -m "not slow" --cov --cov-report=term:skip-covered $(TESTS)
 
-# In a copy, where shared/ is src/: mutmut names a module by its path, without src/ alone.
+# In a copy, where shared/ is src/: mutmut names a module by its path, without src/ alone. The copy keeps
+# what is known of functions that have not changed, so that a run can be stopped and continued.
 mutants: $(VENV)/check
-	@rm -rf .cache/mutants && mkdir -p .cache/mutants && cp -R shared .cache/mutants/src
-	@cp -R pyproject.toml README.md tests cookbook langchain_datacrunch llamaindex_datacrunch .cache/mutants
-	@cd .cache/mutants && $(CURDIR)/$(BIN)/mutmut run $(MODULES) && $(CURDIR)/$(BIN)/mutmut results
+	@mkdir -p .cache/mutants && cd .cache/mutants && rm -rf src tests mutants/tests
+	@cp -Rp shared .cache/mutants/src
+	@cp -Rp pyproject.toml README.md tests cookbook langchain_datacrunch llamaindex_datacrunch .cache/mutants
+	@cd .cache/mutants && $(CURDIR)/$(BIN)/mutmut run $(MODULES)
+	@cd .cache/mutants && $(CURDIR)/$(BIN)/mutmut results --all true | $(SURVIVORS)
 
 ray: $(VENV)/ray
 	@$(RUN) -m pytest tests/ray

@@ -66,6 +66,7 @@ class World:
                         step.function()
                         step = next(steps)
                     case events:
+                        assert events
                         if self.first_token is None:
                             self.first_token = self.now
                         self.shown.append(([event.text for event in events], self.open))

@@ -16,7 +16,7 @@ HEADERS = {"x-request-id": "id-1"}
 
 def tokens_of(*texts: str) -> list[dict[str, Any]]:
     return [
-        {"id": place, "text": text, "logprob": -0.5, "special": text.startswith("<|")}
+        {"id": place, "text": text, "logprob": -0.5, "special": text.startswith(("<|", "["))}
         for place, text in enumerate(texts)
     ]
 
@@ -83,13 +83,14 @@ DETAILS = {"finish_reason": "length", "generated_tokens": 3, "seed": 7}
         (["Hi", "!", END], [END], "Hi!", "length"),
         (["Hi", " you", "!"], ["you"], "Hi ", "stop_sequence"),
         (["Hi", " yo", "!"], ["you"], "Hi yo!", "length"),
+        (["[THINK]", "Hm", "[/THINK]", "!"], [END], "[THINK]Hm[/THINK]!", "length"),
     ],
 )
 @pytest.mark.parametrize("full", [False, True])
 def test_an_answer_has_its_text_and_why_it_ended(
     *, read: Read, texts: list[str], stop: list[str], text: str, reason: str, full: bool
 ) -> None:
-    """A stop string ends it, also as a special token, unless that is the last one: the model ended it."""
+    """A stop string ends it, also as a special token that is not the last; marks of reasoning are text."""
     context = context_of(stop=stop, return_full_text=full, details=True)
     answer = read(texts, context, DETAILS)
     assert answer.text == ("p " if full else "") + text

@@ -1,11 +1,13 @@
 """What one call asks of its driver, and what its errors say. In simulated time."""
 
+import json
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from datacrunch_tgi import (
+    APIError,
     ConnectError,
     DataCrunchError,
     DisconnectedError,
@@ -78,6 +80,20 @@ def test_the_largest_body_is_read_and_one_byte_more_refused(
     assert isinstance(error, MalformedResponseError)
     assert error.message == "the body has more than 8 bytes"
     assert (world.now, world.open) == (0, False)
+
+
+@pytest.mark.parametrize("make", [stream_call, whole_call])
+@pytest.mark.parametrize("status", [299, 300, 422])
+def test_an_error_whose_body_breaks_is_known_by_its_status(make: Any, status: int) -> None:
+    """What has arrived of its message is shown; a success whose body breaks is no answer."""
+    head = Head(status, {"content-type": "text/plain"})
+    world = World([[(0, head), (0, b"half a"), (0, DisconnectedError)]])
+    error = world.drive(make(world, max_retries=0))
+    if status == 299:
+        assert type(error) is DisconnectedError
+    else:
+        assert isinstance(error, APIError)
+        assert (error.status, error.server_message) == (status, "half a")
 
 
 @pytest.mark.parametrize("make", [stream_call, whole_call])
@@ -193,9 +209,21 @@ def test_what_came_before_an_error_is_passed_and_kept(
     call = stream_call(world)
     error = world.drive(call)
     assert type(error) is kind
-    assert words in str(error)
+    assert error.message.startswith(words)
     assert "".join(shown for texts, _ in world.shown for shown in texts) == text
     assert (error.text, call.text, call.text_of(1), world.open) == (text, text, "x", False)
+
+
+def test_an_answer_has_the_tokens_of_its_events() -> None:
+    """As the server sent them, if it reports details."""
+    last = {"finish_reason": "length", "generated_tokens": 2, "seed": None}
+    event = {"token": {"id": 2, "text": "y"}, "generated_text": "xy", "details": last}
+    sent = TOKEN + b"data:%s\n\n" % json.dumps(event).encode()
+    world = World([[(0, STREAM), (0, sent), (0, b"")]])
+    call = stream_call(world)
+    assert world.drive(call) is None
+    assert call.answer.details is not None
+    assert [(token.id, token.text) for token in call.answer.details.tokens] == [(1, "x"), (2, "y")]
 
 
 def test_what_carries_no_token_is_skipped() -> None:
