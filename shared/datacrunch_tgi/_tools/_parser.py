@@ -120,7 +120,7 @@ class Parser:
             else:
                 found = yield from self._tagged(opener)
         if isinstance(found, Call):
-            reason = "its JSON is invalid" if source.rest else ""
+            reason = "its JSON is invalid" if (yield from source.peek()) else ""
             yield from source.until(*filter(None, [self._format.close]))
             found.fail(source.raw, reason)
         elif not found:
