@@ -164,10 +164,13 @@ def test_every_argument_of_the_endpoint_is_an_option_of_serve() -> None:
         ("best_of=2", "--best-of 2"),
         ("the model failed: details, stop", "the model failed: details, stop"),
         ("headers= or max_new_tokens", "--header or --max-new-tokens"),
+        ("Raise max_new_tokens.", "Raise --max-new-tokens."),
+        ("pass the chat_template.jinja of it", "pass the chat_template.jinja of it"),
+        ("in chat_template/, /a/chat_template", "in chat_template/, /a/chat_template"),
     ],
 )
 def test_hints_speak_of_options(words: str, said: str) -> None:
-    """Messages name options instead of keyword arguments; ordinary words stay unchanged."""
+    """Messages name options instead of keyword arguments; ordinary words and names of files stay."""
     assert in_options(words) == said
 
 

@@ -51,7 +51,7 @@ EXIT_CODES = "\n".join(
 
 _BATCH = ("columns", "concurrency", "output", "patience", "retry_failed")
 _NAMES = (*PARAMETERS, *SETTINGS, *_BATCH, "chat_template")
-_NAME = re.compile(rf"\b({'|'.join(_NAMES)})\b(?:(=)(\w+)?)?")
+_NAME = re.compile(rf"(?<![\w./-])({'|'.join(_NAMES)})\b(?![/-]|\.\w)(?:(=)(\w+)?)?")
 
 
 def exit_code(error: DataCrunchError) -> int:
@@ -80,7 +80,7 @@ def hint_of(error: DataCrunchError) -> str:
 
 
 def in_options(text: str) -> str:
-    """Replace `api_key` or `api_key=` with `--api-key`, and the like."""
+    """Replace `api_key` or `api_key=` with `--api-key`, and the like, but not in names of files."""
 
     def option(found: re.Match[str]) -> str:
         name, equals, value = found.groups()
