@@ -43,7 +43,9 @@ class ResponseHeaders(Mapping[str, str]):
         if _COOKIE in name:
             raise KeyError(name)
         value = self._values[name]
-        return _shown(name, value, self._redact) if self._redact else value
+        if self._redact is None or name in _HARMLESS:
+            return value
+        return _shown(name, value, self._redact)
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value, or the default. `Mapping.get` would raise and catch a KeyError."""
@@ -81,8 +83,12 @@ NO_HEADERS = ResponseHeaders()
 
 
 def _shown(name: str, value: str, redact: Callable[[str], str]) -> str:
-    if len(value) < SHORTEST_SECRET or name in _HARMLESS or value.replace(".", "").isdecimal():
+    if len(value) < SHORTEST_SECRET:
         return value
+    if value.replace(
+        ".", ""
+    ).isdecimal():  # a number, of tokens for example, is a secret as a whole only
+        return REDACTED if redact(value) == REDACTED else value
     if SECRET_NAME.search(name) and not name.endswith("-authenticate"):
         return REDACTED
     return redact(without_user_and_query(value) if name in _ADDRESSES else value)
