@@ -94,9 +94,9 @@ def variants(
     yield "tool messages completed", plain
     short = _short_ids(plain)
     yield "tool call ids of nine letters", short
-    for form in (plain, short):
+    for ids, form in (("", plain), (", ids of nine letters", short)):
         texts = [_with_calls(message, _text_arguments) for message in form]
-        yield "arguments of tool calls as text", texts
+        yield f"arguments of tool calls as text{ids}", texts
     apart = _apart(plain)
     yield "one tool call a message", apart
     yield "one tool call a message, ids of nine letters", _short_ids(apart)
