@@ -2,8 +2,12 @@
 
 import json
 import random
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
+
+import pytest
 
 from datacrunch_tgi import AsyncClient
 from datacrunch_tgi.batch import run_file
@@ -30,6 +34,28 @@ def test_keys_are_kept_as_a_dict_would() -> None:
     assert all(key in plain for key in expected)
     others = (choose.getrandbits(64) for _ in range(1000))
     assert not any(key in plain for key in others if key not in expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other ways")
+def test_tables_that_grow_leave_no_memory_behind() -> None:
+    """While a table of keys doubles, there are the old and the new one, and no more: 16 MiB here."""
+    code = """if True:
+        from pathlib import Path
+        from datacrunch_tgi.batch._keys import KeyMap
+        def peak():
+            return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+        numbered, plain = KeyMap(numbered=True), KeyMap()
+        before = peak()
+        for number in range(200_000):
+            key = hash((number, "row")) % 2**64
+            plain.add(key)
+            numbered.add(key, number)
+        print(peak() - before)
+    """
+    done = subprocess.run(  # noqa: S603 -- our own script
+        [sys.executable, "-c", code], capture_output=True, timeout=120, check=True
+    )
+    assert int(done.stdout) <= 18 * 1024
 
 
 async def test_memory_does_not_grow_with_the_rows(write: Write, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """By what a row is recognised in a later run, in few bytes a row. Pure."""
 
-from array import array
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
+from mmap import mmap
 
 from datacrunch_tgi.batch._columns import Columns, dump
 from datacrunch_tgi.batch._files import SourceRow
@@ -26,8 +26,8 @@ class KeyMap:
         self._allocate(_FIRST_SIZE)
 
     def _allocate(self, size: int) -> None:
-        self._keys = array("Q", bytes(8 * size))
-        self._numbers = array("Q", bytes(8 * size if self._is_numbered else 0))
+        self._keys = _words(size)
+        self._numbers = _words(size if self._is_numbered else 1)
 
     def __len__(self) -> int:
         return self._count
@@ -72,6 +72,11 @@ class KeyMap:
                 self._keys[slot] = key
                 if self._is_numbered:
                     self._numbers[slot] = numbers[old]
+
+
+def _words(size: int) -> "memoryview[int]":
+    """Return zeros of 64 bits. Their memory is the system's again when they are dropped, unlike an array's."""
+    return memoryview(mmap(-1, 8 * size)).cast("Q")
 
 
 def keyed(rows: Iterable[SourceRow], columns: Columns) -> Iterator[tuple[int, SourceRow]]:
