@@ -423,6 +423,21 @@ def serve(_way: tuple[str, str], authority: Authority) -> Iterator[Callable[...,
         server.stop()
 
 
+@pytest.fixture
+def silent() -> Iterator[tuple[str, int]]:
+    """An address that answers no attempt to connect, because its queue is full."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for each in waiting:
+            each.setblocking(False)  # noqa: FBT003 -- the socket's API
+            each.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+        for each in waiting:
+            each.close()
+
+
 @pytest.fixture(params=[Threads, Loop], ids=["threads", "loop"])
 def caller(request: pytest.FixtureRequest) -> Iterator[Callable[..., Threads | Loop]]:
     """Make callers, in threads and in an event loop; nothing is left open when the test ends."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,21 +40,6 @@ def refused() -> Where:
         sock.bind(("127.0.0.1", 0))
         where: Where = sock.getsockname()
     return where
-
-
-@pytest.fixture
-def silent() -> Iterator[Where]:
-    """An address that answers no attempt to connect, because its queue is full."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        waiting = [socket.socket() for _ in range(3)]
-        for each in waiting:
-            each.setblocking(False)  # noqa: FBT003 -- the socket's API
-            each.connect_ex(listener.getsockname())
-        yield listener.getsockname()
-        for each in waiting:
-            each.close()
 
 
 def named(url: str) -> dict[str, Any]:

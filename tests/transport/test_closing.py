@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import random
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -148,6 +149,27 @@ def test_closing_a_client_ends_what_waits_in_it(
             waiting.result(5)
     with pytest.raises(ClientClosedError):
         client.generate("Hello")
+
+
+def test_closing_a_client_ends_a_thread_that_is_connecting(
+    silent: tuple[str, int], engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not wait for a host that is silent, up to `connect_timeout`."""
+    begun = threading.Event()
+
+    def resolve(*_: Any, **__: Any) -> list[Any]:
+        begun.set()
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", silent)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    client = Client(base_url="http://silent.test", connect_timeout=60)
+    assert client.settings.engine == engine
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.generate, "Hello")
+        assert begun.wait(5)
+        client.close()
+        with pytest.raises(ClientClosedError):
+            waiting.result(5)
 
 
 def test_a_closed_client_is_closed_in_every_loop(endless: Endless) -> None:

@@ -64,7 +64,8 @@ class SyncLink(_Link):
             OSError: It cannot be opened; TimeoutError if not in time.
         """
         end = self.limits.connect_by
-        stream = self._stream = _socket_stream.connect(*self._address(host, port), end)
+        address = self._address(host, port)
+        stream = self._stream = _socket_stream.connect(*address, end, lambda: self._is_aborted)
         try:
             self._check_not_aborted()
             if self._socks:

@@ -5,6 +5,7 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,13 +16,14 @@ READ_SIZE = 256 * 1024
 """Largest number of bytes of one read."""
 
 
-def connect(host: str, port: int, end: float) -> "SocketStream":
+def connect(host: str, port: int, end: float, is_stopped: Callable[[], bool]) -> "SocketStream":
     """Connect to a host.
 
     Args:
         host: Name or address.
         port: Port.
         end: When to give up, on the monotonic clock. Name resolution has no limit.
+        is_stopped: Returns whether the call was ended, from another thread.
 
     Raises:
         OSError: No address can be reached; TimeoutError if not in time.
@@ -38,10 +40,12 @@ def connect(host: str, port: int, end: float) -> "SocketStream":
             now = time.monotonic()
             if now >= end:
                 raise TimeoutError("timed out")
+            if is_stopped():
+                raise ConnectionAbortedError("the call was ended")
             if waiting and now >= next_at:
                 _begin(waiting.pop(), connecting)
                 next_at = now + STAGGER
-            until = min(end, next_at) if waiting else end
+            until = min(end, next_at if waiting else now + STAGGER)
             ready = _writable(connecting, until - time.monotonic())
             for each in ready:
                 if not (code := each.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):

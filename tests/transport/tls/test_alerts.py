@@ -102,7 +102,7 @@ def test_a_refusal_during_the_request_is_reported_in_a_thread(
 ) -> None:
     """As itself, not as the wait in which it came."""
     end = time.monotonic() + PATIENCE
-    plain = _socket_stream.connect("127.0.0.1", refusing.port, end)
+    plain = _socket_stream.connect("127.0.0.1", refusing.port, end, lambda: False)
     stream = Waiting(plain._sock)  # noqa: SLF001 -- the same socket
     stream.start_tls(trusting, "127.0.0.1", end)
     stream.waits = refusing.may_refuse.set
