@@ -89,6 +89,17 @@ def test_some_failed_rows_have_an_exit_code(
     assert not any(row.get("error") for row in read(output))
 
 
+def test_one_row_is_singular(emulated_endpoint: Start, run: Run, tmp_path: Path) -> None:
+    """The summary of one row reads "1 row" and "1 answer"."""
+    endpoint = emulated_endpoint(answers="Hello")
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"inputs": "a"}\n', encoding="utf-8")
+
+    done = run("batch", str(source), "--output", str(output), "--base-url", endpoint.url)
+
+    assert done.stdout.startswith(b"1 row: 1 answered, 0 failed, 0 left\n1 answer in ")
+
+
 def test_quiet_says_nothing(emulated_endpoint: Start, run: Run, tmp_path: Path) -> None:
     """Neither progress nor summary; the exit code says enough."""
     endpoint = emulated_endpoint(answers="Hello")
@@ -120,12 +131,14 @@ def test_strict_names_bad_rows(emulated_endpoint: Start, run: Run, tmp_path: Pat
     """Nothing is sent, and the exit code is that of a mistake in the call."""
     endpoint = emulated_endpoint(answers="Hello")
     source, output = write(tmp_path)
-    Path(source).write_text('{"inputs": "sesame"}\n{"inputs": \n', encoding="utf-8")
+    rows = '{"inputs": "sesame"}\n{"inputs": \n{"inputs": "a", "parameters": {"top_k": 0}}\n'
+    Path(source).write_text(rows, encoding="utf-8")
 
     done = run("batch", source, "--output", str(output), "--base-url", endpoint.url, "--strict")
 
     assert done.returncode == 2
     assert b"in.jsonl, line 2" in done.stderr
+    assert b"line 3: top_k=0: must be" in done.stderr  # as it is spelled in the file
     assert b"sesame" not in done.stderr
     assert not endpoint.requests
 
@@ -152,7 +165,7 @@ def test_a_file_without_rows_is_no_error(
         (["--concurrency", "0"], "--concurrency 0: must be"),
         (["--patience", "-1"], "--patience -1.0: must be"),
         (["--column", "answer=a"], "answer: no such column"),
-        (["--prompt", "{"], "prompt must have a column name"),
+        (["--prompt", "{"], "error: --prompt must have a column name"),
         (["--top-p", "3"], "--top-p 3.0: must be"),
         (["--output", "nowhere/out.jsonl"], "its folder does not exist"),
         (["--output", "out.txt"], "must end with .jsonl, .csv or .parquet"),

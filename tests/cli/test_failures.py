@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,6 +210,22 @@ def test_a_limit_is_named_as_an_option() -> None:
         "no answer in time",
         "Raise --first-token-timeout (2 seconds) if the server needs longer.",
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has such a device")
+@pytest.mark.parametrize("arguments", [("check",), ("generate", "Hi"), ("stream", "Hi", "--json")])
+def test_an_output_that_cannot_be_written_is_one_line(
+    emulated_endpoint: Start, arguments: tuple[str, ...]
+) -> None:
+    """A full disk is an error as others are, without a traceback."""
+    url = emulated_endpoint(answers="Hello").url
+    command = [sys.executable, "-m", "datacrunch_tgi", *arguments, "--base-url", url]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(  # noqa: S603
+            command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+
+    assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])

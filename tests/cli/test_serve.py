@@ -95,9 +95,16 @@ def test_what_cannot_be_served_is_reported(
         (1, "No such file", "--model", str(tmp_path)),
         (2, "0.0 is not in the range", "--tokens-per-second", "0"),
         (2, "99999 is not in the range", "--port", "99999"),
-        (2, "pass exactly one of answers", "--model", str(tmp_path), "--answer", "Hello"),
+        (
+            2,
+            "--answer cannot be combined with --model",
+            "--model",
+            str(tmp_path),
+            "--answer",
+            "Hello",
+        ),
         (2, "'2.0' is not one of", "--dialect", "2.0"),
-        (2, "must start with a slash", "--base-path", "v1"),
+        (2, "--base-path must start with a slash", "--base-path", "v1"),
     ):
         done = run("serve", *arguments)
 

@@ -6,6 +6,7 @@ from textwrap import fill
 import click
 
 from datacrunch_tgi._cli._failures import (
+    CANNOT_RUN,
     EXIT_CODES,
     INTERRUPTED,
     OUTPUT_CLOSED,
@@ -74,6 +75,9 @@ class Group(click.Group):
             code = INTERRUPTED
         except BrokenPipeError:
             code = OUTPUT_CLOSED
+        except OSError as error:  # of standard output: the disk is full, for example
+            complain(error.strerror or str(error))
+            code = CANNOT_RUN
         ctx.exit(code)
 
     def _run(self, ctx: click.Context) -> int:

@@ -49,8 +49,8 @@ EXIT_CODES = "\n".join(
 )
 """Text for the end of each help page."""
 
-_BATCH = ("columns", "concurrency", "output", "patience", "retry_failed")
-_NAMES = (*PARAMETERS, *SETTINGS, *_BATCH, "chat_template")
+_BATCH = ("columns", "concurrency", "output", "patience", "prompt", "retry_failed", "system")
+_NAMES = (*PARAMETERS, *SETTINGS, *_BATCH, "base_path", "chat_template")
 _NAME = re.compile(rf"(?<![\w./-])({'|'.join(_NAMES)})\b(?![/-]|\.\w)(?:(=)(\w+)?)?")
 
 
@@ -71,7 +71,8 @@ def message_of(error: DataCrunchError) -> str:
     what = f"{shown} {value}:" if value else shown
     if not value and not error.rule.startswith(("is ", "must ", "cannot ", "needs ")):
         what += ":"
-    return one_line(f"{what} {in_options(error.rule)}")
+    rule = error.rule if name == "source" else in_options(error.rule)  # a file has no options
+    return one_line(f"{what} {rule}")
 
 
 def hint_of(error: DataCrunchError) -> str:

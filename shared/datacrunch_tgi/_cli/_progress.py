@@ -100,16 +100,20 @@ def results(summary: Summary) -> Iterator[str]:
     """Yield the lines of a run's summary."""
     left = summary.rows - summary.done
     answered = summary.done - summary.failed
-    yield f"{summary.rows:,} rows: {answered:,} answered, {summary.failed:,} failed, {left:,} left"
+    yield f"{_number(summary.rows, 'row')}: {answered:,} answered, {summary.failed:,} failed, {left:,} left"
     for kind, count in summary.failures.most_common():
         yield f"  {kind}: {count:,}"
     if summary.answered:
         rate = summary.completion_tokens / (summary.seconds or 1.0)
         yield (
-            f"{summary.answered:,} answers in {timedelta(seconds=round(summary.seconds))}: "
+            f"{_number(summary.answered, 'answer')} in {timedelta(seconds=round(summary.seconds))}: "
             f"{summary.prompt_tokens:,} tokens of prompts, "
             f"{summary.completion_tokens:,} of answers ({rate:,.0f} a second)"
         )
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def next_steps(summary: Summary) -> Iterator[str]:

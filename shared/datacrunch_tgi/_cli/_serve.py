@@ -11,7 +11,7 @@ import click
 from rich.text import Text
 
 from datacrunch_tgi._cli._command import Command
-from datacrunch_tgi._cli._failures import one_line
+from datacrunch_tgi._cli._failures import in_options, one_line
 from datacrunch_tgi._cli._options import Option, given, listed_option
 from datacrunch_tgi._cli._terminal import OUT
 
@@ -66,6 +66,8 @@ def serve(*, verbose: bool, **arguments: Any) -> None:
     come from --answer, or are computed by the model in a folder. Requires the extra `testing`.
     """
     passed = given(arguments, arguments)
+    if passed.keys() >= {"answers", "model"}:
+        raise click.UsageError("--answer cannot be combined with --model")
     if not passed.keys() & {"answers", "model"}:
         passed["answers"] = ANSWER
     try:
@@ -80,7 +82,7 @@ def serve(*, verbose: bool, **arguments: Any) -> None:
         words = str(error).removeprefix(f"[Errno {error.errno}] ")
         raise click.ClickException(words) from None
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(in_options(str(error))) from None
 
 
 def _endpoint() -> "type[EmulatedEndpoint]":
