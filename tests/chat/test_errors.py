@@ -136,11 +136,3 @@ def test_tools_are_dictionaries(way: str) -> None:
     """Tools that are not dictionaries are refused with the rule."""
     with pytest.raises(ArgumentError, match=r"^tools: must be a list of dictionaries$"):
         getattr(ChatTemplate.named("gemma"), way)(CHAT, tools=["weather"])
-
-
-def test_what_cannot_be_continued_is_refused() -> None:
-    """A last message that the template does not show, or that has no text, is not continued."""
-    for text, content in (("{{ messages | length }}", "x"), ("{{ messages[0].content }}", None)):
-        with pytest.raises(ArgumentError) as caught:
-            ChatTemplate(text).render([{"content": content}], continue_final_message=True)
-        assert caught.value.field == "messages"
