@@ -127,7 +127,8 @@ class LangChainEndpoint(Endpoint, BaseLanguageModel[Any]):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         if "max_new_tokens" in kwargs:
             kwargs["max_tokens"] = kwargs["max_new_tokens"]
-        ends = list(dict.fromkeys([*(self.stop or ()), *as_list(stop)]))
+        ends: list[Any] = [*(self.stop or ()), *as_list(stop)]
+        ends = list(dict.fromkeys(each for each in ends if isinstance(each, str)))
         params = super()._get_ls_params(stop=ends, **kwargs)
         params["ls_provider"] = "datacrunch"  # LangChain derives it from the name of the class
         return params

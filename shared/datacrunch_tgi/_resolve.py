@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address
-from typing import Any
+from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
@@ -38,7 +38,8 @@ def read_environment() -> dict[str, SecretStr]:
 
 def from_environment(given: Mapping[str, Any], environment: Environment) -> dict[str, str]:
     """Return the settings that were not passed and have a variable."""
-    authorized = is_authorized(given.get("headers"))
+    headers = given.get("headers")
+    authorized = isinstance(headers, Mapping) and is_authorized(cast("Mapping[str, str]", headers))
     return {
         name: reveal(environment[variable])
         for name, variable in VARIABLES.items()
@@ -79,7 +80,7 @@ def resolve(
 
 def is_authorized(headers: Mapping[str, str] | None) -> bool:
     """Return whether the headers include Authorization."""
-    return any(name.lower() == "authorization" for name in headers or {})
+    return "authorization" in (str(name).lower() for name in headers or {})
 
 
 def _secret(value: SecretStr | str | None) -> SecretStr | None:

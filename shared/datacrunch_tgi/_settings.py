@@ -53,6 +53,10 @@ def _as_path(value: object) -> object:
     return os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
 
 
+def _as_tuple(value: object) -> object:
+    return tuple(cast("list[object]", value)) if isinstance(value, list) else value
+
+
 class SettingsFields(BaseModel):
     """Every setting, with its type, unit and default."""
 
@@ -101,9 +105,9 @@ class SettingsFields(BaseModel):
     variables."""
     ca_bundle: Annotated[str | None, BeforeValidator(_as_path)] = None
     """File of certificate authorities to trust, in PEM format. Default: the system's."""
-    client_certificate: str | tuple[str, str] | tuple[str, str, Secret] | None = Field(
-        default=None, repr=False, exclude=True
-    )
+    client_certificate: Annotated[
+        str | tuple[str, str] | tuple[str, str, Secret] | None, BeforeValidator(_as_tuple)
+    ] = Field(default=None, repr=False, exclude=True)
     """Client certificate: a file, or (certificate file, key file), or (certificate, key, password)."""
     server_hostname: Text | None = None
     """Host name expected in the server's certificate. Default: the host of `base_url`."""

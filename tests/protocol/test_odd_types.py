@@ -10,7 +10,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from datacrunch_tgi import ArgumentError, Client
+from datacrunch_tgi import ArgumentError, AsyncClient, Client
 from datacrunch_tgi._protocol._parameters import check_parameters
 from datacrunch_tgi.testing import EmulatedEndpoint
 from langchain_datacrunch import ChatDataCrunch, DataCrunchLLM
@@ -46,6 +46,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("stop", 5, "stop=5: must be a list of strings"),
     ("stop", b"x", "stop=b'x': must be a list of strings"),
     ("stop", ["x", 5], "stop[1]=5: must be a valid string"),
+    ("stop", [["x"]], "stop[0]=['x']: must be a valid string"),
 ]
 
 
@@ -121,6 +122,46 @@ def test_settings_take_the_same_numbers() -> None:
     assert (client.settings.deadline, client.settings.max_retries) == (3.5, 3)
     with pytest.raises(ArgumentError, match="max_retries=True: must be a valid integer"):
         Client(base_url=URL, max_retries=True)
+
+
+BAD_SETTINGS: list[tuple[str, Any, str]] = [
+    ("max_retries", True, "max_retries=True: must be a valid integer"),
+    ("max_retries", "3", "max_retries='3': must be a valid integer"),
+    ("max_connections", 3.0, "max_connections=3.0: must be a valid integer"),
+    ("timeout", "3", "timeout='3': must be a valid number"),
+    ("startup_timeout", False, "startup_timeout=False: must be a valid number"),
+    ("ca_bundle", b"x", "ca_bundle=b'x': must be a valid string"),
+    ("api_key", b"0123456789", "api_key: must be a valid string"),
+    ("headers", 5, "headers: must be a valid"),
+    ("headers", [["X-Env", "test"]], "headers: must be a valid"),
+    ("headers", {b"X-Env": "test"}, "headers: must be a valid"),
+]
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient, *MODELS])
+@pytest.mark.parametrize(("name", "value", "words"), BAD_SETTINGS)
+def test_settings_of_another_type_are_refused_by_clients_and_models(
+    kind: Any, name: str, value: Any, words: str
+) -> None:
+    """A setting of another type raises the same error in clients and models, before any request."""
+    with pytest.raises((ArgumentError, pydantic.ValidationError)) as caught:
+        kind(base_url=URL, **{name: value})
+    assert words in str(caught.value)
+    assert "0123456789" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient, *MODELS])
+def test_files_of_a_certificate_may_be_a_list(kind: Any) -> None:
+    """As JSON and YAML have no tuples."""
+    made = kind(base_url=URL, client_certificate=["cert.pem", "key.pem"])
+    assert getattr(made, "settings", made).client_certificate == ("cert.pem", "key.pem")
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_settings_of_models_take_the_same_numbers(kind: Any) -> None:
+    """Models accept numbers of other libraries as settings too."""
+    model = kind(base_url=URL, deadline=Decimal("3.5"), max_retries=np.int64(3))
+    assert (model.deadline, model.max_retries) == (3.5, 3)
 
 
 def test_a_long_value_is_shown_in_part() -> None:

@@ -37,6 +37,7 @@ from datacrunch_tgi._protocol._parameters import (
     check_parameters,
 )
 from datacrunch_tgi._protocol._schema import Answer
+from datacrunch_tgi._settings import SECRET as MAY_BE_SECRET
 from datacrunch_tgi._settings import SETTINGS, Settings, SettingsFields
 from datacrunch_tgi._streams import AsyncStream, Stream
 from datacrunch_tgi._validation import check_field, check_fields, refuse_unknown
@@ -126,8 +127,9 @@ class Endpoint(SettingsFields, ParameterFields):
             named = resolve_aliases(given)
             parameters = {name: named[name] for name in PARAMETERS if name in named}
             check_parameters({"details": True, **parameters}, streaming=False)
-        unset = [name for name in SETTINGS if name in named and named[name] is None]
-        return {name: value for name, value in named.items() if name not in unset}
+            settings = {name: named.pop(name) for name in SETTINGS if name in named}
+            settings = {name: value for name, value in settings.items() if value is not None}
+            return named | check_fields(SettingsFields, settings, MAY_BE_SECRET)
 
     @model_validator(mode="after")
     def _resolve_settings(self) -> Self:

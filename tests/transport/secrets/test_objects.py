@@ -56,7 +56,7 @@ def test_no_answer_or_event_holds_the_key(http: Any, serve: Any, caller: Any, sh
         {"proxy": f"user:{PASSWORD}@h.invalid"},
         {"proxy": f"ftp://user:{PASSWORD}@h.invalid"},
         {"proxy": f"http://user:{PASSWORD}@h.invalid:port"},
-        {"client_certificate": ["file", PASSWORD]},
+        {"client_certificate": ["file", "key", PASSWORD, "more"]},
     ],
 )
 def test_no_refused_setting_is_shown(settings: dict[str, Any], shown: Any) -> None:
