@@ -19,6 +19,7 @@ from langchain_core.messages import (
     ChatMessage,
     FunctionMessage,
     ToolMessage,
+    message_chunk_to_message,
 )
 
 from datacrunch_tgi import ArgumentError
@@ -71,7 +72,8 @@ def to_messages(messages: Iterable[BaseMessage], *, images: bool) -> list[dict[s
     return made
 
 
-def _to_message(message: BaseMessage, place: str) -> dict[str, Any]:
+def _to_message(given: BaseMessage, place: str) -> dict[str, Any]:
+    message = message_chunk_to_message(given)  # the sum of a stream
     role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type)
     if role is None:
         rule = "messages of this type are not supported"
@@ -90,10 +92,9 @@ def _to_message(message: BaseMessage, place: str) -> dict[str, Any]:
 
 def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
     """Return the tool calls, including broken ones, to which tool messages may refer."""
-    calls = [_call(each["name"], each["args"], each["id"]) for each in message.tool_calls]
-    calls += [
-        _call(each["name"], each["args"] or "", each["id"])
-        for each in message.invalid_tool_calls
+    calls = [
+        _call(each["name"], "" if each["args"] is None else each["args"], each["id"])
+        for each in (*message.tool_calls, *message.invalid_tool_calls)
         if each["name"]
     ]
     if calls:

@@ -3,6 +3,7 @@
 import logging
 import pickle
 from collections.abc import Awaitable, Callable
+from datetime import date
 from functools import reduce
 from itertools import product
 from operator import add
@@ -12,13 +13,18 @@ import pytest
 from langchain_core._api import suppress_langchain_deprecation_warning
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
     BaseMessage,
     FunctionMessage,
     HumanMessage,
+    HumanMessageChunk,
     SystemMessage,
+    SystemMessageChunk,
     ToolMessage,
+    ToolMessageChunk,
     trim_messages,
 )
+from langchain_core.messages.tool import tool_call, tool_call_chunk
 from langchain_core.prompts import ChatPromptTemplate
 
 from datacrunch_tgi import ArgumentError
@@ -50,6 +56,33 @@ ANSWERS: dict[str, AIMessage] = {
 
 def sent(endpoint: EmulatedEndpoint) -> str:
     return str(endpoint.requests[-1].json["inputs"])
+
+
+@pytest.mark.parametrize("template", ["llama-3.1", "mistral-v7", "deepseek-v3.1", "llama-2"])
+def test_the_sum_of_a_stream_goes_back_as_a_message(serve: Serve, template: str) -> None:
+    """Chunks are sent as the messages that they are, and arguments that are no JSON as text."""
+    endpoint = serve(answers="Sunny.", max_input_tokens=4000, max_total_tokens=5000)
+    chat = ChatDataCrunch(base_url=endpoint.url, chat_template=template)
+    day = {"day": date(2026, 11, 28)}
+    calls = [tool_call(name="weather", args=day, id="1"), tool_call(name="", args={}, id="2")]
+    chunk = tool_call_chunk(name="weather", args='{"day": "2026-11-28"}', id="1", index=0)
+    history = [
+        SystemMessage("Be kind."),
+        HumanMessage("How is it?"),
+        AIMessage("", tool_calls=calls),
+        ToolMessage("Rain.", tool_call_id="1"),
+    ]
+    chunks = [
+        SystemMessageChunk(content="Be kind."),
+        HumanMessageChunk(content="How is it?"),
+        AIMessageChunk(content="", tool_call_chunks=[chunk]),
+        ToolMessageChunk(content="Rain.", tool_call_id="1"),
+    ]
+    for given in (history, chunks):
+        assert chat.invoke(given).text == "Sunny."
+    first, second = (request.json["inputs"] for request in endpoint.requests)
+    assert first == second
+    assert "2026-11-28" in first
 
 
 @EACH_TEMPLATE

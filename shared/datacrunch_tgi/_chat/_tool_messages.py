@@ -11,6 +11,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import Any, cast
 
+from pydantic_core import to_jsonable_python
+
 from datacrunch_tgi._chat._images import Inserts
 from datacrunch_tgi._chat._texts import Message, Placeholders
 from datacrunch_tgi._errors import ArgumentError
@@ -22,7 +24,7 @@ _ID_LENGTH = 9
 
 
 def in_call_order(chat: Sequence[Message]) -> Chat:
-    """Sort results by their calls, and parse arguments that are JSON texts.
+    """Sort results by their calls, and make arguments JSON types; texts of JSON are parsed.
 
     Some templates match results by position, and most would render a text as a JSON string.
     """
@@ -168,6 +170,9 @@ def _object_arguments(call: dict[str, Any]) -> dict[str, Any]:
     if isinstance(function.get("arguments"), str):
         with suppress(ValueError):  # broken JSON is sent as the model wrote it
             function["arguments"] = json.loads(function["arguments"] or "{}")
+    elif "arguments" in function:  # dates and the like, which templates cannot write
+        arguments = function["arguments"]
+        function["arguments"] = to_jsonable_python(arguments, bytes_mode="base64", fallback=str)
     return {**call, "function": function}
 
 
