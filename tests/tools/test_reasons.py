@@ -194,3 +194,40 @@ def test_an_object_that_names_no_offered_tool_is_text_without_a_marker(text: str
     for name in ("llama-3", "words"):
         reader, shown = read(name, [text], "eos_token")
         assert (reader.text, reader.calls, reader.invalid_calls, shown) == (text, [], [], [])
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("qwen", '<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>'),
+        ("qwen3-coder", "<function=add>\n<parameter=a>\n1\n</parameter>\n</function>"),
+        ("llama-4", "[add(a=1)]"),
+        ("deepseek", '<｜tool▁call▁begin｜>add<｜tool▁sep｜>{"a": 1}<｜tool▁call▁end｜>'),  # noqa: RUF001 -- its letters
+    ],
+)
+def test_a_streams_call_has_its_id_with_its_name(name: str, answer: str) -> None:
+    """Which comes before the end of its arguments; frameworks put a call together by it."""
+    reader = ToolCallReader(ToolFormat.named(name), TOOLS)
+    deltas = [reader.push(Token(id=0, text=character)) for character in answer]
+    grown = [call for delta in [*deltas, reader.finish(None)] for call in delta.calls]
+    (call,) = reader.calls
+    assert (grown[0].name, grown[0].id) == ("add", call.id)
+    assert [one.id for one in grown[1:]] == [None] * (len(grown) - 1)
+
+
+def test_a_streams_call_gets_the_models_id_where_that_follows_the_arguments() -> None:
+    """Mistral's calls end with it."""
+    answer = '[{"name": "add", "arguments": {"a": 1}, "id": "aB3dE5gH7"}]'
+    reader = ToolCallReader(ToolFormat.named("mistral"), TOOLS)
+    deltas = [reader.push(Token(id=0, text="[TOOL_CALLS]", special=True))]
+    deltas += [reader.push(Token(id=0, text=character)) for character in answer]
+    grown = [call for delta in deltas for call in delta.calls]
+    assert (grown[0].name, grown[0].id, grown[-1].id) == ("add", None, "aB3dE5gH7")
+
+
+def test_no_character_of_a_text_is_a_marker() -> None:
+    """Special tokens are kept as lone surrogates, which a text cannot have: they are replaced."""
+    for place in range(0xDC80, 0xDC90):
+        text = f'{chr(place)}[{{"name": "add", "arguments": {{}}}}]'
+        reader, _ = read("granite", [text], None)
+        assert (reader.text, reader.calls) == (text.replace(chr(place), "\ufffd"), [])
