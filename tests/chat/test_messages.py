@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
+from datacrunch_tgi._chat._files import required
 
 CHATML = ChatTemplate.named("chatml")
 TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}
@@ -144,3 +145,33 @@ def test_jinja_text_is_known_by_either_bracket() -> None:
     """A variable is enough."""
     for text in ("{{ messages[0].content }}", "{% if true %}Hello{% endif %}"):
         assert ChatTemplate.of(text).render([HELLO]) == "Hello"
+
+
+def test_tools_are_written_where_control_tokens_are_allowed() -> None:
+    """As they are where they are not."""
+    template = ChatTemplate.named("qwen-2.5")
+    prompt = template.prompt([HELLO], tools=[TOOL])
+    assert '"name": "add"' in prompt
+    assert template.prompt([HELLO], tools=[TOOL], allow_control_tokens=True) == prompt
+
+
+def test_an_empty_answer_can_be_continued() -> None:
+    """The prompt ends where its text would begin."""
+    chat = [HELLO, {"role": "assistant", "content": ""}]
+    template = ChatTemplate("{% if not messages[1:] %}?{% endif %}{{ messages[-1].content }}!")
+    assert template.render(chat, continue_final_message=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "what", "start"),
+    [
+        ("", " for messages", "is required for messages: no template is known for the model. Pass"),
+        ("x/y", "", "is required: no template is known for model 'x/y'. Pass the model's own, "),
+    ],
+)
+def test_a_template_that_is_missing_is_asked_for(model: str, what: str, start: str) -> None:
+    """With the names of those that there are."""
+    error = required(model, what)
+    assert error.field == "chat_template"
+    assert error.rule.startswith(start)
+    assert error.rule.endswith(f"; or a name: {', '.join(ChatTemplate.names())}")

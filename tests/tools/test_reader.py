@@ -159,7 +159,7 @@ def test_a_cut_call_without_a_marker_is_invalid_too(cut: int) -> None:
         ("[1]", "not a JSON object"),
         ("3", "not a JSON object"),
         ('"x"', "cannot be read"),
-        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "too deeply"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", ": it is nested too deeply;"),
         ("null", "not a JSON object"),
     ],
 )

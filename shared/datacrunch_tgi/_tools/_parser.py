@@ -106,8 +106,9 @@ class Parser:
         """Read what may be calls; show it as text if it is not."""
         source = self._source
         source.begin()
+        gap, self._gap = self._gap, ""
         if opener in ("{", "["):
-            quoted = self._output.last in _QUOTES and not self._gap
+            quoted = self._output.last in _QUOTES and not gap
             found = False if quoted else (yield from self._unmarked())
         elif opener == _FENCE:
             found = yield from self._fenced()
@@ -124,9 +125,9 @@ class Parser:
             yield from source.until(*filter(None, [self._format.close]))
             found.fail(source.raw, reason)
         elif not found:
+            self._gap = gap
             yield from self._reject(opener)
             return False
-        self._gap = ""
         return True
 
     def _reject(self, opener: str) -> Steps[None]:
@@ -185,7 +186,9 @@ class Parser:
         return found
 
     def _close(self, end: str) -> Steps[None]:
-        self._gap = yield from self._source.space()
+        yield from self._source.space()
+        raw = self._source.raw  # since the last call
+        self._gap = raw[len(raw.rstrip()) :]
         if end and (yield from self._source.literal(end)):
             self._gap = ""
 

@@ -1,0 +1,93 @@
+"""What stands around calls: space, text that looks like one, and other things in a list of calls."""
+
+import pytest
+
+from tests.tools.test_reader import CALL
+from tests.tools.test_reader import _read as read
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "end"),
+    [
+        ("qwen", "<tool_call>", ""),
+        ("qwen", "<tool_call>", "\n</tool_call>"),
+        ("qwen", "<tool_call>```json\n", "\n```\n</tool_call>"),
+        ("qwen", "<tool_call>```json\n", ""),
+        ("words", "```json\n", ""),
+        ("words", "```json\n", "\n```"),
+        ("words", "", ""),
+        ("phi-4", "functools[", "]"),
+        ("llama-3", "", ";"),
+    ],
+)
+def test_space_after_a_call_is_kept_with_the_text_that_follows(
+    name: str, start: str, end: str
+) -> None:
+    """With or without what ends a call; without text nothing is shown, and never the end itself."""
+    found = read(name, f"First. {start}{CALL}{end}\n Then.")
+    assert found.text.replace(";", "") == "First.\n Then."
+    found = read(name, f"First. {start}{CALL}{end}\n ")
+    assert (found.text, len(found.calls)) == ("First.", 1)
+
+
+@pytest.mark.parametrize("name", ["llama-3", "words"])
+def test_an_object_that_is_text_hides_no_call_after_it(name: str) -> None:
+    """Where it ends is known by its brackets, whatever was read of it."""
+    for text in (
+        '{"parameters": {"a": 1}, "name": "fly"}',
+        '{"x": [{"y": "}"}], "z": {}}',
+        '{"type": "function", "function": {"name": "fly", "parameters": {}}}',
+    ):
+        found = read(name, f"{text}\n{CALL}")
+        assert (found.text, [call.name for call in found.calls]) == (text, ["add"])
+
+
+FLY = '{"name": "fly", "arguments": {"to": "Mars"}}'
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("mistral", [("[TOOL_CALLS]",), f" [{FLY}]"]),
+        ("mistral", [("[TOOL_CALLS]",), FLY]),
+        ("mistral", [("[TOOL_CALLS]",), "fly", ("[ARGS]",), '{"to": "Mars"}']),
+        ("granite", [("<|tool_call|>",), f"[{FLY}]"]),
+        ("phi-4", [f"functools[{FLY}]"]),
+        ("command-r", [f"Action:\n```json\n[{FLY}]\n```"]),
+        ("deepseek", ['<｜tool▁call▁begin｜>fly<｜tool▁sep｜>{"to": "Mars"}<｜tool▁call▁end｜>']),  # noqa: RUF001
+        ("llama-4", [("<|python_start|>",), '[fly(to="Mars")]', ("<|python_end|>",)]),
+        ("words", [f'{{"tool_calls": [{FLY}]}}']),
+    ],
+)
+def test_what_a_familys_form_marks_is_a_call_whatever_its_name(
+    name: str, parts: list[str | tuple[str]]
+) -> None:
+    """In a list, by itself, and where the name stands alone."""
+    found = read(name, *parts)
+    assert [(call.name, call.arguments) for call in found.calls] == [("fly", {"to": "Mars"})]
+    assert (found.text, found.invalid_calls) == ("", [])
+
+
+def test_a_marker_may_precede_several_objects() -> None:
+    """One after another, with space between them."""
+    found = read("qwen", f"<tool_call>{CALL}\n{FLY}{CALL}</tool_call>")
+    assert [call.name for call in found.calls] == ["add", "fly", "add"]
+
+
+@pytest.mark.parametrize("value", ["3", "{}", FLY])
+def test_an_envelope_of_something_else_than_a_list_is_invalid(value: str) -> None:
+    """As a broken call, not as text."""
+    found = read("words", f'{{"tool_calls": {value}}}')
+    (invalid,) = found.invalid_calls
+    assert (found.text, found.calls, invalid.name) == ("", [], None)
+
+
+@pytest.mark.parametrize("rest", [", 3]", " x]", "; 1]", ", [1]]"])
+def test_what_is_no_call_in_a_list_of_calls_is_invalid(rest: str) -> None:
+    """The calls before it are kept."""
+    found = read("granite", ("<|tool_call|>",), f"[{CALL}{rest} Done.")
+    assert [call.name for call in found.calls] == ["add"]
+    (invalid,) = found.invalid_calls
+    assert (invalid.index, invalid.name) == (1, None)
+    assert invalid.reason.startswith("its JSON is invalid")
+    assert invalid.text.startswith(rest.partition("]")[0])
