@@ -126,6 +126,8 @@ class SocketStream:
             )
         secure = self._sock
         while True:
+            if time.monotonic() >= end:
+                raise TimeoutError("timed out")
             try:
                 secure.do_handshake()
             except ssl.SSLWantReadError:

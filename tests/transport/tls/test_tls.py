@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from datacrunch_tgi import ArgumentError, ConnectError, DisconnectedError, TLSError
+from datacrunch_tgi import (
+    ArgumentError,
+    ConnectError,
+    ConnectTimeoutError,
+    DisconnectedError,
+    TLSError,
+)
 
 ROUTES = pytest.mark.parametrize("route", ["generate", "stream"])
 PASSWORD = "of-the-file"  # noqa: S105 -- made up
@@ -62,6 +68,27 @@ def test_a_server_that_leaves_before_it_is_secure_is_no_matter_of_certificates(
         server.join()
     assert type(error) is ConnectError
     assert error.retryable
+
+
+@ROUTES
+@pytest.mark.parametrize("begin", [b"", b"\x16\x03\x03\x00\x7a"], ids=["nothing", "a part"])
+def test_a_handshake_that_does_not_end_is_limited_by_connect_timeout(
+    route: str, begin: bytes, serve: Any, caller: Any
+) -> None:
+    """A server that accepts the connection, and is silent or stops in the middle of the handshake."""
+
+    def stall(peer: Any) -> bool:
+        peer.send(begin)
+        while peer.sock.recv(65536):
+            pass
+        return False
+
+    server = serve(b"")
+    server.receive = stall
+    url = server.url.replace("http:", "https:")
+    error = caller(url, connect_timeout=0.2, max_retries=1).ask(route).error
+    assert type(error) is ConnectTimeoutError
+    assert (error.setting, error.requests, server.accepted) == ("connect_timeout", 2, 2)
 
 
 @ROUTES
