@@ -100,6 +100,16 @@ def test_each_change_is_larger_than_the_one_before() -> None:
     assert everything["content"] == "\n\n".join(f"{one['role']}: {one['content']}" for one in WORDS)
 
 
+def test_a_message_without_text_has_an_empty_one() -> None:
+    """Where templates join texts."""
+    call = {"role": "assistant", "content": None, "tool_calls": [NOW]}
+    forms = dict(fallbacks([turn("user", "U"), call]))
+    assert forms["tool messages completed"][1]["content"] == ""
+    assert forms["tool messages in words"][1]["content"] == (
+        '{"tool_calls": [{"name": "now", "arguments": {}}]}'
+    )
+
+
 def test_ids_of_nine_letters_are_the_same_for_a_call_and_its_result() -> None:
     """In every form, and for every request; an id that has them stays."""
     own = {**NOW, "id": "call00002"}

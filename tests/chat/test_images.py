@@ -49,6 +49,8 @@ def test_what_does_not_fit_is_refused_without_its_data() -> None:
     start = FILES["image/png"]
     largest = start + bytes(1_400_000 - len(start))
     assert len(image_data_url(largest)) < 2_000_000
+    with pytest.raises(ArgumentError, match=r"^messages: an image must not exceed 1400000 bytes"):
+        image_data_url(largest + b"x")
     for wrong, rule in (
         (largest + b"x", "must not exceed 1400000 bytes"),
         (b"<svg/>", "must be PNG"),

@@ -175,3 +175,20 @@ def test_a_template_that_is_missing_is_asked_for(model: str, what: str, start: s
     assert error.field == "chat_template"
     assert error.rule.startswith(start)
     assert error.rule.endswith(f"; or a name: {', '.join(ChatTemplate.names())}")
+
+
+def test_a_tool_that_a_template_leaves_out_is_an_error() -> None:
+    """Which names `tools`; each of them has to be in the prompt."""
+    template = ChatTemplate("{{ tools[0] | tojson if tools }}{{ messages[0].content }}")
+    assert '"add"' in template.prompt([HELLO], tools=[TOOL])
+    other = {"type": "function", "function": {**TOOL["function"], "name": "now"}}  # type: ignore[dict-item]  # a dictionary
+    with pytest.raises(ArgumentError) as caught:
+        template.prompt([HELLO], tools=[TOOL, other])
+    assert str(caught.value) == "tools: the chat template has no place for tools"
+
+
+def test_a_fault_that_depends_on_tools_is_described() -> None:
+    """With the template's words, as any other."""
+    template = ChatTemplate("{{ tools[0].function.x.y if tools }}{{ messages[0].content }}")
+    with pytest.raises(ArgumentError, match="'dict object' has no attribute 'x'"):
+        template.render([HELLO], tools=[TOOL])
