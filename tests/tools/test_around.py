@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.tools.test_reader import CALL
+from datacrunch_tgi import Token
+from datacrunch_tgi._tools import ToolCallReader, ToolFormat
+from tests.tools.test_reader import CALL, TOOLS
 from tests.tools.test_reader import _read as read
 
 
@@ -91,3 +93,43 @@ def test_what_is_no_call_in_a_list_of_calls_is_invalid(rest: str) -> None:
     assert (invalid.index, invalid.name) == (1, None)
     assert invalid.reason.startswith("its JSON is invalid")
     assert invalid.text.startswith(rest.partition("]")[0])
+
+
+@pytest.mark.parametrize("text", ['{"name": "now"}', '{"name": "now", "arguments": " "}'])
+def test_a_call_without_arguments_has_none(text: str) -> None:
+    """An empty object, in a stream too."""
+    reader = ToolCallReader(ToolFormat.named("qwen"), TOOLS)
+    deltas = [reader.push(Token(id=0, text=f"<tool_call>{text}</tool_call>")), reader.finish(None)]
+    assert [(call.name, call.arguments) for call in reader.calls] == [("now", {})]
+    shown = "".join(call.arguments for delta in deltas for call in delta.calls)
+    assert shown.strip() == "{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"answer": {"a": [1]}}', '{"a": [1]}'),
+        ('{"response": {"answer": "Hi"}}', '"Hi"'),
+        ('{"response": {"other": "Hi"}}', '{"response": {"other": "Hi"}}'),
+        ('{"city": "Oulu", "answer": 1}', '{"city": "Oulu", "answer": 1}'),
+        ('{"answer": {"a": [1', '{"a": [1'),
+    ],
+)
+def test_a_final_answer_is_taken_out_of_its_envelope(text: str, shown: str) -> None:
+    """Where one was asked for; anything else is text."""
+    for places in (text, [text]):
+        reader = ToolCallReader(ToolFormat.named("words"), TOOLS, in_words=True, final=True)
+        reader.read([Token(id=0, text=part) for part in places], "length")
+        assert (reader.text, reader.calls, reader.invalid_calls) == (shown, [], [])
+    plain = ToolCallReader(ToolFormat.named("words"), TOOLS, in_words=True)
+    plain.read([Token(id=0, text=text)], "length")
+    assert plain.text == text
+
+
+def test_reasoning_between_special_tokens_ends_at_a_special_token() -> None:
+    """Not where a text spells it."""
+    call: list[str | tuple[str]] = [("[TOOL_CALLS]",), "add", ("[ARGS]",), '{"a": 1}']
+    found = read("mistral", ("[THINK]",), "Hm [/THINK]", *call)
+    assert (found.calls, found.invalid_calls) == ([], [])
+    found = read("mistral", ("[THINK]",), "Hm", ("[/THINK]",), *call)
+    assert [one.name for one in found.calls] == ["add"]
