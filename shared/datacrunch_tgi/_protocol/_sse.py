@@ -43,27 +43,28 @@ class EventDecoder:
         if lines and self._at_start:
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
             self._at_start = False
+        data = self._data
         events: list[bytes] = []
         for line in lines:
             if line:
                 self._add(line)
-            elif self._data:
-                data = b"\n".join(self._data)
-                self._data.clear()
-                self._check_size()
+            elif data:
+                event = b"\n".join(data)
+                data.clear()
                 self._size = 0
-                if data and not data.isspace():
-                    events.append(data)
-        self._line += rest
-        self._check_size()
+                if event and not event.isspace():
+                    events.append(event)
+        if rest:
+            self._line += rest
+            self._check_size()
         return events
 
     def _add(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         if field == b"data":
-            value = value.removeprefix(b" ")
-            self._data.append(value)
+            self._data.append(value.removeprefix(b" "))
             self._size += len(value) + _LINE_COST
+            self._check_size()
 
     def _check_size(self) -> None:
         if len(self._line) + self._size > LARGEST_EVENT:

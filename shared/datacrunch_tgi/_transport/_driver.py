@@ -23,6 +23,8 @@ from datacrunch_tgi._transport._pool import AsyncPool, LoopPool, SyncPool, is_ru
 
 Result = TypeVar("Result")
 
+_OF_A_CONNECTION = (Open, Read, Close)  # as a tuple: a union takes three times as long to check
+
 
 class _Driver(Generic[Result]):
     """State of a running call."""
@@ -129,7 +131,7 @@ class SyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    if isinstance(step, Open | Read | Close):
+                    if isinstance(step, _OF_A_CONNECTION):
                         came = self._connection.perform(step)
                     else:
                         self._wait(step)
@@ -263,7 +265,7 @@ class AsyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    if isinstance(step, Open | Read | Close):
+                    if isinstance(step, _OF_A_CONNECTION):
                         came = await self._connection.perform(step)
                     else:
                         await self._wait(step)
