@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -36,13 +37,14 @@ class Address:
         return made
 
 
-def literal(host: str, port: int) -> list[Address]:
+@lru_cache
+def literal(host: str, port: int) -> Sequence[Address]:
     """Return the address of a host that is an IP address; otherwise none."""
     for family in (socket.AF_INET, socket.AF_INET6):
         with suppress(OSError, ValueError):  # another family, or a name
             socket.inet_pton(family, host)
-            return [Address(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port))]
-    return []
+            return (Address(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, (host, port)),)
+    return ()
 
 
 def in_order(found: Sequence[tuple[Any, Any, int, str, Any]]) -> list[Address]:

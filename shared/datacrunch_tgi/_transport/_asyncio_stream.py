@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -14,21 +15,23 @@ PAUSE_AT = 256 * 1024
 """Unread bytes at which reading is paused."""
 
 
-async def connect(host: str, port: int, end: float) -> "AsyncioStream":
-    """Connect to a host: see `_socket_stream.connect`.
+async def connect(host: str, port: int) -> "AsyncioStream":
+    """Connect to a host.
+
+    Raises:
+        OSError: No address can be reached.
 
     asyncio's own `create_connection` leaks a socket if it is cancelled at certain points, so each socket
     has an owner here from its creation.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(end - time.monotonic()):
-        addresses = literal(host, port) or in_order(
-            await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-        if len(addresses) == 1:
-            sock = await _connected(addresses[0])
-        else:
-            sock = await _first_connected(addresses)
+    addresses = literal(host, port) or in_order(
+        await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    )
+    if len(addresses) == 1:
+        sock = await _connected(addresses[0])
+    else:
+        sock = await _first_connected(addresses)
     stream = AsyncioStream()
     try:
         await loop.create_connection(lambda: stream, sock=sock)
@@ -48,7 +51,7 @@ async def _connected(address: Address) -> socket.socket:
     return sock
 
 
-async def _first_connected(addresses: list[Address]) -> socket.socket:
+async def _first_connected(addresses: Sequence[Address]) -> socket.socket:
     waiting = list(reversed(addresses))
     attempts: set[asyncio.Task[socket.socket]] = set()
     failure: OSError | None = None

@@ -4,12 +4,10 @@ Sending a request and reading a response are written once, as generators of oper
 thread or an event loop performs.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
-
-from pydantic import SecretStr
 
 from datacrunch_tgi._protocol._requests import Request
 from datacrunch_tgi._protocol._responses import Head
@@ -27,7 +25,6 @@ Value = TypeVar("Value")
 Operations = Generator[Callable[[], Any], Any, Value]
 
 _PORTS = {"http": 80, "https": 443}
-_OF_A_BODY = ("content-type", "content-length")
 
 
 class _Fast(Generic[Link, ByteStream]):
@@ -35,10 +32,6 @@ class _Fast(Generic[Link, ByteStream]):
 
     def __init__(self, target: Target, link: Link) -> None:
         self._target = target
-        self._url = httpx.URL(target.base_url)  # it quotes hosts and paths as httpx does
-        self._path = self._url.raw_path.decode("ascii").rstrip("/")
-        self._headers = SecretStr(_headers(self._url, target, _OF_A_BODY))
-        self._headers_without_body = SecretStr(_headers(self._url, target))
         self._link: Link = link
         self._stream: ByteStream | None = None
         self._reader: ResponseReader | None = None
@@ -63,7 +56,7 @@ class _Fast(Generic[Link, ByteStream]):
         return reader.head
 
     def _connect(self) -> Operations[None]:
-        url, tls = self._url, self._target.tls
+        url, tls = self._target.url, self._target.tls
         host = url.raw_host.decode("ascii")
         context = tls.context() if url.scheme == "https" else None
         try:
@@ -78,12 +71,12 @@ class _Fast(Generic[Link, ByteStream]):
             raise httpx.ConnectError(str(error)) from error
 
     def _message(self, request: Request) -> bytes:
-        line = f"{request.method} {self._path}{request.path} HTTP/1.1\r\n"
+        path = f"{self._target.path}{request.path}"
+        head = f"{request.method} {path} HTTP/1.1\r\n{self._target.header_lines.get_secret_value()}"
         if request.body is None:
-            return f"{line}{self._headers_without_body.get_secret_value()}\r\n".encode("latin-1")
-        headers = self._headers.get_secret_value()
+            return f"{head}\r\n".encode("latin-1")
         length = len(request.body)
-        head = f"{line}{headers}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         return head.encode("latin-1") + request.body
 
     def _take(self) -> bytes | None:
@@ -203,15 +196,3 @@ class AsyncWire(_Fast[AsyncLink, AsyncioStream]):
             return value
         finally:
             operations.close()  # not by the garbage collector, in which an interrupt would be lost
-
-
-def _headers(base: httpx.URL, target: Target, excluded: Collection[str] = ()) -> str:
-    """Return the header lines of every request. A header of the user's replaces one of ours."""
-    headers = {
-        "host": ("Host", base.netloc.decode("ascii")),
-        **{name.lower(): (name, value.get_secret_value()) for name, value in target.headers},
-    }
-    lines = (
-        f"{name}: {value}\r\n" for key, (name, value) in headers.items() if key not in excluded
-    )
-    return "".join(lines)

@@ -95,18 +95,15 @@ class AsyncLink(_Link):
     """The link of an event loop's connection."""
 
     _stream: AsyncioStream | None = None
-    _opening: asyncio.Task[AsyncioStream] | None = None
+    _opening: asyncio.Timeout | None = None
 
     async def connect(self, host: str, port: int) -> AsyncioStream:
         """Open the connection: see `SyncLink.connect`."""
-        self._opening = asyncio.ensure_future(self._open(host, port))
         try:
-            stream = await self._opening
+            async with asyncio.timeout(self.limits.connect_by - time.monotonic()) as self._opening:
+                stream = await self._open(host, port)
+        except TimeoutError:
             self._check_not_aborted()
-        except asyncio.CancelledError:
-            self.close()
-            if self._is_aborted:
-                raise ConnectionAbortedError("the call was ended") from None
             raise
         finally:
             self._opening = None
@@ -114,8 +111,9 @@ class AsyncLink(_Link):
 
     async def _open(self, host: str, port: int) -> AsyncioStream:
         end = self.limits.connect_by
-        stream = self._stream = await _asyncio_stream.connect(*self._address(host, port), end)
+        stream = self._stream = await _asyncio_stream.connect(*self._address(host, port))
         try:
+            self._check_not_aborted()
             if self._socks:
                 steps = negotiate(self._socks, host, port)
                 data = next(steps)
@@ -130,8 +128,8 @@ class AsyncLink(_Link):
     def abort(self) -> None:
         """Close the connection at once, for whoever is waiting for it."""
         self._is_aborted = True
-        if self._opening:
-            self._opening.cancel()
+        if self._opening and not self._opening.expired():
+            self._opening.reschedule(0)
         self.close()
 
     def close(self) -> None:

@@ -1,13 +1,15 @@
 """The target of requests."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from pydantic import SecretStr
 
+from datacrunch_tgi._transport._http import httpx
 from datacrunch_tgi._transport._tls import TLSConfig
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """Where and how requests are sent. Clients with equal targets share connections.
 
@@ -26,3 +28,23 @@ class Target:
     tls: TLSConfig = field(default_factory=TLSConfig)
     engine: str = "httpx"
     max_connections: int = 64
+
+    @cached_property
+    def url(self) -> httpx.URL:
+        """`base_url`, with host and path quoted as httpx does."""
+        return httpx.URL(self.base_url)
+
+    @cached_property
+    def path(self) -> str:
+        """Prefix of the paths of the routes."""
+        return self.url.raw_path.decode("ascii").rstrip("/")
+
+    @cached_property
+    def header_lines(self) -> SecretStr:
+        """The header lines of every request. A header of the user's replaces one of ours."""
+        headers = {
+            "host": ("Host", self.url.netloc.decode("ascii")),
+            **{name.lower(): (name, value.get_secret_value()) for name, value in self.headers},
+        }
+        headers.pop("content-type", None)  # it is that of the body
+        return SecretStr("".join(f"{name}: {value}\r\n" for name, value in headers.values()))

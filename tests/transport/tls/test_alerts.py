@@ -77,7 +77,7 @@ async def test_a_refusal_before_the_request_is_read_in_an_event_loop(
 ) -> None:
     """The server has gone, so that nothing can be sent, but what it said is there."""
     end = time.monotonic() + PATIENCE
-    stream = await _asyncio_stream.connect("127.0.0.1", refusing.port, end)
+    stream = await _asyncio_stream.connect("127.0.0.1", refusing.port)
     await stream.start_tls(trusting, "127.0.0.1", end)
     refusing.may_refuse.set()
     assert refusing.has_left.wait(PATIENCE)  # the loop stands still meanwhile
