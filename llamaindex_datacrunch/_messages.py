@@ -123,9 +123,9 @@ def _image_url(block: Any) -> str:
 def _tool_calls(message: ChatMessage) -> list[dict[str, Any]]:
     blocks: list[Any] = [block for block in message.blocks if block.block_type == "tool_call"]
     calls = [_call(block.tool_call_id, block.tool_name, block.tool_kwargs) for block in blocks]
-    return calls or [
-        _foreign_call(call) for call in message.additional_kwargs.get("tool_calls") or ()
-    ]
+    if not blocks:
+        calls = [*map(_foreign_call, message.additional_kwargs.get("tool_calls") or ())]
+    return [call for call in calls if call["function"]["name"]]
 
 
 def _foreign_call(call: Any) -> dict[str, Any]:

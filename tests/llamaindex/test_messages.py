@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -211,3 +212,17 @@ def test_what_is_no_image_is_refused_before_it_is_sent(endpoint: EmulatedEndpoin
     with pytest.raises(ArgumentError, match="chat_template: is required to send images"):
         without_template.chat([ChatMessage(role="user", blocks=[ImageBlock(image=PNG)])])
     assert not endpoint.requests
+
+
+@pytest.mark.parametrize("template", ["llama-3.1", "mistral-v7", "llama-2", None])
+@pytest.mark.filterwarnings("ignore::datacrunch_tgi.ControlTokenWarning")
+def test_odd_calls_of_other_providers_do_not_stop_a_conversation(
+    endpoint: EmulatedEndpoint, template: str | None
+) -> None:
+    """Arguments that are no JSON are sent as text; a call without a name is left out."""
+    dated = ToolCallBlock(tool_call_id="1", tool_name="f", tool_kwargs={"day": date(2026, 11, 28)})
+    nameless = ToolCallBlock(tool_call_id="2", tool_name="", tool_kwargs={})
+    foreign = ChatMessage(role="assistant", additional_kwargs={"tool_calls": [{"id": "3"}]})
+    called = ChatMessage(role="assistant", blocks=[dated, nameless])
+    prompt = sent(endpoint, ChatMessage("So?"), called, foreign, chat_template=template)
+    assert "2026-11-28" in prompt

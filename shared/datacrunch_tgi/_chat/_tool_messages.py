@@ -109,7 +109,7 @@ def variants(
 def in_words(chat: Chat) -> Chat:
     """Return the conversation with tool calls as assistant text and results as user text."""
     found = Chat()
-    for message in _complete(chat):
+    for message in _complete([_with_calls(one, _object_arguments) for one in chat]):
         role = message.get("role")
         if calls := _calls(message):
             objects = [
