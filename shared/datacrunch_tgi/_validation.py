@@ -86,7 +86,7 @@ def refuse_unknown(
         ArgumentError: Names the first unknown name.
     """
     known, call_arguments = list(known), list(call_arguments)
-    for name in names:
+    for name in map(str, names):
         if name in known:
             continue
         suggestion = ""

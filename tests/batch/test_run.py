@@ -57,6 +57,24 @@ def test_the_sync_twin_answers_the_same(emulated_endpoint: Start) -> None:
     assert threading.active_count() < 10
 
 
+@pytest.mark.parametrize("row", [5, None, "Hi", [("inputs", "Hi")]])
+async def test_a_row_without_columns_is_refused(row: Any, emulated_endpoint: Start) -> None:
+    """Rows are mappings; anything else ends the run with an error that says so."""
+    with pytest.raises(ArgumentError, match=f"rows: each must be .*, not {type(row).__name__}"):
+        await collect(emulated_endpoint(answers=echo), [row])
+
+
+async def test_a_parameter_whose_name_is_no_text_fails_only_its_row(
+    emulated_endpoint: Start,
+) -> None:
+    """The error names it, and the other row is answered."""
+    wrong: dict[str, Any] = {"id": 0, "inputs": "Hi", "parameters": {1: 2}}
+    rows = await collect(emulated_endpoint(answers=echo), [wrong, {"id": 1, "inputs": "Hi"}])
+    failed, answered = sorted(rows, key=lambda row: row["id"])
+    assert failed["error"]["message"] == "1: no such parameter"
+    assert answered["text"] == echo("Hi")
+
+
 async def test_the_sync_twin_works_within_a_loop(emulated_endpoint: Start) -> None:
     """`run_sync` works in a notebook, where an event loop is running."""
     endpoint = emulated_endpoint(answers=echo)

@@ -286,8 +286,9 @@ def test_health_is_of_this_moment(http: Any, serve: Any) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_no_secure_connection_is_reported(route: str, caller: Any) -> None:
-    """A server without TLS where https was asked for; not tried again."""
+@pytest.mark.parametrize("proxied", [False, True], ids=["server", "proxy"])
+def test_no_secure_connection_is_reported(*, route: str, proxied: bool, caller: Any) -> None:
+    """A server or proxy without TLS where https was asked for; not tried again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
@@ -298,11 +299,14 @@ def test_no_secure_connection_is_reported(route: str, caller: Any) -> None:
 
         server = threading.Thread(target=greet)
         server.start()
-        error = caller(f"https://127.0.0.1:{listener.getsockname()[1]}").ask(route).error
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        caller = caller("http://h.invalid", proxy=url) if proxied else caller(url)
+        error = caller.ask(route).error
         server.join()
     assert type(error) is TLSError
     assert error.requests == 1
-    assert error.hint == "Check whether base_url should begin with http://."
+    which = "base_url, or the proxy's URL," if proxied else "base_url"
+    assert error.hint == f"Check whether {which} should begin with http://."
 
 
 @pytest.mark.parametrize("route", ROUTES)

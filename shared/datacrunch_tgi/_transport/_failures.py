@@ -43,7 +43,7 @@ def to_error(error: Exception, target: Target) -> DataCrunchError:  # noqa: PLR0
         case TimeoutError() | httpx.TimeoutException():
             return RequestTimeoutError(f"timed out waiting for {host}")
         case _ if is_about_tls(error):
-            return _tls_error(error, host, words)
+            return _tls_error(error, host, words, proxy)
         case httpx.ConnectError() | httpx.ProxyError() | httpx.InvalidURL() | UnicodeError():
             failure = ConnectError(f"no connection to {host}", said=words)
             failure.host_not_found = is_unknown_host(error)
@@ -65,13 +65,14 @@ def login_error(target: Target, words: str = "") -> AuthenticationError:
     return error
 
 
-def _tls_error(error: Exception, host: str, words: str) -> TLSError:
+def _tls_error(error: Exception, host: str, words: str, proxy: str) -> TLSError:
     failure = TLSError(f"no secure connection to {host}", said=words)
     certificate = next(
         (cause for cause in causes(error) if isinstance(cause, ssl.SSLCertVerificationError)), None
     )
     if certificate is None:
-        failure.hint = "Check whether base_url should begin with http://."
+        url = "base_url, or the proxy's URL," if proxy.startswith("https:") else "base_url"
+        failure.hint = f"Check whether {url} should begin with http://."
     elif certificate.verify_code in _OTHER_NAME:
         failure.hint = "Pass server_hostname, the name that the certificate is for."
     return failure

@@ -13,6 +13,7 @@ from collections.abc import (
     Callable,
     Generator,
     Iterable,
+    Mapping,
     Sequence,
 )
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
@@ -22,6 +23,7 @@ from threading import Thread, current_thread
 from typing import Any, TypeVar, Unpack
 
 from datacrunch_tgi._client import AsyncClient
+from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi.batch._columns import Row
 from datacrunch_tgi.batch._endpoints import Endpoints
 from datacrunch_tgi.batch._options import BatchOptions, Checked
@@ -167,6 +169,7 @@ class Answers:
 
     async def answer(self, row: Row, *, where: str = "") -> dict[str, Any]:
         """Answer a row: see `answer_row`."""
+        _check_row(row)
         if not self._has_looked and self.options.is_chat(row):
             await self.find_template()
         return await answer_row(self.server.paced, row, self.options, where=where)
@@ -178,6 +181,12 @@ class Answers:
                 template = await find_template(self.server.client, self._given)
                 self.options = replace(self.options, template=template)
                 self._has_looked = True
+
+
+def _check_row(row: object) -> None:
+    if not isinstance(row, Mapping):
+        kind = type(row).__name__
+        raise ArgumentError("rows", f"each must be a mapping from columns to values, not {kind}")
 
 
 async def answer_all(
