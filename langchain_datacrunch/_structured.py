@@ -7,20 +7,19 @@ In both, the result is validated against the full schema.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from operator import itemgetter
 from typing import Any, Literal, get_args
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
-from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.json import parse_partial_json
 from pydantic import BaseModel
 from pydantic.errors import PydanticUserError
 
-from datacrunch_tgi import ArgumentError
+from datacrunch_tgi import ArgumentError, StructuredOutputError
 from datacrunch_tgi._structured import grammar_of, instructions, partial_text, read, validator
 from langchain_datacrunch._errors import map_errors
 
@@ -64,11 +63,16 @@ def structured(
     )
     if not include_raw:
         return asked | parser
-    parsed = RunnablePassthrough.assign(
-        parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
-    )
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=asked) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+
+    def parse(answer: dict[str, Any]) -> dict[str, Any]:
+        try:
+            parsed = parser.invoke(answer["raw"])
+        except StructuredOutputError as error:
+            return {**answer, "parsed": None, "parsing_error": error}
+        return {**answer, "parsed": parsed, "parsing_error": None}
+
+    # Not with LangChain's fallbacks, which let an error of a stream pass.
+    return RunnableMap(raw=asked) | RunnableLambda(parse)
 
 
 def full_schema(schema: dict[str, Any] | type[Any]) -> dict[str, Any]:

@@ -160,12 +160,14 @@ async def test_an_answer_that_was_cut_says_what_to_raise(
 async def test_with_the_raw_message_an_error_is_returned_too(
     chat: Callable[..., ChatDataCrunch], call: Call
 ) -> None:
-    """`include_raw=True` returns the error instead of raising it."""
+    """`include_raw=True` returns the error instead of raising it, in a stream too."""
     for said, parsed in ((SAID, City.model_validate_json(SAID)), ("Helsinki!", None)):
         chain = chat(said).with_structured_output(City, include_raw=True)
         reported = await call(chain, "invoke", "Which city?")
-        assert (reported["raw"].text, reported["parsed"]) == (said, parsed)
-        assert isinstance(reported["parsing_error"], StructuredOutputError) is (parsed is None)
+        (streamed,) = await call(chain, "stream", "Which city?")
+        for one in (reported, streamed):
+            assert (one["raw"].text, one["parsed"]) == (said, parsed)
+            assert isinstance(one["parsing_error"], StructuredOutputError) is (parsed is None)
 
 
 async def test_words_are_sent_and_a_grammar_unless_words_alone_are_asked_for(
