@@ -133,3 +133,18 @@ def test_reasoning_between_special_tokens_ends_at_a_special_token() -> None:
     assert (found.calls, found.invalid_calls) == ([], [])
     found = read("mistral", ("[THINK]",), "Hm", ("[/THINK]",), *call)
     assert [one.name for one in found.calls] == ["add"]
+
+
+@pytest.mark.parametrize("name", ["llama-3", "llama-4", "words"])
+def test_a_fence_may_hold_a_list_of_calls(name: str) -> None:
+    """As well as one call; other lists in a fence are text."""
+    found = read(name, f"First.\n```json\n[{CALL}, {CALL}]\n```")
+    assert (found.text, len(found.calls)) == ("First.", 2)
+    text = "```json\n[1, 2]\n```"
+    assert read(name, text).text == text
+
+
+def test_space_between_markers_that_are_left_out_is_kept() -> None:
+    """Command-R7B puts text between markers, also several times."""
+    parts: list[str | tuple[str]] = ["Hi ", ("<|END_RESPONSE|>",), ("<|START_RESPONSE|>",), "you"]
+    assert read("command-r7b", ("<|START_RESPONSE|>",), *parts).text == "Hi you"

@@ -166,7 +166,7 @@ class Call:
             )
         )
 
-    def fail(self, text: str, reason: str = "") -> None:
+    def fail(self, text: str, reason: str) -> None:
         """End a call that cannot be read.
 
         Args:
