@@ -116,3 +116,18 @@ def test_a_full_disk_is_reported_and_the_command_goes_on(
     assert run(*command).returncode == 0
     assert sorted(row["id"] for row in read(output)) == list(range(40))
     assert len(endpoint.requests) <= 40 + 1
+
+
+@not_on_windows
+def test_a_closed_pipe_is_no_error(emulated_endpoint: Start, begin: Begin, tmp_path: Path) -> None:
+    """If nobody reads the summary, as with `| true`, the command ends quietly with all rows written."""
+    endpoint = emulated_endpoint(answers="Hello")
+    source, output = write(tmp_path, 10)
+
+    with begin("batch", source, "--output", str(output), "--base-url", endpoint.url) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+
+        assert (process.stderr.read(), process.wait(timeout=60)) == (b"", 141)
+    assert len(read(output)) == 10

@@ -104,8 +104,11 @@ def batch(
             summary = asyncio.run(
                 _run(source, output, view, replicas=replicas, address=address, options=options)
             )
+        except BrokenPipeError:
+            raise  # the command's own output, not a file
         except OSError as error:
-            raise click.ClickException(f"{error.strerror}: {error.filename or output}") from None
+            text = f"{error.strerror or error}: {error.filename or output}"
+            raise click.ClickException(text) from None
         except asyncio.CancelledError:
             raise KeyboardInterrupt from None
     if not summary.rows and not quiet:
