@@ -102,10 +102,7 @@ class Call(ABC, Generic[Result]):
         self._began = self._clock()
         self._started_by = self._began + self._limits.startup_timeout
         self._deadline = self._started_by + self._limits.deadline
-        wait = backoff_delays(
-            self._limits.max_retries, self._jitter, lambda: self._started_by - self._clock()
-        )
-        next(wait)
+        delays: Generator[float, DataCrunchError] | None = None
         while True:
             try:
                 return (yield from self._attempt())
@@ -114,7 +111,14 @@ class Call(ABC, Generic[Result]):
                 self._annotate(error)
                 if self.started:
                     raise
-                seconds = wait.send(error)
+                if delays is None:
+                    delays = backoff_delays(
+                        self._limits.max_retries,
+                        self._jitter,
+                        lambda: self._started_by - self._clock(),
+                    )
+                    next(delays)
+                seconds = delays.send(error)
                 if self._clock() + seconds >= self._deadline:
                     raise
                 logger.info("%s: retrying in %.1f s", type(error).__name__, seconds)
@@ -177,11 +181,8 @@ class Call(ABC, Generic[Result]):
                 setting = "deadline"
             set_limit(error, setting, getattr(self._limits, setting))
         startup = self._limits.startup_timeout
-        if (
-            startup
-            and not self.started
-            and (is_starting(error) or isinstance(error, RequestTimeoutError))
-        ):
+        may_start = is_starting(error) or isinstance(error, RequestTimeoutError)
+        if startup and may_start and not self.started:
             waited = self._clock() - self._began
             error.hint = (
                 f"Waited {waited:.0f} seconds for the server to start. "

@@ -56,9 +56,9 @@ class SyncConnection(_Connection):
         """
         try:
             match step:
-                case Read() if decompressor := self._decompressor:
-                    return self._decompress(step, decompressor)
                 case Read():
+                    if decompressor := self._decompressor:
+                        return self._decompress(step, decompressor)
                     return self._wire.read(step)
                 case Open():
                     self._has_response = True
@@ -112,9 +112,9 @@ class AsyncConnection(_Connection):
         """Perform a step: see `SyncConnection.perform`."""
         try:
             match step:
-                case Read() if decompressor := self._decompressor:
-                    return await self._decompress(step, decompressor)
                 case Read():
+                    if decompressor := self._decompressor:
+                        return await self._decompress(step, decompressor)
                     return await self._wire.read(step)
                 case Open():
                     self._has_response = True

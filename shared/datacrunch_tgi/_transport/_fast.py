@@ -93,6 +93,8 @@ class _Fast(Generic[Link, ByteStream]):
         """Close the connection unless it can serve another request."""
         reader, self._reader = self._reader, None
         is_whole = self._is_sent and self._is_read and reader and reader.can_be_used_again
+        if reader:
+            reader.close()
         if not (self._is_idle or is_whole):
             self._disconnect()
         self._is_idle = True

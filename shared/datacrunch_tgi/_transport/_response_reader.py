@@ -66,6 +66,10 @@ class ResponseReader:
         self._body.clear()
         return body
 
+    def close(self) -> None:
+        """Drop the parser, which refers to the reader: else both would wait for the garbage collector."""
+        del self._parser
+
     def _parse(self, data: bytes) -> None:
         failure: BaseException
         try:
