@@ -41,6 +41,7 @@ class SyncWire:
         self._network = Network(self._link, target)
         self._transport = _SyncTransport(target, SyncBackend(self._network, self._link))
         self._response: httpx.Response | None = None
+        self._is_reading = False
         self._chunks: Iterator[bytes] = iter(())
 
     def open(self, step: Open) -> Head:
@@ -54,16 +55,24 @@ class SyncWire:
     def read(self, step: Read) -> bytes:
         """Return the next bytes of the body; b"" at its end."""
         self._link.limits.begin(step)
-        return next(self._chunks, b"")
+        self._is_reading = True
+        chunk = next(self._chunks, b"")
+        self._is_reading = False
+        return chunk
 
     def drop_response(self) -> None:
         """End the response; httpcore keeps the connection only if it was read to its end."""
-        response, self._response = self._response, None
-        if response:
+        if not (response := self._response):
+            return
+        is_usable = False  # if an interrupt strikes in httpcore, here or in `read`, it is not
+        try:
             self._chunks = iter(())
             response.close()
-            if self._network.merger.has_surplus:
+            is_usable = not (self._is_reading or self._network.merger.has_surplus)
+        finally:
+            if not is_usable:
                 self.close()
+            self._response, self._is_reading = None, False
 
     def abort(self) -> None:
         """End the connection for whoever is waiting for it, from any thread."""

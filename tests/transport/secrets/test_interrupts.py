@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import h11
 import pytest
 
 from datacrunch_tgi import AsyncClient, Client
@@ -196,6 +197,26 @@ def test_no_thread_that_is_interrupted_at_any_moment_shows_a_secret(  # noqa: PL
         for each in chain(interrupt):
             assert not shown.secrets(shown.locals(each))
         assert client.generate(PROMPT).text == "Hi you"
+
+
+def test_an_interrupt_while_a_response_is_ended_leaves_no_connection_in_between(
+    http: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Httpcore would take such a connection for an idle one, and h11 would refuse the next request."""
+    interrupts = [Interrupt()]
+    proceed = h11.Connection.start_next_cycle
+
+    def interrupted(connection: h11.Connection) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        proceed(connection)
+
+    monkeypatch.setattr(h11.Connection, "start_next_cycle", interrupted)
+    with Client(base_url=serve(http.answer()).url, engine="httpx", max_connections=1) as client:
+        with pytest.raises(Interrupt):
+            client.generate(PROMPT)
+        for _ in range(2):
+            assert client.generate(PROMPT).text == "Hi you"
 
 
 @pytest.mark.parametrize("moment", range(30))
