@@ -51,13 +51,13 @@ class Spelling:
 
     def __init__(self, text: str, spans: Sequence[tuple[int, int]]) -> None:
         kept = [
-            (character, each)
-            for each in _COMPOSED.finditer(text)
-            for character in _folded_character(each[0])
+            (character, (spans[begin][0], spans[end - 1][1]), as_sent)
+            for as_sent, begin, end in _characters(text)
+            for character in _folded_character(as_sent)
         ]
-        self.text = "".join([character for character, _ in kept])
-        self.spans = [(spans[each.start()][0], spans[each.end() - 1][1]) for _, each in kept]
-        self._unfolded = [each[0] for _, each in kept]
+        self.text = "".join([character for character, _, _ in kept])
+        self.spans = [span for _, span, _ in kept]
+        self._unfolded = [as_sent for _, _, as_sent in kept]
 
     def unfolded(self, begin: int, end: int) -> str:
         """Return what a part of the text was before it was folded."""
@@ -73,6 +73,13 @@ def folded(text: str) -> str:
         for character in _IGNORED_TOO:
             text = text.replace(character, "")
     return text
+
+
+def _characters(text: str) -> Iterator[tuple[str, int, int]]:
+    """Return each character, with what is composed with it, and where it begins and ends."""
+    if text.isascii():
+        return ((character, place, place + 1) for place, character in enumerate(text))
+    return ((each[0], each.start(), each.end()) for each in _COMPOSED.finditer(text))
 
 
 @lru_cache(maxsize=1024)
