@@ -85,9 +85,8 @@ NO_HEADERS = ResponseHeaders()
 def _shown(name: str, value: str, redact: Callable[[str], str]) -> str:
     if len(value) < SHORTEST_SECRET:
         return value
-    if value.replace(
-        ".", ""
-    ).isdecimal():  # a number, of tokens for example, is a secret as a whole only
+    if value.replace(".", "").isdecimal():
+        # A number, of tokens for example, is secret only if all of it is.
         return REDACTED if redact(value) == REDACTED else value
     if SECRET_NAME.search(name) and not name.endswith("-authenticate"):
         return REDACTED

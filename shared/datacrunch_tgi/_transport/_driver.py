@@ -17,13 +17,11 @@ from typing import Any, Generic, TypeVar
 from datacrunch_tgi._errors import APIError, DataCrunchError, TransportError
 from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
-from datacrunch_tgi._protocol._steps import Close, Compute, Open, Read, Sleep, Step
+from datacrunch_tgi._protocol._steps import OF_A_CONNECTION, Compute, Sleep, Step
 from datacrunch_tgi._transport._connections import AsyncConnection, SyncConnection
 from datacrunch_tgi._transport._pool import AsyncPool, LoopPool, SyncPool, is_running
 
 Result = TypeVar("Result")
-
-_OF_A_CONNECTION = (Open, Read, Close)  # as a tuple: a union takes three times as long to check
 
 
 class _Driver(Generic[Result]):
@@ -131,7 +129,7 @@ class SyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    if isinstance(step, _OF_A_CONNECTION):
+                    if isinstance(step, OF_A_CONNECTION):
                         came = self._connection.perform(step)
                     else:
                         self._wait(step)
@@ -265,7 +263,7 @@ class AsyncDriver(_Driver[Result]):
             while step and not self._is_stopped:
                 came, failure = None, None
                 try:
-                    if isinstance(step, _OF_A_CONNECTION):
+                    if isinstance(step, OF_A_CONNECTION):
                         came = await self._connection.perform(step)
                     else:
                         await self._wait(step)
