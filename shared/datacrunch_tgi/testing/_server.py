@@ -104,6 +104,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close everything; requests see it as if their clients had left."""
+        # Closing the listening socket would leave open what was accepted but is not served yet.
+        for _ in range(5):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for listening in sockets or []:
