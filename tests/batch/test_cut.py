@@ -35,6 +35,7 @@ def moments(journal: bytes) -> Iterator[tuple[int, int]]:
         place += _RECORD.size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["out.jsonl", "out.csv"])
 async def test_a_run_that_was_killed_at_any_byte_goes_on(
     write: Write, tmp_path: Path, output: str

@@ -86,6 +86,7 @@ class CloseAtLine:
         return self
 
 
+@pytest.mark.slow
 def test_a_stream_can_be_closed_from_another_thread_at_any_line(http: Any, serve: Any) -> None:
     """Wherever a thread is in reading a stream, its iteration just ends when another closes it."""
     server = serve(http.stream(http.events("Hi", " you")))

@@ -164,6 +164,7 @@ class Reentrant:
                 self.stream = None
 
 
+@pytest.mark.slow
 def test_a_stream_may_be_collected_at_any_moment_of_another_call(
     answering: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
