@@ -20,9 +20,8 @@ _MODULES = {
 
 __all__ = ["EmulatedEndpoint", "ReceivedRequest", "ScriptedToken"]
 
-if (
-    not _typing.TYPE_CHECKING
-):  # pytest imports this package in every run, with the extra or without it
+# pytest imports this package in every run, with the extra or without it.
+if not _typing.TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name not in _MODULES:
