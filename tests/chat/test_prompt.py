@@ -191,6 +191,32 @@ def test_tools_calls_and_results_reach_a_template_that_knows_them() -> None:
             assert reported in prompt
 
 
+@pytest.mark.parametrize(
+    "more", [{"b": "now"}, {"text": "now"}, {"b": {"text": ["now"]}}, {"text": "Weather?"}]
+)
+def test_no_argument_of_a_call_is_lost(more: dict[str, Any]) -> None:
+    """A call of which a template writes only some arguments is sent as text."""
+    template = ChatTemplate(
+        "{% for m in messages %}{{ m.content }};{% for c in m.tool_calls or [] %}"
+        "{{ c.function.name }}({{ c.function.arguments.a }});{% endfor %}{% endfor %}"
+    )
+    for arguments, shown in (
+        ({"a": "Oulu"}, ";weather(Oulu)"),
+        ({"a": "Oulu", **more}, json.dumps({"a": "Oulu", **more})),
+    ):
+        chat = json.loads(json.dumps(CALL))
+        chat[1]["tool_calls"][0]["function"]["arguments"] = arguments
+        assert shown in template.prompt(chat)
+
+
+def test_an_argument_called_text_is_sent_in_the_templates_own_form() -> None:
+    """It is no block of a message, whatever else the messages say."""
+    template = _own("tools")
+    for question in ("Weather?", "Oulu"):
+        chat = [*_chat(f"user: {question}"), *CALL[1:]]
+        assert template.prompt(chat, tools=[TOOL]) == template.render(chat, tools=[TOOL])
+
+
 @pytest.mark.parametrize("name", [name for name in NAMED if name != "mistral-v3"])
 def test_a_template_without_a_place_for_tools_has_them_in_words(name: str) -> None:
     """Tools are described, calls and results become texts."""

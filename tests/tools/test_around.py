@@ -39,9 +39,20 @@ def test_an_object_that_is_text_hides_no_call_after_it(name: str) -> None:
         '{"parameters": {"a": 1}, "name": "fly"}',
         '{"x": [{"y": "}"}], "z": {}}',
         '{"type": "function", "function": {"name": "fly", "parameters": {}}}',
+        '{"name": X}',
+        f'{{"name": X, "y": {CALL}}}',
     ):
-        found = read(name, f"{text}\n{CALL}")
-        assert (found.text, [call.name for call in found.calls]) == (text, ["add"])
+        for space in ("\n", ""):
+            found = read(name, f"{text}{space}{CALL}")
+            assert (found.text, [call.name for call in found.calls]) == (text, ["add"])
+
+
+@pytest.mark.parametrize("name", ["llama-3", "words"])
+def test_a_quote_after_a_fence_hides_no_call(name: str) -> None:
+    """Only brackets say where an object ends that is text."""
+    text = '```\n"Hi'
+    found = read(name, f"{text}\n{CALL}")
+    assert (found.text, [call.name for call in found.calls]) == (text, ["add"])
 
 
 FLY = '{"name": "fly", "arguments": {"to": "Mars"}}'

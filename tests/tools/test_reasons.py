@@ -88,10 +88,12 @@ def test_arguments_that_cannot_be_read_are_kept_with_the_reason(
         ('{"arguments": {"a": 1}}', None, f"it does not name a tool{ADVICE}"),
         ('{"name": "", "arguments": {"a": 1}}', "", INVALID),
         ('{"name": 3, "arguments": {"a": 1}}', None, INVALID),
+        ('{"name": , "name": "add"}', None, INVALID),
         ('{"name" "add"}', None, INVALID),
         ('{"name": "add", "arguments": }', "add", INVALID),
         ('{"name": "add", "arguments": {"a": x}}', "add", INVALID),
         ('{"name": "add", 3}', "add", INVALID),
+        ('{"name": "add", "id": , "arguments": {}}', "add", INVALID),
         ("{name: add}", None, INVALID),
     ],
 )
@@ -185,6 +187,7 @@ def test_a_call_may_have_keys_of_other_libraries(text: str) -> None:
         '{"type": "function", "function": {"name": "fly", "parameters": {"a": 1}}}',
         '{"name": "fly", "parameters": {"a": 1}}',
         '{"name": "add2"}',
+        '{"name": "ad2',
         '{"id": "1"}',
         '{"tools": 3}',
     ],
@@ -223,6 +226,13 @@ def test_a_streams_call_gets_the_models_id_where_that_follows_the_arguments() ->
     deltas += [reader.push(Token(id=0, text=character)) for character in answer]
     grown = [call for delta in deltas for call in delta.calls]
     assert (grown[0].name, grown[0].id, grown[-1].id) == ("add", None, "aB3dE5gH7")
+
+
+def test_an_id_is_the_value_of_its_own_key() -> None:
+    """Not of another key of the call, though it has the form of an id."""
+    answer = '[{"name": "add", "arguments": {"a": 1}, "x": "aB3dE5gH7"}]'
+    reader, _ = read("mistral", [("[TOOL_CALLS]",), answer], None)
+    assert [call.id != "aB3dE5gH7" for call in reader.calls] == [True]
 
 
 def test_no_character_of_a_text_is_a_marker() -> None:

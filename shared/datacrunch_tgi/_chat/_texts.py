@@ -77,12 +77,15 @@ class Placeholders:
 
     _KEPT = frozenset(("role", "type", "id", "tool_call_id"))
     _NEEDED = (("content",), ("content", "text"), ("arguments",), ("function", "name"))
-    _MARK = re.compile(r"7310592864\d{6}")  # no template contains this number
-    _SHOWN = re.compile(rf"(?<!'text': ')(?<!\"text\": \")(?<!\"text\":\"){_MARK.pattern}")
-    """A placeholder by itself, not in a list of blocks that a template printed as text."""
+    _MARK = re.compile(r"731059286[45]\d{6}")  # no template contains this number
+    _SHOWN = re.compile(
+        r"(?<!'text': ')(?<!\"text\": \")(?<!\"text\":\")7310592864\d{6}|7310592865\d{6}"
+    )
+    """A placeholder by itself, not in a list of blocks that a template printed as text; the second form is
+    for arguments, which may be called `text`."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, str] = {}
+        self._numbers: dict[tuple[str, bool], str] = {}
         self._needed: Counter[str] = Counter()
 
     def put(self, value: Any, *path: str) -> Any:
@@ -92,8 +95,9 @@ class Placeholders:
     def _number(self, text: str, *path: str) -> str:
         if not text.strip() or path[-1] in self._KEPT:
             return text
-        number = self._numbers.setdefault(text, f"7310592864{len(self._numbers):06}")
-        argument = "arguments" in path[:-1] and path[-1] != "text"
+        argument = "arguments" in path[:-1]
+        new = f"731059286{4 + argument}{len(self._numbers):06}"
+        number = self._numbers.setdefault((text, argument), new)
         if argument or any(path[-len(end) :] == end for end in self._NEEDED):
             self._needed[number] += 1
         return number

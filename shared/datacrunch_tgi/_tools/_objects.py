@@ -84,7 +84,7 @@ def _read_field(context: Context, call: Call, key: str, *, marked: bool) -> Step
     text = "".join(parts)
     if key in (*_NAMES, "function") and call.name is None:
         if not complete:  # cut off inside the name of an offered tool?
-            cut, start = not context.source.rest, text.lstrip('"')
+            cut, start = not context.source.rest, text.removeprefix('"')
             call.suspected = cut and any(name.startswith(start) for name in context.tools)
             return False
         call.name = _text(text)
