@@ -94,6 +94,14 @@ def test_a_streamed_answer_survives_pickle_copies_and_json() -> None:
         assert details_of(same).tokens[0].model_extra == {"rank": 7}
 
 
+def test_an_event_without_alternatives_has_none() -> None:
+    """A server may leave them out of one event, and not of the next."""
+    last = json.loads(event(2, last=True))
+    data = json.dumps({**last, "top_tokens": [last["token"]]}).encode()
+    alternatives = details_of(read([event(1), data])).top_tokens
+    assert [[token.id for token in each] for each in alternatives] == [[], [2]]
+
+
 def test_kept_tokens_refuse_what_a_list_refuses() -> None:
     """A place beyond the end, a hash; another length or another token is unequal."""
     tokens: Any = details_of(read([event(1), event(2, last=True)])).tokens
@@ -104,6 +112,7 @@ def test_kept_tokens_refuse_what_a_list_refuses() -> None:
     assert tokens != [tokens[0]]
     assert tokens != [tokens[1], tokens[0]]
     assert tokens != "tokens"
+    assert tokens != 2
     assert tokens[0] in tokens
     assert tokens + tokens == [*tokens] * 2
     assert [tokens[0]] + tokens == [tokens[0], *tokens]  # noqa: RUF005

@@ -42,6 +42,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"truncate": 0}, "truncate=0: must be greater than or equal to 1"),
     ({"top_n_tokens": -1}, "top_n_tokens=-1: must be greater than or equal to 0"),
     ({"stop": 7}, "stop=7: must be a list of strings"),
+    ({"stop": {"a"}}, "stop={'a'}: must be a list of strings"),
     ({"stop": ""}, f"stop[0]='': {EMPTY}"),
     ({"stop": ["a", ""]}, f"stop[1]='': {EMPTY}"),
     ({"stop": [1]}, "stop[0]=1: must be a valid string"),

@@ -134,6 +134,47 @@ def test_a_short_prompt_is_found_when_all_of_it_is_repeated() -> None:
         assert redact(f"bad: {said}!", "hello there\nyou") == "bad: **********!"
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("ab-1-cd2", "**********"), ("ab1-cd2", "ab1-cd2"), ("ab-1-cd-", "ab-1-cd-")],
+)
+def test_the_shortest_text_that_counts_has_eight_characters(text: str, shown: str) -> None:
+    """Six of them are compared; of a prompt or of a secret."""
+    redactor = Redactor([("X-Api-Key", SecretStr(text))])
+    for before in ("", "bad: "):
+        assert redact(before + text, text) == before + shown
+        assert redactor.redact(before + text) == before + shown
+
+
+def test_every_part_of_a_secret_that_counts_is_found() -> None:
+    """Eight characters of a key, wherever they begin."""
+    key = "0a1b2c3d4e5f6g7h8i9j0k1l"
+    redactor = Redactor([("X-Api-Key", SecretStr(key))])
+    for at in range(len(key) - 7):
+        assert redactor.redact(f"bad: {key[at : at + 8]}!") == "bad: **********!"
+
+
+def test_each_cookie_that_is_sent_is_a_secret() -> None:
+    """Without its name."""
+    redactor = Redactor([("Cookie", SecretStr("session=0123456789abc; theme=dark-blue-12"))])
+    said = redactor.redact("bad: session=0123456789abc; theme=dark-blue-12.")
+    assert said == "bad: session=**********; theme=**********."
+
+
+def test_a_proxys_password_is_found_as_it_is_written_in_the_url() -> None:
+    """Also if its escapes are not UTF-8."""
+    redactor = Redactor(proxy=SecretStr("http://user:gar%E7on-gar%E7on@proxy.invalid"))
+    assert redactor.redact("bad: gar%E7on-gar%E7on!") == "bad: **********!"
+
+
+@pytest.mark.parametrize(("user", "password"), [("", "the-password-1"), ("the-user-12", "")])
+def test_a_proxys_user_or_password_is_found_without_the_other(user: str, password: str) -> None:
+    """As it is, and as the proxy gets it."""
+    redactor = Redactor(proxy=SecretStr(f"http://{user}:{password}@proxy.invalid"))
+    for secret in (user or password, base64.b64encode(f"{user}:{password}".encode()).decode()):
+        assert redactor.redact(f"bad: {secret}!") == "bad: **********!"
+
+
 def test_an_excerpt_of_a_long_prompt_is_found_anywhere_in_it() -> None:
     """In a text of few words, which repeats itself all the time."""
     numbers = random.Random(1)

@@ -12,7 +12,15 @@ from datacrunch_tgi import (
     ServerError,
 )
 from datacrunch_tgi._protocol._requests import Request, json_request
-from datacrunch_tgi._protocol._responses import Head, not_a_stream, read_health, read_prompt_tokens
+from datacrunch_tgi._protocol._responses import (
+    Head,
+    is_stream,
+    not_a_stream,
+    read_health,
+    read_info,
+    read_prompt_tokens,
+    read_response,
+)
 
 JSON = {"content-type": "application/json"}
 
@@ -40,6 +48,38 @@ def test_health_is_a_status() -> None:
     with pytest.raises(NotFoundError) as caught:
         read_health(Head(404, {}), b"")
     assert caught.value.hint == "This server, or a gateway in front of it, has no /health."
+
+
+@pytest.mark.parametrize("body", [b'[{"generated_text": "Hi"}]', b' \n[{"generated_text": "Hi"}] '])
+def test_the_root_routes_answer_is_a_list_of_one(body: bytes) -> None:
+    """White space before it, as JSON allows it."""
+    assert read_response(Head(200, JSON), body).generated_text == "Hi"
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"generated_text": 1}'])
+def test_another_body_is_named_an_answer(body: bytes) -> None:
+    """In the error, whatever the route."""
+    for read in (read_response, read_info):
+        with pytest.raises(MalformedResponseError, match=r"^the answer is not TGI's: "):
+            read(Head(200, JSON), body)
+
+
+def test_a_route_that_a_server_does_not_have_is_named() -> None:
+    """`/info` is missing in gateways that pass only `/generate` on."""
+    with pytest.raises(NotFoundError) as caught:
+        read_info(Head(404, JSON), b"{}")
+    assert caught.value.hint == "This server, or a gateway in front of it, has no /info."
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("text/event-stream", True), ("Text/Event-Stream; charset=utf-8", True), (None, True), ("application/json", False)],
+)  # fmt: skip
+def test_a_stream_is_what_is_called_one_or_nothing(kind: str | None, *, expected: bool) -> None:
+    """Servers and gateways may leave out the type."""
+    headers = {"content-type": kind} if kind else {}
+    assert is_stream(Head(200, headers)) is expected
+    assert not is_stream(Head(201, headers))
 
 
 def test_prompt_tokens_are_read_or_refused() -> None:

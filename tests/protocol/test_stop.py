@@ -7,10 +7,12 @@ from datacrunch_tgi._protocol._stop import StopFilter
 
 @pytest.mark.parametrize("stops", [["b"], ["b", "bc"]])
 def test_after_a_stop_string_nothing_is_shown(stops: list[str]) -> None:
-    """Neither what is pushed later nor what could have been another stop string."""
+    """Neither what is pushed later nor what could have been another stop string; it ends the answer at once."""
     text = StopFilter(stops)
-    assert [text.push("ab"), text.push("c"), text.flush(), text.flush()] == ["a", "", "", ""]
+    assert not text.found
+    assert text.push("ab") == "a"
     assert text.found
+    assert [text.push("c"), text.flush(), text.flush()] == ["", "", ""]
 
 
 def test_what_was_held_back_is_shown_once() -> None:

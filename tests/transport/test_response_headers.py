@@ -176,6 +176,13 @@ def test_a_header_of_an_error_that_is_too_long_is_hidden(
     assert shown == ["**********", "**********", "gpu-node-17"]
 
 
+def test_headers_of_an_error_have_as_many_characters_as_are_searched() -> None:
+    """All together 4,096; after that a value is hidden, unless it still fits."""
+    sent = {"x-a": "a" * 4090, "x-b": "b" * 7, "x-c": "c" * 6, "x-d": "d"}
+    shown = {**sent, "x-b": "**********", "x-d": "**********"}
+    assert dict(ResponseHeaders(sent).shortened()) == shown
+
+
 @pytest.mark.parametrize(
     ("name", "value", "shown"),
     [
