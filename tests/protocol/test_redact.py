@@ -121,6 +121,7 @@ def test_backslashes_of_a_prompt_are_not_its_escapes(levels: int) -> None:
         ("no such model in production", "production"),
         ("Model is overloaded", "Is the model of this text overloaded with adjectives?"),
         ("hello", "hello"),
+        ("bad: internationalis", "internationalis"),
     ],
 )
 def test_words_that_are_no_secret_stay(words: str, prompt: str) -> None:
@@ -154,11 +155,46 @@ def test_every_part_of_a_secret_that_counts_is_found() -> None:
         assert redactor.redact(f"bad: {key[at : at + 8]}!") == "bad: **********!"
 
 
+@pytest.mark.parametrize("prompt", ["pass1234", "internationalise"])
+def test_a_word_that_may_be_a_secret_is_hidden(prompt: str) -> None:
+    """One that has a digit, or is as long as an excerpt."""
+    assert redact(f"bad: {prompt}!", prompt) == "bad: **********!"
+
+
+def test_a_word_that_a_secret_contains_stays() -> None:
+    """Whatever precedes it; with more of the secret it is hidden."""
+    redactor = Redactor([("X-Api-Key", SecretStr("production-a1b2c3d4"))])
+    assert redactor.redact("Error 7: none in production.") == "Error 7: none in production."
+    assert redactor.redact("Error 7: production-a1b2.") == "Error 7: **********."
+
+
+def test_neighbours_are_hidden_as_one() -> None:
+    """No number of secrets is shown."""
+    assert redact(f"bad: {KEY}{PIN}.", "Hello") == "bad: **********."
+
+
 def test_each_cookie_that_is_sent_is_a_secret() -> None:
     """Without its name."""
-    redactor = Redactor([("Cookie", SecretStr("session=0123456789abc; theme=dark-blue-12"))])
+    redactor = Redactor([("Cookie", SecretStr("session=0123456789abc==; theme=dark-blue-12"))])
     said = redactor.redact("bad: session=0123456789abc; theme=dark-blue-12.")
     assert said == "bad: session=**********; theme=**********."
+
+
+@pytest.mark.parametrize(
+    ("password", "part"), [("ab:cd-123456", "ab:cd-123456"), ("\xf6rd-12345678", "rd-12345678")]
+)
+def test_the_password_in_a_header_is_a_secret(password: str, part: str) -> None:
+    """Of basic authorization, whatever it consists of."""
+    encoded = base64.b64encode(f"the-user:{password}".encode("latin-1")).decode()
+    redactor = Redactor([("Authorization", SecretStr(f"BASIC {encoded}"))])
+    said = redactor.redact(f"{encoded} of the-user with {part}")
+    assert said == "********** of the-user with **********"
+
+
+def test_all_words_of_a_header_but_the_first_are_a_secret() -> None:
+    """The first is the scheme."""
+    redactor = Redactor([("X-Auth", SecretStr("Scheme-12 the-name-1 the-key-2"))])
+    assert redactor.redact("Scheme-12, the-name-1!") == "Scheme-12, **********!"
 
 
 def test_a_proxys_password_is_found_as_it_is_written_in_the_url() -> None:

@@ -192,6 +192,7 @@ def test_headers_of_an_error_have_as_many_characters_as_are_searched() -> None:
         ("www-authenticate", 'Bearer realm="tgi"', 'Bearer realm="tgi"'),
         ("x-next", "https://h.invalid/a?b=c", "https://h.invalid/a?b=c"),
         ("content-location", "https://user@h.invalid/a?b=c", "https://h.invalid/a"),
+        ("location", "https://[h.invalid/a", ""),
         ("x-echo", f"was {KEY}", "was **********"),
         ("date", f"was {KEY}", f"was {KEY}"),
     ],
