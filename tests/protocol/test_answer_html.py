@@ -23,7 +23,7 @@ class Reader(HTMLParser):
         self.tags = set[str]()
         self.attributes = set[str]()
         self.tokens = list[tuple[str, float, str]]()
-        self.text = ""
+        self.text = self.below = ""
         self._in_token = self._in_text = False
         self.feed(html)
         self.close()
@@ -41,6 +41,8 @@ class Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_text:
             self.text += data
+        elif self.get_starttag_text() != "<style>":
+            self.below += data
         if self._in_token:
             text, shade, choices = self.tokens[-1]
             self.tokens[-1] = (text + data, shade, choices)
@@ -187,6 +189,22 @@ def test_doubtful_tokens_are_listed_the_least_sure_first_with_what_else_was_like
         [" t0 t1 t2<b> t3</b>", "50%", either],
         [" t0 t1 t2 t3<b> t4</b>", "70%", either],
     ]
+
+
+def test_below_the_text_are_the_legend_the_doubtful_tokens_and_the_summary() -> None:
+    """And nothing else."""
+    made = [Token(id=n, text=text, logprob=math.log(0.5)) for n, text in enumerate(("a", "b"))]
+    assert read(*made).below == (
+        "100%60%30%10%sure of the tokena50%ab50%2 completion tokens · finish reason: length"
+    )
+
+
+@pytest.mark.parametrize("text", ["X", " XX ", "Xy"])
+def test_a_token_is_named_by_its_text(text: str) -> None:
+    """Without space around it."""
+    other = Token(id=2, text=text, logprob=math.log(0.5))
+    doubtful = Token(id=1, text="no", logprob=math.log(0.5))
+    assert rows(doubtful, top_tokens=[[other]]) == [["<b>no</b>", "50%", f"or {text.strip()} 50%"]]
 
 
 @pytest.mark.parametrize(

@@ -231,6 +231,20 @@ def test_the_last_character_of_unicode_is_found_and_none_comes_after_it(spelled:
     assert redact(beyond, prompt) == beyond
 
 
+@pytest.mark.parametrize("words", ["ab%2D1%2Dcd2", "ab\\u002d1\\u002dcd2", "&#97;b1c%64%32"])
+def test_what_is_taken_out_of_an_escaped_message_is_exact(words: str) -> None:
+    """From its first character to its last."""
+    redactor = Redactor([("X-Api-Key", SecretStr("ab-1-cd2"))])
+    for before, after in (("", ""), ("", "!"), ("bad: ", ". \\u0021")):
+        assert redactor.redact(f"{before}{words}{after}") == f"{before}**********{after}"
+
+
+def test_half_a_character_hides_no_secret() -> None:
+    """JSON can escape a surrogate that has no other half."""
+    for half in ("\\ud83d", "\ud83d"):
+        assert redact(f"bad {half}: {KEY}", "Hello") == f"bad {half}: **********"
+
+
 def test_the_prompt_is_found_in_escaped_bytes_of_latin_1() -> None:
     """The prompt is redacted in escaped Latin-1 bytes too."""
     prompt = "Elle a dit «c'était l'été», hier"
