@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, RootModel
 
 from datacrunch_tgi import StructuredOutputError
-from datacrunch_tgi._structured import instructions, parse, partial_text, read, validator
+from datacrunch_tgi._structured import (
+    check_schema,
+    instructions,
+    parse,
+    partial_text,
+    read,
+    validator,
+    violation,
+)
 
 
 class Street(BaseModel):
@@ -87,21 +95,28 @@ def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("", "it contains no JSON"),
+        ("", "it contains no JSON; it is ''"),
         ("Sure!", "Expecting value"),
-        (GOOD[:-1], "Expecting ','"),
+        (GOOD[:-1], "Expecting ',' delimiter"),
         (GOOD.replace("40", '"old"'), "age: Input should be a valid integer"),
         ("[1]", "Input should be an object"),
         (f"<think>Perhaps {GOOD}", "it contains no JSON"),
         (f"[THINK]Perhaps {GOOD}", "it contains no JSON"),
         (f'{{"age": 1, "age": 40, {GOOD[12:]}', "duplicate key 'age'"),
-        (GOOD.replace("Manner", r"\ud800"), "lone surrogate"),
+        (f'{GOOD[:-1]}, "home": {{}}}}', "duplicate key 'home'"),
+        (
+            GOOD.replace("Manner", r"\ud800"),
+            "a string has a lone surrogate (\\ud800 to \\udfff); it is ",
+        ),
         (GOOD.replace("40", "1e999"), "1e999 is not a JSON number"),
         (GOOD.replace("40", "NaN"), "NaN is not a JSON number"),
-        (GOOD.replace("40", "9" * 5000), "digits"),
-        (f'{{"age": {"[" * 5000}{"]" * 5000}, "home": {{}}}}', "more than 100 levels"),
-        (f'{{"age": {"[" * 101}{"]" * 101}, "home": {{}}}}', "more than 100 levels"),
-        ("[" * 100_000, "more than 100 levels"),
+        (GOOD.replace("40", "9" * 5000), "Exceeds the limit (4300"),
+        (
+            f'{{"age": {"[" * 5000}{"]" * 5000}, "home": {{}}}}',
+            "nested more than 100 levels deep; it is",
+        ),
+        (f'{{"age": {"[" * 101}{"]" * 101}, "home": {{}}}}', "nested more than 100"),
+        ("[" * 100_000, "nested more than 100"),
     ],
 )
 @pytest.mark.usefixtures("without_collection")
@@ -112,7 +127,7 @@ def test_what_was_not_asked_for_is_an_error_that_shows_it(text: str, rule: str) 
     error = caught.value
     assert isinstance(error, ValueError)
     assert error.text == text
-    assert rule in str(error)
+    assert str(error).startswith(f"the answer is not the requested JSON: {rule}")
     assert len(text) > 1000 or repr(text) in str(error)
     assert len(str(error)) < 3000  # also of a long answer
     assert str(error).endswith(". Ask otherwise.")
@@ -162,8 +177,17 @@ def test_a_number_beyond_double_precision_is_shown_up_to_30_characters(
 
 def test_an_answer_that_was_cut_says_so() -> None:
     """An answer that was cut by the limit says which limit to raise."""
-    with pytest.raises(StructuredOutputError, match="Raise max_new_tokens: the limit ended"):
+    with pytest.raises(StructuredOutputError) as caught:
         read(GOOD[:-1], Person.model_validate_json, finish_reason="length", hint="no")
+    assert caught.value.hint == "Raise max_new_tokens: the limit ended the answer."
+
+
+def test_a_value_may_have_a_hundred_levels() -> None:
+    """A text or a number in a list is one too."""
+    for value in ("[" * 100 + "]" * 100, f"{'[' * 99}1{']' * 99}"):
+        assert parse(value) == json.loads(value)
+        with pytest.raises(ValueError, match=r"^nested more than 100 levels deep$"):
+            parse(f"[{value}]")
 
 
 def test_the_full_schema_is_checked_without_reaching_out() -> None:
@@ -176,9 +200,17 @@ def test_the_full_schema_is_checked_without_reaching_out() -> None:
         read('{"a": 7}', check)
 
 
+def test_a_violation_names_place_and_rule() -> None:
+    """The first one, shortened; None if there is none."""
+    check = check_schema({"properties": {"a": {"type": "integer"}}})
+    assert violation(check, {"a": 1}) is None
+    assert violation(check, {"a": "x"}) == "$.a: 'x' is not of type 'integer'"
+    assert violation(check, {"a": "x " * 200}) == f"$.a: '{'x ' * 148}x…"
+
+
 def test_a_schema_that_is_nothing_but_itself_is_no_recursion_error() -> None:
     """A schema that refers only to itself is refused."""
-    with pytest.raises(StructuredOutputError, match="the schema refers only to itself"):
+    with pytest.raises(StructuredOutputError, match="JSON: the schema refers only to itself; it"):
         read('{"a": 1}', validator({"$ref": "#"}))
 
 

@@ -15,8 +15,8 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
         ArgumentError: The schema has no such part, or it is in another document.
     """
     part: Any = schema
-    found = reference == "#" or reference.startswith("#/")
-    for name in reference.split("/")[1:] if found else ():
+    found = reference.startswith("#/")  # "#" is recursive, which is refused before
+    for name in reference.split("/")[1:]:
         key = unquote(name).replace("~1", "/").replace("~0", "~")
         if isinstance(part, Mapping) and key in part:
             part = cast("Mapping[str, Any]", part)[key]
