@@ -93,6 +93,7 @@ def test_properties_keep_their_order() -> None:
             r"^schema=#/\$defs/A: must contain the target of each reference\.",
         ),
         ({"properties": {"a": {"$ref": "city"}}}, "^schema=city: must contain the target"),
+        ({"properties": {"a": {"$ref": "#city"}}}, "^schema=#city: must contain the target"),
         ({"properties": {"a": {"$ref": "/a"}}, "a": {}}, "^schema=/a: must contain the target"),
         (
             {"properties": {"a": {"$ref": "#/parts/1"}}, "parts": [{}]},

@@ -71,6 +71,9 @@ def test_the_instructions_hold_the_schema() -> None:
         f'{{"example": 1}}\n{GOOD}',
         f'{{"age": …, "home": {{…}}}} becomes {GOOD}',
         f"[{GOOD}]",
+        f"{{{GOOD}}}",
+        f"An object begins with {{, a list with [: {GOOD}",
+        f'{{"age": …}} begins with {{: {GOOD}',
         f"Step [1]: {GOOD}",
         GOOD.replace("Mannerheimintie", r"Manner\u0068eimintie"),
     ],
@@ -82,7 +85,7 @@ def test_the_first_value_that_matches_is_found_wherever_it_is(text: str) -> None
 
 def test_an_answer_may_hold_the_end_of_a_thought() -> None:
     """`</think>` inside a JSON string does not end the reasoning."""
-    text = '{"age": 40, "home": {"name": "</think>{"}}'
+    text = ' {"age": 40, "home": {"name": "</think>{"}}'
     assert read(text, Person.model_validate_json).home.name == "</think>{"
 
 
@@ -101,7 +104,8 @@ def test_a_list_or_a_scalar_is_read_where_it_is_asked_for() -> None:
         (GOOD.replace("40", '"old"'), "age: Input should be a valid integer"),
         ("[1]", "Input should be an object"),
         (f"<think>Perhaps {GOOD}", "it contains no JSON"),
-        (f"[THINK]Perhaps {GOOD}", "it contains no JSON"),
+        (f"\n[THINK]Perhaps {GOOD}", "it contains no JSON"),
+        ("A brace { and [.", "it contains no JSON; it is "),
         (f'{{"age": 1, "age": 40, {GOOD[12:]}', "duplicate key 'age'"),
         (f'{GOOD[:-1]}, "home": {{}}}}', "duplicate key 'home'"),
         (
