@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, literal
-from datacrunch_tgi._transport._socket_stream import is_readable
+from datacrunch_tgi._transport._readiness import Readiness
 
 PAUSE_AT = 256 * 1024
 """Unread bytes at which reading is paused."""
@@ -91,6 +91,7 @@ class AsyncioStream(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
+        self._readiness: Readiness | None = None
         self._chunks: list[bytes] = []
         self._size = 0
         self._is_paused = self._is_congested = self._is_ended = False
@@ -128,11 +129,16 @@ class AsyncioStream(asyncio.Protocol):
         Raises:
             OSError: The connection broke; TimeoutError if not in time.
         """
-        if time.monotonic() >= end:
+        seconds = end - time.monotonic()
+        if seconds <= 0:
             raise TimeoutError("timed out")
-        self._resume()
+        if self._is_paused:
+            self._resume()
         if not self._chunks and not self._is_ended:
-            await self._wait(end)
+            try:
+                await self._news(seconds)
+            finally:
+                self._waiter = None
         if not self._chunks:
             if self._failure:
                 raise self._failure
@@ -159,7 +165,10 @@ class AsyncioStream(asyncio.Protocol):
         while self._is_congested and not self._chunks:
             if self._is_ended:
                 raise self._failure or ConnectionResetError("the connection was closed")
-            await self._wait(end)
+            try:
+                await self._news(end - time.monotonic())
+            finally:
+                self._waiter = None
         return not self._is_congested
 
     @property
@@ -167,7 +176,9 @@ class AsyncioStream(asyncio.Protocol):
         """Whether bytes or the end of the stream have arrived, or can be read now."""
         if self._chunks or self._is_ended or self._transport.is_closing():
             return True
-        return is_readable(self._transport.get_extra_info("socket"))
+        if self._readiness is None:
+            self._readiness = Readiness(self._transport.get_extra_info("socket"))
+        return self._readiness.is_readable()
 
     async def is_usable(self) -> bool:
         """Return whether an idle connection is still open and silent."""
@@ -232,16 +243,14 @@ class AsyncioStream(asyncio.Protocol):
         if self._waiter and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _wait(self, end: float) -> None:
+    def _news(self, seconds: float) -> asyncio.Future[None]:
+        """Return what is done when something happens, or fails with TimeoutError."""
         self._waiter = self._loop.create_future()
-        self._end = self._loop.time() + end - time.monotonic()
+        self._end = self._loop.time() + seconds
         # One timer serves many waits, because a timer for each would cost more than a token.
         if self._timer is None or self._timer.when() > self._end:
             self._set_timer()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _set_timer(self) -> None:
         if self._timer:

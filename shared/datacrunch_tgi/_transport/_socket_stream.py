@@ -11,6 +11,7 @@ from typing import Any
 
 from datacrunch_tgi._transport._addresses import STAGGER, Address, in_order, literal
 from datacrunch_tgi._transport._nested_tls import NestedTLS
+from datacrunch_tgi._transport._readiness import Readiness
 
 READ_SIZE = 256 * 1024
 """Largest number of bytes of one read."""
@@ -85,15 +86,6 @@ def _writable(sockets: list[socket.socket], seconds: float) -> list[socket.socke
     return [each for each in sockets if each.fileno() in ready]
 
 
-def is_readable(sock: Any) -> bool:
-    """Return whether bytes, or the end of the stream, can be read from a socket now."""
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([sock], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
-
-
 class SocketStream:
     """Byte stream of one connection.
 
@@ -103,6 +95,7 @@ class SocketStream:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock: Any = sock  # with TLS, a socket or an object like one
+        self._readiness = Readiness(sock)
         self._early = b""  # bytes that arrived during a write
         self._alert: ssl.SSLError | None = None  # what TLS reported during a write
 
@@ -125,6 +118,7 @@ class SocketStream:
                 self._sock, server_hostname=hostname, do_handshake_on_connect=False
             )
         secure = self._sock
+        self._readiness = Readiness(secure)  # the plain socket has lost its file descriptor
         while True:
             if time.monotonic() >= end:
                 raise TimeoutError("timed out")
@@ -174,7 +168,7 @@ class SocketStream:
             if time.monotonic() >= end:
                 raise TimeoutError("timed out")
             # Once sending has failed, TLS cannot read what the other side said before it left.
-            if self.is_secure and is_readable(self._sock) and self._has_early():
+            if self.is_secure and self._readiness.is_readable() and self._has_early():
                 return False
             try:
                 rest = rest[self._sock.send(rest) :]
@@ -190,7 +184,7 @@ class SocketStream:
     @property
     def has_news(self) -> bool:
         """Whether bytes or the end of the stream have arrived."""
-        return bool(self._early) or is_readable(self._sock)
+        return bool(self._early) or self._readiness.is_readable()
 
     def is_usable(self) -> bool:
         """Return whether an idle connection is still open and silent."""
@@ -228,12 +222,4 @@ class SocketStream:
 
     def _wait(self, end: float, *, read: bool = False, write: bool = False) -> bool:
         """Wait until the socket can be used; return whether it can be read."""
-        seconds = max(end - time.monotonic(), 0)
-        if not hasattr(select, "poll"):  # Windows
-            reading, writing = [self._sock] if read else [], [self._sock] if write else []
-            readable, _, _ = select.select(reading, writing, [], seconds)
-            return bool(readable)
-        poll = select.poll()
-        poll.register(self._sock, (select.POLLIN if read else 0) | (select.POLLOUT if write else 0))
-        ready = poll.poll(seconds * 1000)  # no generator: an interrupt while it is closed is lost
-        return bool(ready and ready[0][1] & ~select.POLLOUT)
+        return self._readiness.wait(max(end - time.monotonic(), 0), read=read, write=write)
