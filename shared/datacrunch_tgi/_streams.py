@@ -1,6 +1,6 @@
 """Streams: the events of an answer, and at the end the answer."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from typing import Generic, Self, TypeVar
 
 from datacrunch_tgi._protocol._call import StreamCall
@@ -15,19 +15,18 @@ class _Stream(Generic[Driver]):
 
     _call: StreamCall
     _driver: Driver
-    _taken: int
 
     @classmethod
     def _of(cls, call: StreamCall, driver: Driver) -> Self:
         # Not __init__, because help() would show its arguments, which only a client has.
         stream = cls()
-        stream._call, stream._driver, stream._taken = call, driver, 0
+        stream._call, stream._driver = call, driver
         return stream
 
     @property
     def text(self) -> str:
         """Text of the events that have been read. More may have arrived."""
-        return self._call.text_of(self._taken)
+        return self._call.text_of(self._driver.taken)
 
     @property
     def finished(self) -> bool:
@@ -65,9 +64,7 @@ class Stream(_Stream[SyncDriver[Answer]]):
         return self
 
     def __next__(self) -> StreamEvent:
-        event = self._driver.next_event()
-        self._taken += 1
-        return event
+        return self._driver.next_event()
 
     def close(self) -> None:
         """End the stream, from any thread. For a thread that is waiting for an event, the iteration ends."""
@@ -90,11 +87,8 @@ class AsyncStream(_Stream[AsyncDriver[Answer]]):
     def __aiter__(self) -> AsyncIterator[StreamEvent]:
         return self
 
-    async def __anext__(self) -> StreamEvent:
-        arrived = self._driver.events
-        event = arrived.popleft() if arrived else await self._driver.next_event()
-        self._taken += 1
-        return event
+    def __anext__(self) -> Awaitable[StreamEvent]:
+        return self._driver.next_event()
 
     async def aclose(self) -> None:
         """End the stream. For a task that is waiting for an event, the iteration ends."""

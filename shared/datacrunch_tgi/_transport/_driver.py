@@ -32,7 +32,9 @@ class _Driver(Generic[Result]):
         self._steps = call.steps()
         self._is_stopped = self._is_finished = False
         self._stop_error: DataCrunchError | None = None
-        self.events: deque[StreamEvent] = deque()  # that have arrived and were not read yet
+        self._events: deque[StreamEvent] = deque()  # that have arrived and were not read yet
+        self.taken = 0
+        """Number of events that were read."""
 
     def _next_step(self, came: Any = None, failure: DataCrunchError | None = None) -> Step | None:
         """Advance to the call's next step; return None if events have arrived or it has ended."""
@@ -42,14 +44,14 @@ class _Driver(Generic[Result]):
             self._is_stopped = True
             return None
         if isinstance(step, list):
-            self.events.extend(step)
+            self._events.extend(step)
             return None
         return step
 
     def _stop(self, error: DataCrunchError | None) -> None:
         if not self._is_stopped:
             self._is_stopped, self._stop_error = True, error
-        self.events.clear()
+        self._events.clear()
 
     def _result(self) -> Result:
         if self._stop_error:
@@ -79,9 +81,12 @@ class SyncDriver(_Driver[Result]):
         """
         while True:
             try:
-                return self.events.popleft()
+                event = self._events.popleft()
             except IndexError:  # without a check before it: another thread may close the stream
                 is_finished = self._is_finished
+            else:
+                self.taken += 1
+                return event
             if is_finished:
                 raise self._stop_error or StopIteration
             self._run()
@@ -90,7 +95,7 @@ class SyncDriver(_Driver[Result]):
         """Perform the call to its end; return its result."""
         while not self._is_finished:
             self._run()
-            self.events.clear()
+            self._events.clear()
         return self._result()
 
     def close(self, error: DataCrunchError | None = None) -> None:
@@ -110,34 +115,33 @@ class SyncDriver(_Driver[Result]):
 
     def _run(self) -> None:
         """Perform steps until events have arrived or the call has ended."""
+        failure: DataCrunchError | None = None
         try:
             with self._lock:
-                self._drive()
+                connection = self._connection or self._connect()
+                step = self._next_step()
+                while step and not self._is_stopped:
+                    came, failure = None, None
+                    try:
+                        if isinstance(step, OF_A_CONNECTION):
+                            came = connection.perform(step)
+                        else:
+                            self._wait(step)
+                    except (APIError, TransportError) as error:
+                        failure = error
+                    step = self._next_step(came, failure)
         except BaseException:
             self._is_stopped = True
             raise
         finally:
+            failure = None  # its traceback holds this frame
             if self._is_stopped:
                 self._finish()
 
-    def _drive(self) -> None:
-        if not self._connection:
-            self._pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
-            self._connection = self._pool.take()
-        try:
-            step = self._next_step()
-            while step and not self._is_stopped:
-                came, failure = None, None
-                try:
-                    if isinstance(step, OF_A_CONNECTION):
-                        came = self._connection.perform(step)
-                    else:
-                        self._wait(step)
-                except (APIError, TransportError) as error:
-                    failure = error
-                step = self._next_step(came, failure)
-        finally:
-            failure = None  # its traceback holds this frame
+    def _connect(self) -> SyncConnection:
+        self._pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
+        self._connection = connection = self._pool.take()
+        return connection
 
     def _wait(self, step: Sleep | Compute) -> None:
         match step:
@@ -185,17 +189,18 @@ class AsyncDriver(_Driver[Result]):
 
     async def next_event(self) -> StreamEvent:
         """Return the next event: see `SyncDriver.next_event`."""
-        while not self.events:
+        while not self._events:
             if self._is_finished:
                 raise self._stop_error or StopAsyncIteration
             await self._run()
-        return self.events.popleft()
+        self.taken += 1
+        return self._events.popleft()
 
     async def result(self) -> Result:
         """Perform the call to its end; return its result."""
         while not self._is_finished:
             await self._run()
-            self.events.clear()
+            self._events.clear()
         return self._result()
 
     async def close(self, error: DataCrunchError | None = None) -> None:
@@ -239,12 +244,25 @@ class AsyncDriver(_Driver[Result]):
         if self._is_running:
             raise RuntimeError("another task is reading this stream")
         self._is_running = True
+        failure: DataCrunchError | None = None
         try:
-            await self._drive()
+            connection = self._connection or await self._connect()
+            step = self._next_step()
+            while step and not self._is_stopped:
+                came, failure = None, None
+                try:
+                    if isinstance(step, OF_A_CONNECTION):
+                        came = await connection.perform(step)
+                    else:
+                        await self._wait(step)
+                except (APIError, TransportError) as error:
+                    failure = error
+                step = self._next_step(came, failure)
         except BaseException:
             self._is_stopped = True
             raise
         finally:
+            failure = None  # its traceback holds this frame
             try:
                 if self._is_stopped and self._pool:
                     await self._finish(self._pool)
@@ -253,25 +271,11 @@ class AsyncDriver(_Driver[Result]):
                 if self._ended:
                     self._ended.set()
 
-    async def _drive(self) -> None:
-        if self._connection is None:
-            self._pool = pool = await self._pools.of_this_loop()
-            await pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
-            self._connection = pool.take()
-        try:
-            step = self._next_step()
-            while step and not self._is_stopped:
-                came, failure = None, None
-                try:
-                    if isinstance(step, OF_A_CONNECTION):
-                        came = await self._connection.perform(step)
-                    else:
-                        await self._wait(step)
-                except (APIError, TransportError) as error:
-                    failure = error
-                step = self._next_step(came, failure)
-        finally:
-            failure = None  # its traceback holds this frame
+    async def _connect(self) -> AsyncConnection:
+        self._pool = pool = await self._pools.of_this_loop()
+        await pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
+        self._connection = connection = pool.take()
+        return connection
 
     async def _wait(self, step: Sleep | Compute) -> None:
         match step:
