@@ -205,7 +205,6 @@ class UnaryCall(Call[Result]):
 
     def _read(self, head: Head) -> Steps:
         self.result = self._reader(head, (yield from self._body(head)))
-        yield Close()
 
 
 class StreamCall(Call[Answer]):
@@ -263,7 +262,6 @@ class StreamCall(Call[Answer]):
                     raise error
         if answer.received_last:
             yield from self._end_of_body()
-            yield Close()
 
     def _finish(self, events: list[StreamEvent]) -> Generator[Any, Any, list[StreamEvent]]:
         """Pass all but the last event to the caller, then build the answer; return the last event."""
