@@ -1,8 +1,7 @@
 """Spellings that the clients, both frameworks' models and the command line accept. Pure."""
 
 import struct
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from datacrunch_tgi._errors import ArgumentError
@@ -31,16 +30,21 @@ def resolve_aliases(given: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
-@contextmanager
-def spelled_as_given(given: Mapping[str, Any]) -> Generator[None]:
-    """Make errors name an argument as it was passed."""
-    try:
-        yield
-    except ArgumentError as error:
+class SpelledAsGiven:
+    """Context in which errors name an argument as it was passed."""
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, ArgumentError):
+            return
         for alias, name in ALIASES.items():
-            if error.field == name and alias in given and name not in given:
+            if error.field == name and alias in self._given and name not in self._given:
                 raise ArgumentError(alias, error.rule, value=error.value) from None
-        raise
 
 
 def to_parameters(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from pydantic import (
     SecretStr,
 )
 
-from datacrunch_tgi._aliases import resolve_aliases, spelled_as_given
+from datacrunch_tgi._aliases import SpelledAsGiven, resolve_aliases
 from datacrunch_tgi._errors import ArgumentError
 from datacrunch_tgi._protocol._parameters import CALL_ARGUMENTS
 from datacrunch_tgi._resolve import (
@@ -178,7 +178,7 @@ class Settings(SettingsFields):
         self._resolve(given, read_environment())
 
     def _resolve(self, given: Mapping[str, Any], environment: dict[str, SecretStr]) -> None:
-        with spelled_as_given(given):
+        with SpelledAsGiven(given):
             names = resolve_aliases(given)
             refuse_unknown(names, SETTINGS, kind="setting", call_arguments=CALL_ARGUMENTS)
             names = {name: value for name, value in names.items() if value is not None}

@@ -20,9 +20,9 @@ from pydantic_core.core_schema import CoreSchema, no_info_wrap_validator_functio
 
 from datacrunch_tgi._aliases import (
     ALIASES,
+    SpelledAsGiven,
     as_list,
     resolve_aliases,
-    spelled_as_given,
     to_parameters,
 )
 from datacrunch_tgi._base_client import from_settings
@@ -123,7 +123,7 @@ class Endpoint(SettingsFields, ParameterFields):
         given = cast("Mapping[str, Any]", given)
         aliases = [info.alias for info in cls.model_fields.values() if info.alias]
         refuse_unknown(given, [*ALIASES, *cls.model_fields, *aliases])
-        with spelled_as_given(given):
+        with SpelledAsGiven(given):
             named = resolve_aliases(given)
             parameters = {name: named[name] for name in PARAMETERS if name in named}
             check_parameters({"details": True, **parameters}, streaming=False)
@@ -211,7 +211,7 @@ class Endpoint(SettingsFields, ParameterFields):
         """
         if not call and stop is None:
             return self
-        with spelled_as_given(call):
+        with SpelledAsGiven(call):
             given = resolve_aliases(self._check_kwargs(call))
             parameters = {name: given[name] for name in PARAMETERS if name in given}
             added = [*as_list(given.get("stop")), *as_list(stop)]
@@ -239,7 +239,7 @@ class Endpoint(SettingsFields, ParameterFields):
         Raises:
             ArgumentError: A field is unknown, or its value is invalid.
         """
-        with spelled_as_given(update or {}):
+        with SpelledAsGiven(update or {}):
             given = resolve_aliases(update or {})
             refuse_unknown(given, [*type(self).model_fields, *type(self).__private_attributes__])
             parameters = {name: given.get(name, getattr(self, name)) for name in PARAMETERS}

@@ -12,9 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from datacrunch_tgi._aliases import (
     ALIASES,
+    SpelledAsGiven,
     float32,
     resolve_aliases,
-    spelled_as_given,
     to_parameters,
 )
 from datacrunch_tgi._errors import ArgumentError
@@ -176,7 +176,7 @@ def check_parameters(given: Mapping[str, Any], *, streaming: bool) -> dict[str, 
     Raises:
         ArgumentError: A parameter is invalid. The error names it, its value and the rule.
     """
-    with spelled_as_given(given):
+    with SpelledAsGiven(given):
         names = {name: value for name, value in resolve_aliases(given).items() if value is not None}
         parameters = to_parameters(check_fields(ParameterFields, names))
     best_of = parameters.get("best_of", 1)
