@@ -49,11 +49,7 @@ class SyncConnection(_Connection):
         self._wire = engine.SyncWire(target)
 
     def perform(self, step: Step) -> Any:
-        """Perform a step; return its result.
-
-        Raises:
-            TransportError: It failed.
-        """
+        """Perform a step; return its result, or the error with which it failed."""
         try:
             match step:
                 case Read():
@@ -66,7 +62,7 @@ class SyncConnection(_Connection):
                 case _:
                     return self.drop_response()
         except FAILURES as error:
-            failure: BaseException = to_error(error, self._target)
+            return to_error(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
         raise failure  # outside the handler: its context would keep frames that hold the key
@@ -122,7 +118,7 @@ class AsyncConnection(_Connection):
                 case _:
                     return await self.drop_response()
         except FAILURES as error:
-            failure: BaseException = to_error(error, self._target)
+            return to_error(error, self._target)
         except BaseException as error:  # noqa: BLE001 -- it is raised again
             failure = strip_traceback(error)
         raise failure  # outside the handler, likewise

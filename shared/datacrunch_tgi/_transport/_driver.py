@@ -14,7 +14,7 @@ from collections import deque
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from datacrunch_tgi._errors import APIError, DataCrunchError, TransportError
+from datacrunch_tgi._errors import DataCrunchError
 from datacrunch_tgi._protocol._call import Call
 from datacrunch_tgi._protocol._schema import StreamEvent
 from datacrunch_tgi._protocol._steps import OF_A_CONNECTION, Compute, Sleep, Step
@@ -36,10 +36,11 @@ class _Driver(Generic[Result]):
         self.taken = 0
         """Number of events that were read."""
 
-    def _next_step(self, came: Any = None, failure: DataCrunchError | None = None) -> Step | None:
+    def _next_step(self, came: Any = None) -> Step | None:
         """Advance to the call's next step; return None if events have arrived or it has ended."""
+        is_error = isinstance(came, DataCrunchError)
         try:
-            step = self._steps.throw(failure) if failure else self._steps.send(came)
+            step = self._steps.throw(came) if is_error else self._steps.send(came)
         except StopIteration:
             self._is_stopped = True
             return None
@@ -66,11 +67,13 @@ class SyncDriver(_Driver[Result]):
         super().__init__(call, pool_timeout)
         self._pool = pool
         self._connection: SyncConnection | None = None
+        self._is_released = False  # connection and slot; an interrupt can come before it
         self._lock = threading.Lock()  # held by the thread that is performing a step
         self._wakeup: threading.Event | None = None
 
     def __del__(self) -> None:
-        self.close()
+        if not self._is_released:
+            self.close()
 
     def next_event(self) -> StreamEvent:
         """Return the next event.
@@ -115,26 +118,20 @@ class SyncDriver(_Driver[Result]):
 
     def _run(self) -> None:
         """Perform steps until events have arrived or the call has ended."""
-        failure: DataCrunchError | None = None
         try:
             with self._lock:
                 connection = self._connection or self._connect()
                 step = self._next_step()
                 while step and not self._is_stopped:
-                    came, failure = None, None
-                    try:
-                        if isinstance(step, OF_A_CONNECTION):
-                            came = connection.perform(step)
-                        else:
-                            self._wait(step)
-                    except (APIError, TransportError) as error:
-                        failure = error
-                    step = self._next_step(came, failure)
+                    if isinstance(step, OF_A_CONNECTION):
+                        step = self._next_step(connection.perform(step))
+                    else:
+                        self._wait(step)
+                        step = self._next_step()
         except BaseException:
             self._is_stopped = True
             raise
         finally:
-            failure = None  # its traceback holds this frame
             if self._is_stopped:
                 self._finish()
 
@@ -170,6 +167,7 @@ class SyncDriver(_Driver[Result]):
                 self._pool.limiter.release(id(self))
                 if connection:  # interrupted: the pool may not have it
                     connection.close()
+                self._is_released = True
 
 
 class AsyncDriver(_Driver[Result]):
@@ -244,25 +242,19 @@ class AsyncDriver(_Driver[Result]):
         if self._is_running:
             raise RuntimeError("another task is reading this stream")
         self._is_running = True
-        failure: DataCrunchError | None = None
         try:
             connection = self._connection or await self._connect()
             step = self._next_step()
             while step and not self._is_stopped:
-                came, failure = None, None
-                try:
-                    if isinstance(step, OF_A_CONNECTION):
-                        came = await connection.perform(step)
-                    else:
-                        await self._wait(step)
-                except (APIError, TransportError) as error:
-                    failure = error
-                step = self._next_step(came, failure)
+                if isinstance(step, OF_A_CONNECTION):
+                    step = self._next_step(await connection.perform(step))
+                else:
+                    await self._wait(step)
+                    step = self._next_step()
         except BaseException:
             self._is_stopped = True
             raise
         finally:
-            failure = None  # its traceback holds this frame
             try:
                 if self._is_stopped and self._pool:
                     await self._finish(self._pool)

@@ -4,6 +4,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from datacrunch_tgi._errors import (
+    APIError,
     AuthenticationError,
     ConnectError,
     ConnectTimeoutError,
@@ -12,6 +13,7 @@ from datacrunch_tgi._errors import (
     MalformedResponseError,
     RequestTimeoutError,
     TLSError,
+    TransportError,
 )
 from datacrunch_tgi._secrets import reveal
 from datacrunch_tgi._transport._exceptions import causes, describe, is_about_tls, is_unknown_host
@@ -19,8 +21,15 @@ from datacrunch_tgi._transport._http import httpx
 from datacrunch_tgi._transport._socks import SocksError
 from datacrunch_tgi._transport._target import Target
 
-FAILURES = (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError)
-"""Exceptions of I/O. Some of the operating system's errors pass through httpx unchanged: an asyncio
+FAILURES = (
+    APIError,
+    TransportError,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    OSError,
+    UnicodeError,
+)
+"""Exceptions of I/O, and this package's own. Some of the operating system's errors pass through httpx unchanged: an asyncio
 timeout, a TLS alert after the handshake, a name that cannot be resolved."""
 PROXY_LOGIN = 407
 """HTTP status of a proxy that refuses user and password."""

@@ -29,20 +29,21 @@ class _Session(Generic[Pool, Driver]):
         self.pool: Pool = sibling.pool if sibling and shared else self.pool_class(target)
         self._pool_timeout = pool_timeout
         self._is_closed = False
-        self._running: weakref.WeakValueDictionary[int, Driver] = weakref.WeakValueDictionary()
+        # A WeakSet in all but speed; its operations are atomic.
+        self._running: set[weakref.ref[Driver]] = set()
         self.pool.owners.add(self)
 
     def _add(self, driver: Driver) -> Driver:
         if self._is_closed:
             raise ClientClosedError
-        self._running[id(driver)] = driver
+        self._running.add(weakref.ref(driver, self._running.discard))
         return driver
 
     def _close(self) -> list[Driver]:
         """Refuse further calls; return the running ones."""
         self._is_closed = True
         self.pool.owners.discard(self)
-        return [driver for ref in self._running.valuerefs() if (driver := ref())]
+        return [driver for ref in self._running.copy() if (driver := ref())]
 
 
 class SyncSession(_Session[SyncPool, SyncDriver[Any]]):
