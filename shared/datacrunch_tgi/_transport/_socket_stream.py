@@ -147,6 +147,8 @@ class SocketStream:
                 if alert := self._alert:
                     self._alert = None
                     raise alert
+                if not self.is_secure:  # TLS may hold bytes that have been read from the socket
+                    self._wait(end, read=True)  # before recv, whose exception would cost more
                 data: bytes = self._sock.recv(max_bytes)
             except (BlockingIOError, ssl.SSLWantReadError):
                 self._wait(end, read=True)
