@@ -166,7 +166,8 @@ class AnswerAccumulator:
 def _shown(tokens: Sequence[Token], stop: Sequence[str]) -> tuple[str, bool]:
     """Return the text up to a special token that is a stop string, and whether more tokens follow."""
     if not stop:
-        return "".join([token.text for token in tokens if not is_hidden(token)]), False
+        shown = [token.text for token in tokens if not (token.special and is_hidden(token))]
+        return "".join(shown), False
     parts = list[str]()
     for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
         if not is_hidden(token):

@@ -20,7 +20,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 _NO_JSON = (TypeError, ValueError, RecursionError)  # raised by the encoder
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """A request, without the key."""
 
