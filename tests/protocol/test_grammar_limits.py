@@ -8,6 +8,7 @@ import pytest
 
 from datacrunch_tgi import ArgumentError
 from datacrunch_tgi._structured import grammar_of
+from datacrunch_tgi._structured._size import regex_size
 from tests.protocol.test_grammar import TOO_LARGE, property_of, value_of
 
 
@@ -81,3 +82,39 @@ def test_a_union_of_objects_is_sent_but_not_at_the_top() -> None:
     assert value_of(part) == {"properties": part["properties"]}
     sent = value_of({"properties": {"a": {"type": "null"}, "b": part}})["properties"]["b"]
     assert sent == {"anyOf": [{"properties": part["properties"], **one} for one in either]}
+
+
+TEXT = {"type": "string"}
+DATE = {"type": "string", "format": "date"}
+
+
+@pytest.mark.parametrize(
+    ("part", "times", "single"),
+    [
+        ({**TEXT, "maxLength": 1}, 1, TEXT),
+        ({**TEXT, "maxLength": 7}, 7, TEXT),
+        ({**TEXT, "minLength": 7}, 7, TEXT),
+        ({**TEXT, "pattern": "([a-z]{40})"}, 2, {**TEXT, "pattern": "([a-z]{20})"}),
+        ({"items": TEXT}, 2, {"items": TEXT, "maxItems": 1}),
+        ({"items": TEXT, "maxItems": 7}, 7, {"items": TEXT, "maxItems": 1}),
+        ({"items": TEXT, "minItems": 7}, 7, {"items": TEXT, "maxItems": 1}),
+        ({"anyOf": [DATE, DATE, DATE]}, 3, DATE),
+        ({"prefixItems": [DATE, DATE, DATE]}, 3, DATE),
+        ({"enum": ["ab", "ab"]}, 2, {"enum": ["ab"]}),
+        ({"properties": {"a": TEXT, "b": TEXT}, "required": ["a"]}, 2, {"properties": {"a": TEXT}}),
+        ({"properties": {"a": TEXT, "b": TEXT}}, 3, {"properties": {"a": TEXT}}),
+    ],
+)
+def test_a_part_counts_as_often_as_a_server_writes_it(
+    part: dict[str, Any], times: int, single: dict[str, Any]
+) -> None:
+    """Where nothing is required, once for each property that may be the last."""
+    assert regex_size(part) == times * regex_size(single)
+
+
+@pytest.mark.parametrize("keyword", ["additionalProperties", "items"])
+def test_a_longer_part_counts_more(keyword: str) -> None:
+    """A date is longer than a text; of an object's values or a list's items, two are counted."""
+    longer = regex_size(DATE) - regex_size(TEXT)
+    assert longer > 0
+    assert regex_size({keyword: DATE}) - regex_size({keyword: TEXT}) == 2 * longer
