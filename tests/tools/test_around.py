@@ -87,6 +87,14 @@ def test_a_marker_may_precede_several_objects() -> None:
     assert [call.name for call in found.calls] == ["add", "fly", "add"]
 
 
+@pytest.mark.parametrize("name", ["llama-3", "words"])
+def test_what_follows_a_call_in_a_list_is_a_call_whatever_its_name(name: str) -> None:
+    """The first one has shown that the list is no text."""
+    found = read(name, f"[{CALL}, {FLY}]")
+    assert [call.name for call in found.calls] == ["add", "fly"]
+    assert read(name, f"[{FLY}, {CALL}]").calls == []
+
+
 @pytest.mark.parametrize("value", ["3", "{}", FLY])
 def test_an_envelope_of_something_else_than_a_list_is_invalid(value: str) -> None:
     """As a broken call, not as text."""

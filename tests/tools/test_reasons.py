@@ -188,6 +188,7 @@ def test_a_call_may_have_keys_of_other_libraries(text: str) -> None:
         '{"name": "fly", "parameters": {"a": 1}}',
         '{"name": "add2"}',
         '{"name": "ad2',
+        '{"parameters": {"a": 1',
         '{"id": "1"}',
         '{"tools": 3}',
     ],

@@ -106,7 +106,7 @@ def _read_arguments(context: Context, call: Call) -> Steps[bool]:
     parts = list[str]()  # Granite 4 may write JSON within a JSON string
     complete = yield from source.string(parts.append)
     text = "".join(parts)
-    call.add(_text(text) or text if complete else text)
+    call.add(_text(text) or text)
     return complete
 
 
@@ -147,7 +147,8 @@ def read_list(context: Context, *, marked: bool) -> Steps[Call | bool]:
 
     Args:
         context: Source, output and tools.
-        marked: Whether a marker precedes it; if not, the first name must be that of an offered tool.
+        marked: Whether a marker precedes it; if not, an object follows, and its name must be that of an
+            offered tool.
 
     Returns:
         True if it was calls, False if it is text, or the call that is broken.
@@ -162,10 +163,10 @@ def read_list(context: Context, *, marked: bool) -> Steps[Call | bool]:
             marked = found = True
         elif found and not following:
             return True  # cut off after a call
-        elif marked and (yield from source.literal("]")):
+        elif (yield from source.literal("]")):
             return True
-        elif not marked or not (yield from source.literal(",")):
-            return Call(context.output) if marked else False
+        elif not (yield from source.literal(",")):
+            return Call(context.output)
 
 
 def _finished(context: Context, *, marked: bool, key: str | None = None) -> Steps[Call | bool]:
