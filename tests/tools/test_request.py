@@ -342,6 +342,39 @@ def test_a_schema_that_cannot_check_arguments_does_not_harm_a_call(parameters: A
     assert asked.violations(reader) == {}
 
 
+def test_what_violates_a_schema_is_said_of_each_call() -> None:
+    """By the call's id; a call of another tool violates none, and a default may be any object."""
+    add = json.loads(json.dumps(ADD))
+    add["function"]["parameters"]["properties"]["a"]["default"] = object()
+    asked = request(tools=[add])
+    wrong, right, other = (
+        {"name": name, "arguments": {"a": a, "b": 2}}
+        for name, a in (("add", 1.5), ("add", 1), ("fly", 1.5))
+    )
+    reader = read(asked, json.dumps({"tool_calls": [wrong, right, other]}))
+    assert len(reader.calls) == 3
+    assert asked.violations(reader) == {
+        reader.calls[0].id: ("the arguments violate the schema: $.a: 1.5 is not of type 'integer'")
+    }
+
+
+def test_a_reader_ends_and_counts_as_the_request_says() -> None:
+    """At the request's stop strings, and after one call where calls are not parallel."""
+    call = '{"name": "now", "arguments": {}}'
+    for parallel, count in ((True, 2), (False, 1)):
+        assert len(read(request(parallel=parallel), f"[{call}, {call}]").calls) == count
+    reader = request().reader(["END"])
+    reader.read([Token(id=1, text=f"No. END {call}")], "eos_token")
+    assert (reader.text, reader.calls) == ("No. ", [])
+
+
+def test_a_server_without_grammars_gets_none() -> None:
+    """The prompt's words are the same."""
+    without = request("any", grammars=False)
+    assert without.grammar is None
+    assert without.instructions == request("any").instructions
+
+
 @pytest.mark.parametrize("mark", ["<think>", "[THINK]", "<|START_THINKING|>"])
 def test_reasoning_that_a_prompt_begins_is_ended_where_a_grammar_leaves_no_room(mark: str) -> None:
     """Without a grammar, the model thinks, and what it thinks of is no call."""
