@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pytest_recording.network import blocking_context
 from vcr.cassette import Cassette
 
 from datacrunch_tgi import ChatTemplate
@@ -55,12 +56,14 @@ TEMPLATES = [
 """Every bundled template, for what the adapters send; one of each kind is not slow."""
 
 
-BORDERS = [
-    [],
-    [place / 200 for place in range(200)],
-    *([random.Random(n).random() for _ in range(9)] for n in range(2)),
+CUTS: list[tuple[list[float], str]] = [
+    ([], ""),
+    ([], "Let me see.\n\n"),
+    ([place / 200 for place in range(200)], "Let me see.\n\n"),
+    ([random.Random(0).random() for _ in range(9)], ""),
+    ([random.Random(1).random() for _ in range(9)], "Let me see.\n\n"),
 ]
-"""Where to cut an answer: nowhere, after each letter, and at random."""
+"""Where to cut an answer (nowhere, after each letter, and at random), and the text before its call."""
 
 
 @dataclass
@@ -113,16 +116,24 @@ def tool_answer(request: pytest.FixtureRequest) -> ToolAnswer:
     return ToolAnswer(**TOOL_ANSWERS[request.param])
 
 
-@pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _clean_environment() -> Iterator[None]:
     """Remove the machine's environment variables."""
-    for name in ("API_KEY", "BASE_URL", "MODEL"):
-        monkeypatch.delenv(f"DATACRUNCH_{name}", raising=False)
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.delenv(name, raising=False)
+    names = [f"DATACRUNCH_{name}" for name in ("API_KEY", "BASE_URL", "MODEL")]
+    names += ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"]
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+        names += [name, name.lower()]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in names:
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def block_network() -> Iterator[None]:
+    """Connect to this machine only; pytest-recording's own fixture sets this up for every test again."""
+    with blocking_context(allowed_hosts=["127.0.0.1", "::1", "localhost"]):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -223,16 +223,22 @@ PAIRS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def tokenizer(tiny_llama: Path) -> PreTrainedTokenizerFast:
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
+        tokenizer_file=str(tiny_llama / "tokenizer.json")
+    )
+
+
 @pytest.mark.parametrize(("model", "options"), PAIRS)
-def test_a_bundled_template_is_the_models_own(model: str, options: str, tiny_llama: Path) -> None:
+def test_a_bundled_template_is_the_models_own(
+    model: str, options: str, tokenizer: PreTrainedTokenizerFast
+) -> None:
     """Byte for byte, wherever the own one loses nothing; where ours refuses, the chat is changed."""
     template = ChatTemplate.for_model(model)
     assert template
     given = OPTIONS[options]
     own = _own(TOOL_USE.get(model, OWN[model]) if "tools" in given else OWN[model])
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
-        tokenizer_file=str(tiny_llama / "tokenizer.json")
-    )
     tokenizer.bos_token, tokenizer.eos_token = template.bos_token, template.eos_token
     equal = set[str]()
     for title, usual in {**USUAL, **WITH_CALLS}.items():

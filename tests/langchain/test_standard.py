@@ -49,7 +49,15 @@ def test_the_standard_tests_pass_and_each_other_one_has_its_reason(tmp_path: Pat
     """LangChain's standard tests pass; each that is skipped has a reason."""
     report = tmp_path / "report.xml"
     done = subprocess.run(  # noqa: S603 -- the suite beside this file
-        [sys.executable, "-m", "pytest", "--benchmark-disable", f"--junitxml={report}", SUITE],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-pbenchmark",
+            "--benchmark-disable",
+            f"--junitxml={report}",
+            SUITE,
+        ],
         cwd=SUITE.parents[2],
         capture_output=True,
         text=True,

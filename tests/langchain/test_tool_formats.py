@@ -15,7 +15,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from langchain_datacrunch import ChatDataCrunch
 from langchain_datacrunch._tools import _spoil
-from tests.conftest import BORDERS
+from tests.conftest import CUTS
 
 Call = Callable[..., Awaitable[Any]]
 Serve = Callable[..., EmulatedEndpoint]
@@ -49,18 +49,15 @@ async def test_a_call_is_the_same_wherever_tokens_end(
     serve: Serve, call: Call, tool_answer: Any, method: str
 ) -> None:
     """The text beside it is kept, and no part of a marker is shown."""
-    script: list[list[ScriptedToken]] = [[]]
-    endpoint = serve(answers=lambda _: script[0])
+    endpoint = serve(answers=[tool_answer.tokens(places, before) for places, before in CUTS])
     name = tool_answer.tool_format
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
-    for places in BORDERS:
-        for before in ("", "Let me see.\n\n"):
-            script[0] = tool_answer.tokens(places, before)
-            message = await ask(call, chat, method)
-            (made,) = message.tool_calls
-            assert (made["name"], made["args"], bool(made["id"])) == ("sum", ARGUMENTS, True)
-            assert message.invalid_tool_calls == []
-            assert message.text == before.strip()
+    for _, before in CUTS:
+        message = await ask(call, chat, method)
+        (made,) = message.tool_calls
+        assert (made["name"], made["args"], bool(made["id"])) == ("sum", ARGUMENTS, True)
+        assert message.invalid_tool_calls == []
+        assert message.text == before.strip()
 
 
 @METHODS
@@ -107,17 +104,18 @@ async def test_a_call_that_the_model_only_thinks_of_is_none(
     """In reasoning that the prompt begins, or the answer; the call behind it is made."""
     quoted = [token for token in tool_answer.tokens() if token.text != "<|eom_id|>"]
     end = ScriptedToken("\n</think>\n\n")
-    script: list[list[ScriptedToken]] = [[]]
-    endpoint = serve(answers=lambda _: script[0])
-    for template, start in ((THINKING, []), (TEMPLATE, [ScriptedToken("<think>\n")])):
+    starts = {THINKING: [], TEMPLATE: [ScriptedToken("<think>\n")]}
+    thoughts = [[*start, *quoted, end] for start in starts.values()]
+    endpoint = serve(
+        answers=[[*each, *last] for each in thoughts for last in ([ScriptedToken("No.")], quoted)]
+    )
+    for template in starts:
         chat = ChatDataCrunch(
             base_url=endpoint.url, chat_template=template, tool_format=tool_answer.tool_format
         )
-        script[0] = [*start, *quoted, end, ScriptedToken("No.")]
         message = await ask(call, chat, method)
         assert (message.tool_calls, message.invalid_tool_calls) == ([], [])
         assert message.text.endswith("</think>\n\nNo.")
-        script[0] = [*start, *quoted, end, *quoted]
         assert [each["args"] for each in (await ask(call, chat, method)).tool_calls] == [ARGUMENTS]
 
 

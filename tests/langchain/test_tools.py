@@ -44,9 +44,11 @@ def answering(serve: Callable[..., EmulatedEndpoint]) -> Callable[..., ChatDataC
     return make
 
 
-async def ask(call: Call, model: Any, method: str, given: Any = QUESTION) -> AIMessage:
+async def ask(
+    call: Call, model: Any, method: str, given: Any = QUESTION, **kwargs: Any
+) -> AIMessage:
     """The message, or the sum of its chunks."""
-    answer = await call(model, method, given)
+    answer = await call(model, method, given, **kwargs)
     message: AIMessage = reduce(add, answer) if method == "stream" else answer
     return message
 
@@ -104,10 +106,9 @@ async def test_a_call_that_was_cut_is_never_run(
     answering: Callable[..., ChatDataCrunch], call: Call, method: str, name: str, said: str
 ) -> None:
     """LangChain completes cut JSON, so that an agent would run a call with half its arguments."""
+    chat = answering(said, name).bind_tools(TOOLS)
     for tokens in range(1, len(said.split())):
-        message = await ask(
-            call, answering(said, name, max_tokens=tokens).bind_tools(TOOLS), method
-        )
+        message = await ask(call, chat, method, max_tokens=tokens)
         assert message.response_metadata["tgi_finish_reason"] == "length"
         assert calls(message) in ([], [("add_numbers", MADE)])  # it may be complete before its end
     cut = answering(said[: said.index("3") + 1], name).bind_tools(TOOLS)

@@ -11,7 +11,7 @@ from llama_index.core.tools import BaseTool, FunctionTool
 from datacrunch_tgi import StructuredOutputError
 from datacrunch_tgi.testing import EmulatedEndpoint, ScriptedToken
 from llamaindex_datacrunch import DataCrunch
-from tests.conftest import BORDERS
+from tests.conftest import CUTS
 
 Serve = Callable[..., EmulatedEndpoint]
 ARGUMENTS = {"a": 1, "b": "x\n"}
@@ -63,16 +63,13 @@ async def test_a_call_is_the_same_wherever_tokens_end(
     serve: Serve, tool_answer: Any, way: str
 ) -> None:
     """One call with its arguments comes out, and the text before it, at random borders of tokens."""
-    script: list[list[ScriptedToken]] = [[]]
-    endpoint = serve(answers=lambda _: script[0])
+    endpoint = serve(answers=[tool_answer.tokens(places, before) for places, before in CUTS])
     name = tool_answer.tool_format
     llm = DataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
-    for places in BORDERS:
-        for before in ("", "Let me see.\n\n"):
-            script[0] = tool_answer.tokens(places, before)
-            response = await last_of(llm, way)
-            assert calls_of(llm, response) == [("sum", ARGUMENTS)]
-            assert (response.message.content or "") == before.strip()
+    for _, before in CUTS:
+        response = await last_of(llm, way)
+        assert calls_of(llm, response) == [("sum", ARGUMENTS)]
+        assert (response.message.content or "") == before.strip()
 
 
 @WAYS
@@ -103,17 +100,18 @@ async def test_a_call_that_the_model_only_thinks_of_is_none(
     """In reasoning that the prompt begins, or the answer; the call behind it is made."""
     quoted = [token for token in tool_answer.tokens() if token.text != "<|eom_id|>"]
     end = ScriptedToken("\n</think>\n\n")
-    script: list[list[ScriptedToken]] = [[]]
-    endpoint = serve(answers=lambda _: script[0])
-    for template, start in ((THINKING, []), (TEMPLATE, [ScriptedToken("<think>\n")])):
+    starts = {THINKING: [], TEMPLATE: [ScriptedToken("<think>\n")]}
+    thoughts = [[*start, *quoted, end] for start in starts.values()]
+    endpoint = serve(
+        answers=[[*each, *last] for each in thoughts for last in ([ScriptedToken("No.")], quoted)]
+    )
+    for template in starts:
         llm = DataCrunch(
             base_url=endpoint.url, chat_template=template, tool_format=tool_answer.tool_format
         )
-        script[0] = [*start, *quoted, end, ScriptedToken("No.")]
         response = await last_of(llm, way)
         assert calls_of(llm, response) == []
         assert (response.message.content or "").endswith("</think>\n\nNo.")
-        script[0] = [*start, *quoted, end, *quoted]
         assert calls_of(llm, await last_of(llm, way)) == [("sum", ARGUMENTS)]
 
 

@@ -209,7 +209,8 @@ async def test_no_prompt_that_llamaindex_packs_is_refused(
     model = await model.afetch_server_limits()
     model.set_global_tokenizer()
     synthesizer = get_response_synthesizer(llm=model, response_mode=mode, use_async=True)
-    await synthesizer.asynthesize(QUESTION, [NodeWithScore(node=TextNode(text=LICENSE))])
+    text = LICENSE[: 4 * model.context_window]  # or all of it: one and a half to two windows
+    await synthesizer.asynthesize(QUESTION, [NodeWithScore(node=TextNode(text=text))])
     _, *requests = small_window.requests
     assert len(requests) > 1
     assert {request.status for request in requests} == {200}

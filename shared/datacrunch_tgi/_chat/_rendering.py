@@ -69,7 +69,9 @@ def rendered(
 def _filled(template: str, variables: dict[str, Any], *, continued: bool) -> str:
     messages = variables["messages"] = [_prepared(message) for message in variables["messages"]]
     words = _opened(messages[-1]) if continued else ""
-    text = _compiled(template).render(variables)
+    compiled = _compiled(template)
+    # Without `render()`, which adds the template's lines to the traceback of a refusal; nobody sees it.
+    text = "".join(compiled.root_render_func(compiled.new_context(variables)))
     if not continued:
         return text
     end = text.rfind(_END.strip())
