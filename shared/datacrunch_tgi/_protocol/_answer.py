@@ -98,8 +98,7 @@ class AnswerAccumulator:
         self._prefix = context.prefix
         self._leading = context.leading
         self._shown = StringIO()
-        self._ends = array("Q")  # of each event's text, in characters
-        self._length = 0
+        self._lengths = array("Q")  # of each event's text, in characters
         self._events: list[bytes] = []
         self._has_top_tokens = False
         self._last: StreamEvent | None = None
@@ -111,30 +110,30 @@ class AnswerAccumulator:
 
     def text_of(self, events: int) -> str:
         """Return the text of this number of events."""
-        return self.text[: self._ends[events - 1]] if events else ""
+        return self.text[: sum(self._lengths[:events])]
 
     def push(self, event: StreamEvent, data: bytes) -> None:
         """Add the next event and the bytes that it was read from; set its `text`."""
-        token = event.token
+        fields = vars(event)  # a model's attributes take several times as long to look up
+        token: Token = fields["token"]
         hidden = token.special and is_hidden(token)
         text = "" if hidden else token.text
         if text and self._leading:
             text, self._leading = text.removeprefix(self._leading), ""
         if stops := self._context.stop:
             text = self._stop.push(text)
-            if hidden and event.generated_text is None and token.text in stops:
+            if hidden and fields["generated_text"] is None and token.text in stops:
                 text = self._stop.end()
-        if event.generated_text is not None:
+        if fields["generated_text"] is not None:
             self._last, self.received_last = event, True
             text += self._stop.flush()
         self.started, self.finished = True, self.received_last or self._stop.found
         if self._prefix:
             text, self._prefix = self._prefix + text, ""
-        vars(event)["text"] = text  # to go through pydantic would cost as much as reading the event
+        fields["text"] = text  # to go through pydantic would cost as much as reading the event
         self._shown.write(text)
-        self._length += len(text)
-        self._ends.append(self._length)
-        if event.top_tokens:
+        self._lengths.append(len(text))
+        if fields["top_tokens"]:
             self._has_top_tokens = True
         self._events.append(data)
 

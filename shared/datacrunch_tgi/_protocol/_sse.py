@@ -64,7 +64,8 @@ class EventDecoder:
         if field == b"data":
             self._data.append(value.removeprefix(b" "))
             self._size += len(value) + _LINE_COST
-            self._check_size()
+            if self._size > LARGEST_EVENT:
+                self._check_size()
 
     def _check_size(self) -> None:
         if len(self._line) + self._size > LARGEST_EVENT:
