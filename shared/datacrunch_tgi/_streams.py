@@ -64,7 +64,7 @@ class Stream(_Stream[SyncDriver[Answer]]):
         return self
 
     def __next__(self) -> StreamEvent:
-        return self._driver.next_event()
+        return next(self._driver)
 
     def close(self) -> None:
         """End the stream, from any thread. For a thread that is waiting for an event, the iteration ends."""
@@ -88,7 +88,7 @@ class AsyncStream(_Stream[AsyncDriver[Answer]]):
         return self
 
     def __anext__(self) -> Awaitable[StreamEvent]:
-        return self._driver.next_event()
+        return anext(self._driver)
 
     async def aclose(self) -> None:
         """End the stream. For a task that is waiting for an event, the iteration ends."""

@@ -7,6 +7,7 @@ decompressed.
 from importlib import import_module
 from typing import Any
 
+from datacrunch_tgi._errors import DataCrunchError
 from datacrunch_tgi._protocol._responses import Head
 from datacrunch_tgi._protocol._steps import Open, Read, Step
 from datacrunch_tgi._transport._decompression import Decompressor
@@ -31,6 +32,36 @@ class _Connection:
         self._target = target
         self._decompressor: Decompressor | None = None
         self._has_response = False
+        self._wire: Any
+
+    def perform(self, step: Step) -> Any:
+        """Perform a step; return its result, which for an event loop is to be awaited."""
+        match step:
+            case Read():
+                if self._decompressor:
+                    return self._decompress(step, self._decompressor)
+                return self._wire.read(step)
+            case Open():
+                self._has_response = True
+                return self._open(step)
+            case _:
+                return self.drop_response()
+
+    def failure(self, error: BaseException) -> DataCrunchError:
+        """Return this package's error for a step that failed. What is no failure of I/O is raised again."""
+        if isinstance(error, FAILURES):
+            return to_error(error, self._target)
+        raise strip_traceback(error)
+
+    def _open(self, step: Open) -> Any:
+        raise NotImplementedError
+
+    def _decompress(self, step: Read, decompressor: Decompressor) -> Any:
+        raise NotImplementedError
+
+    def drop_response(self) -> Any:
+        """End the response. The connection is kept only if the response was read to its end."""
+        raise NotImplementedError
 
     def _begin_body(self, head: Head) -> Head:
         if head.status == PROXY_LOGIN and self._target.proxy:
@@ -48,24 +79,8 @@ class SyncConnection(_Connection):
         engine = _engine(target)
         self._wire = engine.SyncWire(target)
 
-    def perform(self, step: Step) -> Any:
-        """Perform a step; return its result, or the error with which it failed."""
-        try:
-            match step:
-                case Read():
-                    if decompressor := self._decompressor:
-                        return self._decompress(step, decompressor)
-                    return self._wire.read(step)
-                case Open():
-                    self._has_response = True
-                    return self._begin_body(self._wire.open(step))
-                case _:
-                    return self.drop_response()
-        except FAILURES as error:
-            return to_error(error, self._target)
-        except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = strip_traceback(error)
-        raise failure  # outside the handler: its context would keep frames that hold the key
+    def _open(self, step: Open) -> Head:
+        return self._begin_body(self._wire.open(step))
 
     def _decompress(self, step: Read, decompressor: Decompressor) -> bytes:
         while not (piece := decompressor.take()):
@@ -104,24 +119,8 @@ class AsyncConnection(_Connection):
         engine = _engine(target)
         self._wire = engine.AsyncWire(target)
 
-    async def perform(self, step: Step) -> Any:
-        """Perform a step: see `SyncConnection.perform`."""
-        try:
-            match step:
-                case Read():
-                    if decompressor := self._decompressor:
-                        return await self._decompress(step, decompressor)
-                    return await self._wire.read(step)
-                case Open():
-                    self._has_response = True
-                    return self._begin_body(await self._wire.open(step))
-                case _:
-                    return await self.drop_response()
-        except FAILURES as error:
-            return to_error(error, self._target)
-        except BaseException as error:  # noqa: BLE001 -- it is raised again
-            failure = strip_traceback(error)
-        raise failure  # outside the handler, likewise
+    async def _open(self, step: Open) -> Head:
+        return self._begin_body(await self._wire.open(step))
 
     async def _decompress(self, step: Read, decompressor: Decompressor) -> bytes:
         while not (piece := decompressor.take()):

@@ -2,17 +2,16 @@
 
     call.steps() ──step──▶ driver ──perform──▶ connection
                  ◀─result─        ◀──────────
-                 ──events─▶ driver.next_event ──▶ caller
+                 ──events─▶        ──events──▶ caller, who iterates over the driver
 
-A driver ends with its call, when it is closed, from any thread, or when it is dropped. It holds a slot of the
-limiter and a connection to its end.
+A driver holds a connection and a slot of the limiter until its call ends, or it is closed or dropped.
 """
 
 import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from datacrunch_tgi._errors import DataCrunchError
 from datacrunch_tgi._protocol._call import Call
@@ -33,8 +32,7 @@ class _Driver(Generic[Result]):
         self._is_stopped = self._is_finished = False
         self._stop_error: DataCrunchError | None = None
         self._events: deque[StreamEvent] = deque()  # that have arrived and were not read yet
-        self.taken = 0
-        """Number of events that were read."""
+        self.taken: int = 0  # events that were read
 
     def _next_step(self, came: Any = None) -> Step | None:
         """Advance to the call's next step; return None if events have arrived or it has ended."""
@@ -75,7 +73,10 @@ class SyncDriver(_Driver[Result]):
         if not self._is_released:
             self.close()
 
-    def next_event(self) -> StreamEvent:
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> StreamEvent:
         """Return the next event.
 
         Raises:
@@ -96,9 +97,8 @@ class SyncDriver(_Driver[Result]):
 
     def result(self) -> Result:
         """Perform the call to its end; return its result."""
-        while not self._is_finished:
-            self._run()
-            self._events.clear()
+        for _ in self:
+            pass
         return self._result()
 
     def close(self, error: DataCrunchError | None = None) -> None:
@@ -123,11 +123,15 @@ class SyncDriver(_Driver[Result]):
                 connection = self._connection or self._connect()
                 step = self._next_step()
                 while step and not self._is_stopped:
-                    if isinstance(step, OF_A_CONNECTION):
-                        step = self._next_step(connection.perform(step))
-                    else:
+                    came = None
+                    if not isinstance(step, OF_A_CONNECTION):
                         self._wait(step)
-                        step = self._next_step()
+                    else:
+                        try:
+                            came = connection.perform(step)
+                        except BaseException as error:  # noqa: BLE001 -- `failure` raises it again
+                            came = connection.failure(error)
+                    step = self._next_step(came)
         except BaseException:
             self._is_stopped = True
             raise
@@ -141,13 +145,12 @@ class SyncDriver(_Driver[Result]):
         return connection
 
     def _wait(self, step: Sleep | Compute) -> None:
-        match step:
-            case Sleep():
-                self._wakeup = threading.Event()
-                if not self._is_stopped:
-                    self._wakeup.wait(step.seconds)
-            case Compute():
-                step.function()
+        if isinstance(step, Compute):
+            step.function()
+            return
+        self._wakeup = threading.Event()
+        if not self._is_stopped:
+            self._wakeup.wait(step.seconds)
 
     def _finish(self) -> None:
         connection, is_whole = self._connection, False
@@ -185,20 +188,44 @@ class AsyncDriver(_Driver[Result]):
     def __del__(self) -> None:
         self.abandon()
 
-    async def next_event(self) -> StreamEvent:
-        """Return the next event: see `SyncDriver.next_event`."""
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> StreamEvent:
+        """Return the next event: see `SyncDriver`."""
         while not self._events:
             if self._is_finished:
                 raise self._stop_error or StopAsyncIteration
-            await self._run()
+            if self._is_running:
+                raise RuntimeError("another task is reading this stream")
+            self._is_running = True
+            try:  # here and not in a coroutine of its own, which would cost a twentieth of a token
+                connection = self._connection or await self._connect()
+                step = self._next_step()
+                while step and not self._is_stopped:
+                    came = None
+                    if not isinstance(step, OF_A_CONNECTION):
+                        await self._wait(step)
+                    else:
+                        try:
+                            came = await connection.perform(step)
+                        except BaseException as error:  # noqa: BLE001 -- `failure` raises it again
+                            came = connection.failure(error)
+                    step = self._next_step(came)
+            except BaseException:
+                self._is_stopped = True
+                raise
+            finally:
+                if self._is_stopped:
+                    await self._finish()
+                self._is_running = False
         self.taken += 1
         return self._events.popleft()
 
     async def result(self) -> Result:
         """Perform the call to its end; return its result."""
-        while not self._is_finished:
-            await self._run()
-            self._events.clear()
+        async for _ in self:
+            pass
         return self._result()
 
     async def close(self, error: DataCrunchError | None = None) -> None:
@@ -214,7 +241,7 @@ class AsyncDriver(_Driver[Result]):
             self._ended = self._ended or asyncio.Event()
             await self._ended.wait()
         else:
-            await self._finish(self._pool)
+            await self._finish()
 
     def _interrupt(self) -> None:
         """Make the task that is performing the call end it; without one, end it here."""
@@ -237,32 +264,6 @@ class AsyncDriver(_Driver[Result]):
         if self._pool:
             self._pool.abandon(self._connection, id(self))
 
-    async def _run(self) -> None:
-        """Perform steps until events have arrived or the call has ended."""
-        if self._is_running:
-            raise RuntimeError("another task is reading this stream")
-        self._is_running = True
-        try:
-            connection = self._connection or await self._connect()
-            step = self._next_step()
-            while step and not self._is_stopped:
-                if isinstance(step, OF_A_CONNECTION):
-                    step = self._next_step(await connection.perform(step))
-                else:
-                    await self._wait(step)
-                    step = self._next_step()
-        except BaseException:
-            self._is_stopped = True
-            raise
-        finally:
-            try:
-                if self._is_stopped and self._pool:
-                    await self._finish(self._pool)
-            finally:
-                self._is_running = False
-                if self._ended:
-                    self._ended.set()
-
     async def _connect(self) -> AsyncConnection:
         self._pool = pool = await self._pools.of_this_loop()
         await pool.limiter.acquire(id(self), self._pool_timeout, lambda: self._is_stopped)
@@ -270,17 +271,16 @@ class AsyncDriver(_Driver[Result]):
         return connection
 
     async def _wait(self, step: Sleep | Compute) -> None:
-        match step:
-            case Sleep():
-                self._sleep = asyncio.Event()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(step.seconds):
-                        await self._sleep.wait()
-            case Compute():
-                await asyncio.to_thread(step.function)
+        if isinstance(step, Compute):
+            await asyncio.to_thread(step.function)
+            return
+        self._sleep = asyncio.Event()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(step.seconds):
+                await self._sleep.wait()
 
-    async def _finish(self, pool: LoopPool) -> None:
-        connection, is_whole = self._connection, False
+    async def _finish(self) -> None:
+        pool, connection, is_whole = self._pool, self._connection, False
         try:
             self._is_finished = True
             self._steps.close()
@@ -290,7 +290,11 @@ class AsyncDriver(_Driver[Result]):
         finally:
             self._connection = None
             try:
-                if connection:
+                if pool and connection:
                     await pool.put(connection, is_whole=is_whole)
             finally:
-                pool.limiter.release(id(self))
+                if pool:
+                    pool.limiter.release(id(self))
+                self._is_running = False
+                if self._ended:
+                    self._ended.set()
