@@ -30,6 +30,7 @@ def read(text: str, reason: str | None = "eos_token") -> ToolCallReader:
         ("a=1, b=2", {"a": 1, "b": 2}),
         ("a=1,", {"a": 1}),
         ("a-b = 1", {"a-b": 1}),
+        ("X=1, XX=2", {"X": 1, "XX": 2}),
         ("""a='x)', b="[" """, {"a": "x)", "b": "["}),
         ("a=[1, (2, 3)], b={'c': -1.5}", {"a": [1, [2, 3]], "b": {"c": -1.5}}),
         ("a=true, b=null, c=None, d=False", {"a": True, "b": None, "c": None, "d": False}),
@@ -110,6 +111,21 @@ def test_a_list_that_begins_with_no_call_of_a_tool_is_text(text: str) -> None:
     """Without a marker in front of it."""
     reader = read(text)
     assert (reader.text, reader.calls, reader.invalid_calls) == (text, [], [])
+
+
+def test_what_is_no_call_in_a_list_of_calls_is_invalid() -> None:
+    """The calls before it are kept."""
+    reader = read("[add(a=1) and more] Done.")
+    assert [call.name for call in reader.calls] == ["add"]
+    (invalid,) = reader.invalid_calls
+    assert (invalid.name, invalid.reason) == (None, f"its JSON is invalid; {ADVICE}")
+
+
+def test_a_stream_has_arguments_as_json() -> None:
+    """In letters, as other families write it."""
+    reader = ToolCallReader(ToolFormat.named("llama-4"), TOOLS)
+    deltas = [reader.push(Token(id=1, text="[add(a='é')]")), reader.finish(None)]
+    assert "".join(call.arguments for delta in deltas for call in delta.calls) == '{"a": "é"}'
 
 
 def test_a_name_that_is_no_tools_is_a_call_after_one_that_is() -> None:
