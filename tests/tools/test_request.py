@@ -359,13 +359,16 @@ def test_what_violates_a_schema_is_said_of_each_call() -> None:
 
 
 def test_a_reader_ends_and_counts_as_the_request_says() -> None:
-    """At the request's stop strings, and after one call where calls are not parallel."""
+    """At the request's stop strings, not at half of one; after one call where they are not parallel."""
     call = '{"name": "now", "arguments": {}}'
     for parallel, count in ((True, 2), (False, 1)):
         assert len(read(request(parallel=parallel), f"[{call}, {call}]").calls) == count
     reader = request().reader(["END"])
     reader.read([Token(id=1, text=f"No. END {call}")], "eos_token")
     assert (reader.text, reader.calls) == ("No. ", [])
+    reader = request().reader(["END"])
+    reader.read([Token(id=1, text="No. EN")], "length")
+    assert (reader.text, reader.finish_reason) == ("No. EN", "length")
 
 
 def test_a_server_without_grammars_gets_none() -> None:

@@ -101,7 +101,7 @@ class ToolCallReader:
         Args:
             finish_reason: TGI's: `length`, `eos_token` or `stop_sequence`; None if unknown.
         """
-        rest = "" if self._stop.found else self._stop.flush()
+        rest = self._stop.flush()
         self._output.finish_reason = "stop_sequence" if self._stop.found else finish_reason
         self._source.ended = True
         return self._take(rest)
