@@ -97,7 +97,9 @@ PROMPTS = {
         '[TOOL_CALLS]add[ARGS]{"a": 1}</s>[TOOL_RESULTS]R[/TOOL_RESULTS]'
     ),
 }
-TOOL_AWARE = [name for name in ChatTemplate.names() if ChatTemplate.named(name).takes_tools]
+TOOL_AWARE = [
+    name for name in ChatTemplate.names() if "tools" in ChatTemplate.named(name).tool_text
+]
 SPECIAL = re.compile(r"(<\|\w+\|>|</s>|\[/?[A-Z_]+\])")
 
 
@@ -113,6 +115,7 @@ def test_tools_calls_and_results_are_written_as_by_the_models_own(name: str) -> 
 def test_what_a_template_writes_is_read(name: str) -> None:
     """A model that answers in its template's form is understood."""
     template = ChatTemplate.named(name)
+    assert template.takes_tools
     calls = [{"function": {"name": "add", "arguments": {"a": n, "s": 'ä"\n'}}} for n in range(2)]
     message = {"role": "assistant", "content": ""}
     asked = template.prompt(CHAT[:2], tools=[TOOL])

@@ -69,13 +69,15 @@ async def test_a_call_cut_by_the_token_limit_is_never_made(
     endpoint = serve(answers=script)
     name = tool_answer.tool_format
     chat = ChatDataCrunch(base_url=endpoint.url, chat_template=TEMPLATE, tool_format=name)
-    for limit in range(2, len(script) - 4, 7):
+    for limit in range(2, len(script) - 4, 13):
         message = await ask(call, chat, method, max_tokens=limit)
         assert [made["args"] for made in message.tool_calls] in ([], [ARGUMENTS])
 
 
 @given(
-    st.dictionaries(st.text(max_size=3), st.recursive(st.text() | st.integers(), st.lists)),
+    st.dictionaries(
+        st.text(max_size=3), st.recursive(st.text() | st.integers(), st.lists, max_leaves=8)
+    ),
     st.floats(0, 1),
     st.floats(0, 1),
 )

@@ -83,7 +83,7 @@ async def test_a_call_cut_by_the_token_limit_is_never_made(
         chat_template=TEMPLATE,
         tool_format=tool_answer.tool_format,
     )
-    for limit in range(2, len(script) - 4, 7):
+    for limit in range(2, len(script) - 4, 13):
         response = await last_of(llm, way, max_tokens=limit)
         try:
             calls = calls_of(llm, response)
