@@ -163,6 +163,14 @@ def test_a_fence_may_hold_a_list_of_calls(name: str) -> None:
     assert read(name, text).text == text
 
 
+def test_what_a_token_adds_is_false_if_it_adds_nothing() -> None:
+    """Neither text nor a part of a call."""
+    reader = ToolCallReader(ToolFormat.named("qwen"), TOOLS)
+    tokens = ["Hi", "<tool_call>", '{"name": ', '"add"', ', "arguments": ', "{}", "}"]
+    added = [bool(reader.push(Token(id=0, text=text))) for text in tokens]
+    assert added == [True, False, False, True, False, True, False]
+
+
 def test_space_between_markers_that_are_left_out_is_kept() -> None:
     """Command-R7B puts text between markers, also several times."""
     parts: list[str | tuple[str]] = ["Hi ", ("<|END_RESPONSE|>",), ("<|START_RESPONSE|>",), "you"]
