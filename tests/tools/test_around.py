@@ -129,7 +129,10 @@ def test_a_call_without_arguments_has_none(text: str) -> None:
     [
         ('{"answer": {"a": [1]}}', '{"a": [1]}'),
         ('{"response": {"answer": "Hi"}}', '"Hi"'),
+        ('{"response": {"answer": "Hi"}}}', '"Hi"}'),
         ('{"response": {"other": "Hi"}}', '{"response": {"other": "Hi"}}'),
+        ('{"response": "Hi"}', '{"response": "Hi"}'),
+        ('{"response": {"name": "now"}}', '{"response": {"name": "now"}}'),
         ('{"city": "Oulu", "answer": 1}', '{"city": "Oulu", "answer": 1}'),
         ('{"answer": {"a": [1', '{"a": [1'),
     ],
