@@ -169,7 +169,7 @@ class Llama:
         for index, layer in enumerate(self._layers):
             hidden = hidden + self._attend(index, layer, hidden, cache, rotation)
             normal = self._normalise(hidden, layer.mlp_norm)
-            gate, up = np.split(_project(normal, layer.gate_up), 2, axis=1)
+            gate, up = _halves(_project(normal, layer.gate_up))
             hidden = hidden + _project(_silu(gate) * up, layer.down)
         cache.length += len(ids)
         hidden = self._normalise(hidden if every else hidden[-1:], self._norm)
@@ -232,8 +232,14 @@ def _project(hidden: Array, weight: Array) -> Array:
 def _rotate(heads: Array, rotation: tuple[Array, Array]) -> Array:
     """Rotate halves, as Hugging Face's checkpoints are laid out: pair i is (x[i], x[i + dim/2])."""
     cosine, sine = rotation
-    first, second = np.split(heads, 2, axis=2)
+    first, second = _halves(heads)
     return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], axis=2)
+
+
+def _halves(rows: Array) -> tuple[Array, Array]:
+    """Split the last axis, without the checks of `np.split`, which cost much for one token."""
+    middle = rows.shape[-1] // 2
+    return rows[..., :middle], rows[..., middle:]
 
 
 def _silu(gate: Array) -> Array:
