@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
 
@@ -80,11 +79,10 @@ def test_a_template_alone_knows_no_tokens(model: Callable[..., Path]) -> None:
 def test_conversations_with_tools_have_their_own_template_where_there_is_one(
     legacy: bool,  # noqa: FBT001 -- pytest gives it by name
     tmp_path: Path,
-    tiny_llama: Path,
+    make_tokenizer: Callable[..., Any],
 ) -> None:
     """A template named `tool_use` is used for conversations with tools."""
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
-        tokenizer_file=str(tiny_llama / "tokenizer.json"),
+    tokenizer = make_tokenizer(
         bos_token="<s>",
         eos_token="</s>",
         chat_template=[

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
 
 from datacrunch_tgi import ChatTemplate
 
@@ -21,11 +20,9 @@ CALL = {"id": "call00001", "type": "function", "function": {"name": "add", "argu
 
 
 @pytest.fixture(scope="session")
-def theirs(tiny_llama: Path) -> Callable[[ChatTemplate, Any], str | None]:
+def theirs(make_tokenizer: Callable[..., Any]) -> Callable[[ChatTemplate, Any], str | None]:
     """Render with transformers, without the BOS token; return None if it refuses."""
-    tokenizer = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
-        tokenizer_file=str(tiny_llama / "tokenizer.json")
-    )
+    tokenizer = make_tokenizer()
 
     def render(template: ChatTemplate, chat: Any) -> str | None:
         tokenizer.bos_token, tokenizer.eos_token = template.bos_token, template.eos_token

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import PreTrainedTokenizerFast
 
 from datacrunch_tgi import ArgumentError, ChatTemplate
 
@@ -46,15 +45,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def theirs(tiny_llama: Path) -> Callable[..., str | None]:
+def theirs(make_tokenizer: Callable[..., Any]) -> Callable[..., str | None]:
     """Render with transformers; return None if it refuses."""
 
     @cache
-    def tokenizer(bos_token: str | None, eos_token: str | None) -> PreTrainedTokenizerFast:
+    def tokenizer(bos_token: str | None, eos_token: str | None) -> Any:
         special = {"bos_token": bos_token, "eos_token": eos_token}
-        return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]  # it has no types
-            tokenizer_file=str(tiny_llama / "tokenizer.json"),
-            **{name: token for name, token in special.items() if token is not None},
+        return make_tokenizer(
+            **{name: token for name, token in special.items() if token is not None}
         )
 
     def render(template: ChatTemplate, messages: Any, **options: Any) -> str | None:
