@@ -76,9 +76,8 @@ class Parser:
             self._output.show(self._gap)
 
     def _reason(self, *ends: tuple[str, ...]) -> Steps[None]:
-        """Show reasoning up to its end; a call in it is only quoted."""
-        if end := (yield from self._text([one for forms in ends for one in forms])):
-            self._show(self._source.take(len(end)))
+        """Show reasoning up to its end, which is text too; a call in it is only quoted."""
+        yield from self._text([one for forms in ends for one in forms])
 
     def _text(self, openers: list[str] | tuple[str, ...]) -> Steps[str]:
         """Show text up to an opener; return the opener, "" at the end."""
