@@ -21,16 +21,18 @@ class Gate:
     """A scripted answer that waits for the test."""
 
     def __init__(self, expected: int) -> None:
-        self._arrived = threading.Barrier(expected + 1)
+        self._expected = expected
+        self._arrived = threading.Semaphore(0)
         self._open = threading.Event()
 
     def __call__(self, _: str) -> str:
-        self._arrived.wait(timeout=10)
+        self._arrived.release()
         self._open.wait(timeout=10)
         return "Hello"
 
     def wait_until_all_arrived(self) -> None:
-        self._arrived.wait(timeout=10)
+        for _ in range(self._expected):
+            assert self._arrived.acquire(timeout=10)
 
     def open(self) -> None:
         self._open.set()
