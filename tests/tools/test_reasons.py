@@ -229,6 +229,21 @@ def test_a_streams_call_gets_the_models_id_where_that_follows_the_arguments() ->
     assert (grown[0].name, grown[0].id, grown[-1].id) == ("add", None, "aB3dE5gH7")
 
 
+def test_an_id_before_the_arguments_is_the_calls() -> None:
+    """Mistral's newer calls have it there."""
+    parts: list[str | tuple[str]] = [("[TOOL_CALLS]",), "add", ("[CALL_ID]",), "aB3dE5gH7"]
+    reader, _ = read("mistral", [*parts, ("[ARGS]",), '{"a": 1}'], None)
+    assert [call.id for call in reader.calls] == ["aB3dE5gH7"]
+
+
+def test_a_call_that_is_cut_at_a_backslash_is_kept_as_it_is() -> None:
+    """In its text and in its arguments."""
+    text = '<tool_call>{"name": "add", "arguments": {"a": "\\'
+    reader, shown = read("qwen", [text], "length")
+    (invalid,) = reader.invalid_calls
+    assert (invalid.text, invalid.arguments, shown) == (text, '{"a": "\\', ['{"a": "\\'])
+
+
 def test_an_id_is_the_value_of_its_own_key() -> None:
     """Not of another key of the call, though it has the form of an id."""
     answer = '[{"name": "add", "arguments": {"a": 1}, "x": "aB3dE5gH7"}]'
