@@ -44,10 +44,10 @@ async def test_a_batch_that_waits_longer_than_every_limit_gets_through(
     pause = threading.Event()
 
     def script(peer: Any) -> None:
-        pause.wait(0.05)  # never set: the pace of the server
+        pause.wait(0.1)  # never set: the pace of the server
         peer.send(http.answer())
 
-    limits: Any = {"deadline": 1.0, "pool_timeout": 1.0}
+    limits: Any = {"deadline": 2.0, "pool_timeout": 2.0}
     client: Any = client_class(base_url=serve(script).url, max_connections=1, **limits)
     answers = await asyncio.gather(*(generate(client) for _ in range(24)))
     await close(client)
