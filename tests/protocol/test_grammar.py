@@ -97,16 +97,22 @@ def test_properties_keep_their_order() -> None:
             {"properties": {"a": {"$ref": "#/$defs/A"}}},
             r"^schema=#/\$defs/A: must contain the target of each reference\.",
         ),
-        ({"properties": {"a": {"$ref": "city"}}}, "^schema=city: must contain the target"),
-        ({"properties": {"a": {"$ref": "#city"}}}, "^schema=#city: must contain the target"),
-        ({"properties": {"a": {"$ref": "/a"}}, "a": {}}, "^schema=/a: must contain the target"),
+        ({"properties": {"a": {"$ref": "city"}}}, "^schema=city: must refer to its parts by path"),
+        (
+            {"properties": {"a": {"$ref": "#city"}}, "$defs": {"City": {"$anchor": "city"}}},
+            r"^schema=#city: must refer to its parts by path \(#/\$defs/City\) for a grammar\.",
+        ),
+        (
+            {"properties": {"a": {"$ref": "/a"}}, "a": {}},
+            "^schema=/a: must refer to its parts by path",
+        ),
         (
             {"properties": {"a": {"$ref": "#/parts/1"}}, "parts": [{}]},
             "^schema=#/parts/1: must contain the target",
         ),
         (
             {"properties": {"a": {"$ref": "http://[::1]/a"}}},
-            r"^schema=http://\[::1\]/a: must contain the target",
+            r"^schema=http://\[::1\]/a: must refer to its parts by path",
         ),
         ({"properties": {"a": {"enum": []}}, "required": ["a"]}, NOTHING),
         ({"properties": {"a": False}, "required": ["a"]}, NOTHING),

@@ -12,10 +12,12 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
     """Return the target of a reference (`#/$defs/City`).
 
     Raises:
-        ArgumentError: The schema has no such part, or it is in another document.
+        ArgumentError: The schema has no such part, or the reference is not a path in it.
     """
+    if not reference.startswith("#/"):  # an anchor or another document; "#" is refused as recursive
+        rule = "must refer to its parts by path (#/$defs/City) for a grammar"
+        raise ArgumentError("schema", rule, value=reference)
     part: Any = schema
-    found = reference.startswith("#/")  # "#" is recursive, which is refused before
     for name in reference.split("/")[1:]:
         key = unquote(name).replace("~1", "/").replace("~0", "~")
         if isinstance(part, Mapping) and key in part:
@@ -23,8 +25,6 @@ def resolve(schema: Mapping[str, Any], reference: str) -> Any:
         elif key.isdecimal() and int(key) < len(items := as_items(part)):
             part = items[int(key)]
         else:
-            found = False
-            break
-    if not found:
-        raise ArgumentError("schema", "must contain the target of each reference", value=reference)
+            rule = "must contain the target of each reference"
+            raise ArgumentError("schema", rule, value=reference)
     return part  # pyright: ignore[reportUnknownVariableType]  # JSON
