@@ -20,9 +20,8 @@
         ├── GenerationError            424; error_type "generation", "incomplete_generation…"
         └── ServerError                5xx and any other status that is not a success
 
-None of them is a RuntimeError, because LlamaIndex mistakes those for event-loop errors. None contains the
-key, the prompt, the request or the original exception, whose traceback would contain them: a cause is kept
-as text.
+None is a RuntimeError, because LlamaIndex mistakes those for event-loop errors. None contains the key, the
+prompt, the request or the original exception, whose traceback has them: a cause is kept as text.
 """
 
 from collections.abc import Callable, Mapping
