@@ -111,8 +111,9 @@ def check_fields(
         ArgumentError: A value is invalid. The error names the first such field, its value unless secret,
             and the rule.
     """
-    if not values.keys() <= checker.__pydantic_fields__.keys():  # `model_fields` warns on instances
-        refuse_unknown(values, checker.__pydantic_fields__)
+    known = checker.__pydantic_fields__  # as `model_fields`, which is slower to look up
+    if not values.keys() <= known.keys():
+        refuse_unknown(values, known)
     try:
         python_values = {name: to_python(value) for name, value in values.items()}
         model: BaseModel = checker.__pydantic_validator__.validate_python(

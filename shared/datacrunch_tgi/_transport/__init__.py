@@ -5,7 +5,9 @@ Client.generate, Client.stream          what to do: a Call, a generator of steps
       └─ Driver    _driver.py           performs the steps, one after the other
           ├─ Limiter     _limiter.py    waits until a connection is free
           ├─ Pool        _pool.py       takes an idle connection, or creates one
-          └─ Connection  _connections.py
+          └─ Connection  _connections.py  performs one step; errors get their words in _failures.py
+              └─ Wire    _fast.py, _httpx.py  an engine: writes the request, reads the response
+                  └─ Link, stream  _link.py, _socket_stream.py, _asyncio_stream.py  the socket
 """
 
 from datacrunch_tgi._transport._driver import AsyncDriver, SyncDriver
