@@ -29,8 +29,8 @@ FAILURES = (
     OSError,
     UnicodeError,
 )
-"""Exceptions of I/O, and this package's own. Some of the operating system's errors pass through httpx unchanged: an asyncio
-timeout, a TLS alert after the handshake, a name that cannot be resolved."""
+"""Exceptions of I/O, and this package's own. Some of the operating system's errors pass through httpx
+unchanged: an asyncio timeout, a TLS alert after the handshake, a name that cannot be resolved."""
 PROXY_LOGIN = 407
 """HTTP status of a proxy that refuses user and password."""
 _OTHER_NAME = (62, 64)
